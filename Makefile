@@ -1,0 +1,112 @@
+# The menu. `make` alone prints it; CI calls the same targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := menu
+
+# One profile for tests and the demo (see Cargo.toml). `make run PROFILE=release` runs what ships.
+PROFILE ?= quick
+BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+PROGRAMS := -p inventory-api -p prefetch-worker -p d365-simulator -p integration-tests
+
+# Flags of the demo, each of them optional.
+DEMO_FLAGS = \
+	$(if $(ONCE),--once) \
+	$(if $(ITEMS),--items $(ITEMS)) \
+	$(if $(WAREHOUSES),--warehouses $(WAREHOUSES)) \
+	$(if $(API_PORT),--api-port $(API_PORT)) \
+	$(if $(API_MANAGEMENT_PORT),--api-management-port $(API_MANAGEMENT_PORT)) \
+	$(if $(WORKER_PORT),--worker-port $(WORKER_PORT)) \
+	$(if $(WORKER_MANAGEMENT_PORT),--worker-management-port $(WORKER_MANAGEMENT_PORT)) \
+	$(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
+
+.PHONY: menu run build bench bench-prefetch test ci fmt fmt-check lint doc deny api-fuzz faults redis redis-image shell-check clean
+
+menu: ## This list
+	@echo "make ..."
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' Makefile | expand -t 16
+	@echo
+	@echo "demo:  make run [ONCE=1] [ITEMS=50000] [WAREHOUSES=10] [API_PORT=8080] [API_MANAGEMENT_PORT=8081]"
+	@echo "                [WORKER_PORT=8090] [WORKER_MANAGEMENT_PORT=8091] [SIMULATOR_PORT=8070]"
+	@echo "       CONNECTOR__REDIS__URL=redis://host:port make run    uses your Redis instead of a private one"
+
+run: redis build ## The demo: D365 simulator, two workers, one API; ONCE=1 ends after the replies
+	@exec $(BUILT)/demo $(DEMO_FLAGS)
+
+build: ## The programs of the demo
+	@cargo build --locked --profile $(PROFILE) $(PROGRAMS) --bins
+
+test: redis redis-image ## All tests; sets up what they need by itself
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --locked --workspace --cargo-profile $(PROFILE) && \
+		cargo test --locked --workspace --profile $(PROFILE) --doc --quiet; \
+	else \
+		cargo test --locked --workspace --profile $(PROFILE); \
+	fi
+
+ci: ## All gates, as CI runs them; prints what each took
+	@scripts/timed --forget
+	@scripts/timed "format" $(MAKE) --no-print-directory fmt-check
+	@scripts/timed "shell scripts" $(MAKE) --no-print-directory shell-check
+	@scripts/timed "dependencies" $(MAKE) --no-print-directory deny
+	@scripts/timed "lints" $(MAKE) --no-print-directory lint
+	@scripts/timed "documentation" $(MAKE) --no-print-directory doc
+	@scripts/timed "tests" $(MAKE) --no-print-directory test
+	@scripts/timed "faults" $(MAKE) --no-print-directory faults QUICK=1
+	@scripts/timed "demo" $(MAKE) --no-print-directory run ONCE=1
+	@scripts/timed "OpenAPI fuzzing" $(MAKE) --no-print-directory api-fuzz
+	@scripts/timed --summary
+
+fmt: ## Formats the sources
+	@cargo fmt --all
+
+fmt-check: ## Fails if a source is not formatted
+	@cargo fmt --all --check
+
+lint: ## Clippy on everything, warnings are errors
+	@cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+
+doc: ## The Rust documentation, warnings are errors; target/doc/shared/index.html
+	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+deny: ## Licences, bans, sources and (online) known vulnerabilities of the dependencies
+	@scripts/ensure-cargo-tool cargo-deny 0.20.2
+	@scripts/deny
+
+bench: redis ## Requests/s and CPU beside redis-benchmark, webdis and a constant reply (needs wrk, webdis)
+	@for tool in wrk webdis redis-benchmark redis-cli; do command -v $$tool >/dev/null || { \
+		echo "make bench needs $$tool (Debian: apt-get install wrk webdis redis-tools)"; exit 1; }; done
+	@cargo build --locked --release $(PROGRAMS) --bins
+	@target/release/bench --programs target/release $(BENCH_FLAGS)
+
+bench-prefetch: redis ## Rows/s, CPU and memory of 1, 2 and 4 workers beside the floor; browsing beside a prefetch
+	@cargo build --locked --release $(PROGRAMS) --bins
+	@exec env CONNECTOR_TEST_BINARIES=target/release target/release/bench_prefetch --programs target/release $(BENCH_FLAGS)
+
+faults: redis ## The fault rig: QUICK=1 for CI's rows, ROWS=F1,F8, SEED=n
+	@cargo build --locked --profile $(PROFILE) $(PROGRAMS) --bins \
+		--features inventory-api/negative-controls,prefetch-worker/negative-controls
+	@mkdir -p $(BUILT)/controls
+	@$(CC) -shared -fPIC -O2 -Wall -Wextra -o $(BUILT)/controls/clock_shim.so integration-tests/clock-shim/clock_shim.c
+	@cp $(BUILT)/inventory-api $(BUILT)/prefetch-worker $(BUILT)/controls/
+	@cargo build --locked --profile $(PROFILE) $(PROGRAMS) --bins
+	@exec env CONNECTOR_CLOCK_SHIM=$(abspath $(BUILT)/controls/clock_shim.so) $(BUILT)/faults --controls $(BUILT)/controls \
+		$(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(FAULTS_FLAGS)
+
+api-fuzz: redis build ## Attacks the live OpenAPI documents of both services (schemathesis)
+	@scripts/api-fuzz $(BUILT)/demo
+
+redis: ## Finds redis-server or installs it
+	@scripts/ensure-redis
+
+redis-image: redis ## The image of the container tests, built here where none can be pulled
+	@scripts/redis-image
+
+shell-check: ## Syntax of the scripts; shellcheck's opinion where it is installed
+	@for script in scripts/* .ci/run; do bash -n "$$script"; done
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run; \
+		else echo "shellcheck is not installed: only the syntax was checked"; fi
+
+clean: ## Removes everything that was built, and the test image
+	@cargo clean
+	@docker image rm inventory-connector-redis:test >/dev/null 2>&1 || true
