@@ -1,0 +1,206 @@
+//! Three-valued stock: a line's state is derived when it is read, never stored.
+
+use super::{AsOf, LineContent, LineValue, Quantities, WarehouseSnapshot};
+use std::time::Duration;
+
+/// What can be said about a SKU in a warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StockState {
+    /// D365 reported it in the last complete snapshot or later.
+    Present,
+    /// The last complete snapshot did not show it; its numbers are served, flagged.
+    Suspect,
+    /// Proved absent: by a live answer without a row, or by complete snapshots that missed it.
+    Absent,
+    /// There is no proof either way. This is never zero.
+    Unknown,
+}
+
+impl StockState {
+    /// The word used in replies and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Present => "PRESENT",
+            Self::Suspect => "SUSPECT",
+            Self::Absent => "ABSENT",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// A state with its evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// The state.
+    pub state: StockState,
+    /// The quantities, for present and suspect lines.
+    pub quantities: Option<Quantities>,
+    /// When the evidence was read from D365; none if there is no evidence.
+    pub as_of: Option<AsOf>,
+}
+
+impl Judged {
+    const UNKNOWN: Self = Self {
+        state: StockState::Unknown,
+        quantities: None,
+        as_of: None,
+    };
+}
+
+/// Judges a line against its warehouse's watermarks.
+///
+/// A line older than the watermark was not seen by the last complete snapshot, and one older than
+/// the previous watermark by the last two. A SKU without a line is absent if a complete snapshot
+/// has passed it by within `line_ttl`; beyond that its line may simply have expired, so nothing is
+/// known.
+pub fn judge(
+    line: Option<&LineValue>,
+    snapshot: &WarehouseSnapshot,
+    now: AsOf,
+    line_ttl: Duration,
+) -> Judged {
+    let (watermark, previous_watermark) = snapshot.credible_watermarks(now);
+    let Some(line) = line else {
+        return match watermark {
+            Some(watermark) if watermark.age_at(now) < line_ttl => Judged {
+                state: StockState::Absent,
+                quantities: None,
+                as_of: Some(watermark),
+            },
+            _ => Judged::UNKNOWN,
+        };
+    };
+    let was_missed_by = |mark: Option<AsOf>| mark.is_some_and(|mark| line.as_of < mark);
+    match line.content {
+        LineContent::Absent => Judged {
+            state: StockState::Absent,
+            quantities: None,
+            as_of: Some(line.as_of),
+        },
+        LineContent::Quantities(_) if was_missed_by(previous_watermark) => Judged {
+            state: StockState::Absent,
+            quantities: None,
+            as_of: watermark,
+        },
+        LineContent::Quantities(quantities) => Judged {
+            state: if was_missed_by(watermark) {
+                StockState::Suspect
+            } else {
+                StockState::Present
+            },
+            quantities: Some(quantities),
+            as_of: Some(line.as_of),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stock::{Generation, Origin};
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn at(ms: i64) -> AsOf {
+        AsOf::from_unix_ms(1_800_000_000_000 + ms).unwrap()
+    }
+
+    fn snapshot(watermark: Option<i64>, previous: Option<i64>) -> WarehouseSnapshot {
+        WarehouseSnapshot {
+            watermark: watermark.map(at),
+            previous_watermark: previous.map(at),
+            ..WarehouseSnapshot::default()
+        }
+    }
+
+    fn line(as_of: i64) -> LineValue {
+        LineValue {
+            content: LineContent::Quantities(Quantities::default()),
+            as_of: at(as_of),
+            origin: Origin::Snapshot(Generation(1)),
+        }
+    }
+
+    fn state_of(
+        line: Option<LineValue>,
+        watermark: Option<i64>,
+        previous: Option<i64>,
+    ) -> StockState {
+        judge(
+            line.as_ref(),
+            &snapshot(watermark, previous),
+            at(1_000),
+            DAY,
+        )
+        .state
+    }
+
+    #[test]
+    fn a_watermark_in_the_future_vouches_for_nothing() {
+        let ahead = snapshot(Some(30_000), Some(20_000));
+        let read = line(0);
+        let judged = judge(Some(&read), &ahead, at(10), DAY);
+        assert_eq!(judged.state, StockState::Present);
+        assert_eq!(judge(None, &ahead, at(10), DAY), Judged::UNKNOWN);
+    }
+
+    #[test]
+    fn a_line_is_present_suspect_then_absent_as_complete_snapshots_miss_it() {
+        assert_eq!(state_of(Some(line(100)), None, None), StockState::Present);
+        assert_eq!(
+            state_of(Some(line(100)), Some(100), None),
+            StockState::Present
+        );
+        assert_eq!(
+            state_of(Some(line(100)), Some(101), Some(100)),
+            StockState::Suspect
+        );
+        assert_eq!(
+            state_of(Some(line(100)), Some(200), Some(101)),
+            StockState::Absent
+        );
+    }
+
+    #[test]
+    fn a_sku_never_seen_is_absent_only_with_a_complete_snapshot() {
+        assert_eq!(state_of(None, None, None), StockState::Unknown);
+        assert_eq!(state_of(None, Some(100), None), StockState::Absent);
+    }
+
+    #[test]
+    fn a_dead_feed_proves_nothing_once_lines_may_have_expired() {
+        let feed = snapshot(Some(0), None);
+        assert_eq!(
+            judge(None, &feed, at(86_399_999), DAY).state,
+            StockState::Absent
+        );
+        assert_eq!(judge(None, &feed, at(86_400_000), DAY), Judged::UNKNOWN);
+    }
+
+    #[test]
+    fn a_live_answer_without_a_row_is_proof_whatever_the_watermark() {
+        let absent = LineValue {
+            content: LineContent::Absent,
+            as_of: at(5),
+            origin: Origin::Live,
+        };
+        for (watermark, previous) in [(None, None), (Some(1), None), (Some(9), Some(7))] {
+            let judged = judge(Some(&absent), &snapshot(watermark, previous), at(10), DAY);
+            assert_eq!(judged.state, StockState::Absent);
+            assert_eq!(judged.as_of, Some(at(5)));
+        }
+    }
+
+    #[test]
+    fn absence_by_snapshots_is_as_old_as_the_snapshot_that_proved_it() {
+        let judged = judge(Some(&line(1)), &snapshot(Some(50), Some(20)), at(60), DAY);
+        assert_eq!(
+            judged,
+            Judged {
+                state: StockState::Absent,
+                quantities: None,
+                as_of: Some(at(50))
+            }
+        );
+    }
+}
