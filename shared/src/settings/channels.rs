@@ -1,0 +1,124 @@
+//! `[[channels]]`: what an ICM sales channel wants.
+
+use super::forms::{duration, list, quantity, switch};
+use crate::stock::{
+    ChannelId, ChannelPolicy, LevelBands, LiveFailurePolicy, Quantity, QuantityDisplay, TenantId,
+    UnknownProductPolicy, WarehouseId,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One ICM sales channel.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelSettings {
+    /// The channel's id in ICM.
+    pub id: ChannelId,
+    /// Whose stock it sells.
+    pub tenant: TenantId,
+    /// Warehouses of a question that names none.
+    #[serde(default, deserialize_with = "list::deserialize")]
+    pub warehouses: Vec<WarehouseId>,
+    /// What `inStock` says for absent and unknown products.
+    #[serde(default)]
+    pub unknown_product: UnknownProduct,
+    /// Safety stock held back per warehouse.
+    #[serde(default, with = "quantity")]
+    pub buffer: Quantity,
+    /// Whether the number itself is told.
+    #[serde(default = "yes", deserialize_with = "switch::deserialize")]
+    pub show_quantity: bool,
+    /// Level bands.
+    #[serde(default)]
+    pub levels: LevelSettings,
+    /// When D365 does not answer an order check in time.
+    #[serde(default)]
+    pub live_failure: LiveFailureSettings,
+}
+
+/// What `inStock` says for absent and unknown products.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownProduct {
+    /// Not sellable.
+    #[default]
+    OutOfStock,
+    /// Sellable, amount not told.
+    Unspecified,
+}
+
+/// Lower bounds of the level bands.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LevelSettings {
+    /// From here on LOW.
+    #[serde(with = "quantity")]
+    pub low: Quantity,
+    /// From here on MEDIUM.
+    #[serde(with = "quantity")]
+    pub medium: Quantity,
+    /// From here on HIGH.
+    #[serde(with = "quantity")]
+    pub high: Quantity,
+}
+
+impl Default for LevelSettings {
+    fn default() -> Self {
+        let LevelBands { low, medium, high } = ChannelPolicy::default().levels;
+        Self { low, medium, high }
+    }
+}
+
+/// What an order check does without D365's answer.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(tag = "policy", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LiveFailureSettings {
+    /// Grant nothing.
+    #[default]
+    Reject,
+    /// Grant what a young enough cached line covers.
+    AcceptIfFresh {
+        /// Oldest acceptable age.
+        #[serde(with = "duration")]
+        max_age: Duration,
+        /// What must stay in stock.
+        #[serde(default, with = "quantity")]
+        buffer: Quantity,
+    },
+    /// Grant whatever is ordered.
+    Accept,
+}
+
+impl ChannelSettings {
+    /// The channel's policy in the stock room's words.
+    pub fn policy(&self) -> ChannelPolicy {
+        ChannelPolicy {
+            unknown_product: match self.unknown_product {
+                UnknownProduct::OutOfStock => UnknownProductPolicy::OutOfStock,
+                UnknownProduct::Unspecified => UnknownProductPolicy::Unspecified,
+            },
+            buffer: self.buffer,
+            levels: LevelBands {
+                low: self.levels.low,
+                medium: self.levels.medium,
+                high: self.levels.high,
+            },
+            display: if self.show_quantity {
+                QuantityDisplay::Exact
+            } else {
+                QuantityDisplay::Hidden
+            },
+            live_failure: match self.live_failure {
+                LiveFailureSettings::Reject => LiveFailurePolicy::Reject,
+                LiveFailureSettings::AcceptIfFresh { max_age, buffer } => {
+                    LiveFailurePolicy::AcceptIfFresh { max_age, buffer }
+                }
+                LiveFailureSettings::Accept => LiveFailurePolicy::Accept,
+            },
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
