@@ -1,0 +1,229 @@
+//! Released product variants: which SKU stands for which item and dimensions.
+
+use crate::d365::D365Error;
+use crate::d365::filter::Filter;
+use crate::d365::on_hand_page::bad_row;
+use crate::d365::query::{Query, encoded_length};
+use crate::stock::{ItemNumber, LegalEntity, ProductDimensions, Sku, Variant};
+use serde::Deserialize;
+use std::collections::HashSet;
+
+const SELECT: &str = "dataAreaId,ItemNumber,ProductVariantNumber,ProductConfigurationId,\
+                      ProductColorId,ProductSizeId,ProductStyleId,ProductVersionId";
+const ORDER: &str = "ItemNumber,ProductConfigurationId,ProductColorId,ProductSizeId,\
+                     ProductStyleId,ProductVersionId";
+/// Most SKUs of one question: each takes two terms.
+const MOST_SKUS: usize = 12;
+/// Longest filter of one question, encoded; the rest of the address needs about 500 characters.
+const LONGEST_FILTER: usize = 1_450;
+
+/// The question for all variants of a company.
+pub(in crate::d365) fn all_variants_query(legal_entity: &LegalEntity) -> Result<Query, D365Error> {
+    company_filter(legal_entity).map(|filter| query(&filter))
+}
+
+/// The questions for variants that carry one of these numbers, and for all variants of items so
+/// named.
+pub(in crate::d365) fn variants_queries(
+    legal_entity: &LegalEntity,
+    skus: &[Sku],
+) -> Result<Vec<Query>, D365Error> {
+    let mut questions: Vec<Vec<Filter>> = Vec::new();
+    let mut length = 0;
+    for sku in skus {
+        let by_number = Filter::equals("ProductVariantNumber", sku.as_str())?;
+        let by_item = Filter::equals("ItemNumber", sku.as_str())?;
+        let more = encoded_length(&format!("{by_number} or {by_item} or "));
+        match questions.last_mut() {
+            Some(terms) if terms.len() < 2 * MOST_SKUS && length + more <= LONGEST_FILTER => {
+                terms.extend([by_number, by_item]);
+                length += more;
+            }
+            _ => {
+                questions.push(vec![by_number, by_item]);
+                length = more;
+            }
+        }
+    }
+    questions
+        .iter()
+        .map(|terms| {
+            Ok(query(
+                &company_filter(legal_entity)?.and(&Filter::any(terms)),
+            ))
+        })
+        .collect()
+}
+
+fn company_filter(legal_entity: &LegalEntity) -> Result<Filter, D365Error> {
+    Filter::equals("dataAreaId", legal_entity.as_str())
+}
+
+fn query(filter: &Filter) -> Query {
+    Query::cross_company(filter)
+        .with("$orderby", ORDER)
+        .with("$select", SELECT)
+}
+
+#[derive(Deserialize)]
+struct Row {
+    #[serde(rename = "dataAreaId")]
+    company: Option<String>,
+    #[serde(rename = "ItemNumber")]
+    item: Option<String>,
+    #[serde(rename = "ProductVariantNumber")]
+    number: Option<String>,
+    #[serde(rename = "ProductConfigurationId")]
+    configuration: Option<String>,
+    #[serde(rename = "ProductColorId")]
+    color: Option<String>,
+    #[serde(rename = "ProductSizeId")]
+    size: Option<String>,
+    #[serde(rename = "ProductStyleId")]
+    style: Option<String>,
+    #[serde(rename = "ProductVersionId")]
+    version: Option<String>,
+}
+
+/// Collects variants and drops rows nobody asked for.
+#[derive(Debug)]
+pub(in crate::d365) struct VariantRows<'q> {
+    legal_entity: &'q LegalEntity,
+    // None: all were asked for.
+    asked: Option<HashSet<&'q str>>,
+    /// Variants that were asked for.
+    pub(in crate::d365) variants: Vec<Variant>,
+    /// Rows that were not, or that name no item or number.
+    pub(in crate::d365) dropped_rows: u64,
+}
+
+impl<'q> VariantRows<'q> {
+    /// Expects variants of this company: all, or those asked for.
+    pub(in crate::d365) fn new(legal_entity: &'q LegalEntity, asked: Option<&'q [Sku]>) -> Self {
+        Self {
+            legal_entity,
+            asked: asked.map(|skus| skus.iter().map(Sku::as_str).collect()),
+            variants: Vec::new(),
+            dropped_rows: 0,
+        }
+    }
+
+    /// Takes a row, whose number is told in errors.
+    pub(in crate::d365) fn take(&mut self, number: u64, json: &[u8]) -> Result<(), D365Error> {
+        let row: Row =
+            serde_json::from_slice(json).map_err(|cause| bad_row(number, &cause.to_string()))?;
+        match self.asked_for(row) {
+            Some(variant) => self.variants.push(variant),
+            None => self.dropped_rows += 1,
+        }
+        Ok(())
+    }
+
+    fn asked_for(&self, row: Row) -> Option<Variant> {
+        let company = row.company?;
+        let (item, number) = (row.item?, row.number?);
+        let is_asked_for = self.legal_entity.is_named_by(&company)
+            && self.asked.as_ref().is_none_or(|asked| {
+                asked.contains(number.as_str()) || asked.contains(item.as_str())
+            });
+        if !is_asked_for {
+            return None;
+        }
+        let value = |text: Option<String>| text.unwrap_or_default().into_boxed_str();
+        Some(Variant {
+            item: ItemNumber::parse(item).ok()?,
+            sku: Sku::parse(number).ok()?,
+            dimensions: ProductDimensions {
+                configuration: value(row.configuration),
+                size: value(row.size),
+                color: value(row.color),
+                style: value(row.style),
+                version: value(row.version),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skus(texts: &[&str]) -> Vec<Sku> {
+        texts
+            .iter()
+            .map(|text| Sku::parse(*text).unwrap())
+            .collect()
+    }
+
+    fn company() -> LegalEntity {
+        LegalEntity::parse("usmf").unwrap()
+    }
+
+    #[test]
+    fn a_sku_is_looked_for_as_variant_and_as_item() {
+        let queries = variants_queries(&company(), &skus(&["A'1"])).unwrap();
+        let url = url::Url::parse(&format!("http://h/?{}", queries[0])).unwrap();
+        let filter = url
+            .query_pairs()
+            .find(|(name, _)| name == "$filter")
+            .unwrap()
+            .1;
+        assert_eq!(
+            filter,
+            "dataAreaId eq 'usmf' and (ProductVariantNumber eq 'A''1' or ItemNumber eq 'A''1')"
+        );
+    }
+
+    #[test]
+    fn many_skus_become_questions_that_fit() {
+        let long: Vec<String> = (0..100).map(|number| format!("{number:0>40}")).collect();
+        let long: Vec<&str> = long.iter().map(String::as_str).collect();
+        let queries = variants_queries(&company(), &skus(&long)).unwrap();
+        assert!(queries.len() > 8);
+        for query in &queries {
+            assert!(
+                query.to_string().len() <= 1_950,
+                "{}",
+                query.to_string().len()
+            );
+        }
+        let found: usize = queries
+            .iter()
+            .map(|query| {
+                query
+                    .to_string()
+                    .matches("ProductVariantNumber%20eq")
+                    .count()
+            })
+            .sum();
+        assert_eq!(found, 100);
+        assert!(variants_queries(&company(), &skus(&["A*"])).is_err());
+    }
+
+    #[test]
+    fn rows_nobody_asked_for_and_rows_without_number_are_dropped() {
+        let row = |company: &str, item: &str, number: &str| {
+            format!(
+                r#"{{"@odata.etag":"x","dataAreaId":{company:?},"ItemNumber":{item:?},"ProductVariantNumber":{number:?},"ProductColorId":"Red","ProductSizeId":null}}"#
+            )
+            .into_bytes()
+        };
+        let (company, asked) = (company(), skus(&["V-1", "I-2"]));
+        let mut rows = VariantRows::new(&company, Some(&asked));
+        for json in [
+            row("USMF", "I-1", "V-1"),
+            row("usmf", "I-2", "V-2"),
+            row("usmf", "I-1", "v-1"),
+            row("dat", "I-1", "V-1"),
+            row("usmf", "I-2", ""),
+        ] {
+            rows.take(1, &json).unwrap();
+        }
+        let found: Vec<&str> = rows.variants.iter().map(|v| v.sku.as_str()).collect();
+        assert_eq!(found, ["V-1", "V-2"]);
+        assert_eq!(rows.dropped_rows, 3);
+        assert_eq!(&*rows.variants[0].dimensions.color, "Red");
+        assert_eq!(&*rows.variants[0].dimensions.size, "");
+        assert!(rows.take(7, b"{\"ItemNumber\":5}").is_err());
+    }
+}
