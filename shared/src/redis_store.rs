@@ -1,0 +1,46 @@
+//! The cache. Everything that speaks to Redis is in this room, and every key is in `keys.rs`.
+//!
+//! People read this Redis with `redis-cli`: values are short texts, times are ISO 8601. A line is
+//! replaced only by a newer one (`scripts/apply_lines.lua`), and nothing here ever turns a missing
+//! line into a zero.
+
+mod clock;
+mod connection;
+mod cycles;
+mod demand;
+mod error;
+mod events;
+mod explain;
+mod heartbeat;
+mod keys;
+mod line_codec;
+mod lines;
+pub mod metrics;
+mod published_config;
+mod reader;
+#[cfg(feature = "test-support")]
+pub mod records;
+mod schedule;
+mod script;
+#[cfg(feature = "test-support")]
+pub mod scripts;
+mod snapshots;
+mod store;
+#[cfg(feature = "test-support")]
+pub mod test_server;
+mod throttle_gate;
+
+pub use clock::RedisClock;
+pub use cycles::{ItemRange, OpenCycle, OpenPart, PartEnded, PartId};
+pub use error::StoreError;
+pub use explain::{ExplainedLine, ServerFacts};
+pub use heartbeat::WorkerHeartbeat;
+pub use keys::Keys;
+pub use line_codec::{LineText, read_line};
+pub use lines::Applied;
+pub use published_config::PublishedTenant;
+pub use reader::{Reading, StockReader, StoredLine};
+pub use schedule::{Claim, Claimed, FencingToken, Finished, LeaseLost, ShardProgress, ShardRecord};
+pub use snapshots::{Acceptance, CycleEnd, Doubt, NotAccepted, Sealed};
+pub use store::StockStore;
+pub use throttle_gate::SharedThrottleGate;

@@ -1,0 +1,346 @@
+//! A cycle of a warehouse, in parts that any worker may take.
+//!
+//! A cycle is opened with its item ranges, each of them a part on the schedule. A part's holder notes
+//! how far it is, so that another can go on from there; the last part to end makes the warehouse due
+//! again, and whoever takes it seals the cycle. Nothing here decides what a cycle was.
+
+use super::error::StoreError;
+use super::schedule::{Claim, LeaseLost};
+use super::script::Call;
+use super::store::StockStore;
+use crate::stock::{AsOf, Generation, ItemNumber, TenantId, WarehouseId};
+use redis::Script;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+static OPEN: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/open_cycle.lua")));
+static WATCH: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/watch_cycle.lua")));
+static FINISH_PART: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/finish_part.lua")));
+static PUT_BACK: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/put_back.lua")));
+
+/// A stretch of a warehouse's items in D365's own order: after one item, up to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ItemRange {
+    /// The item it begins after; none at the warehouse's beginning.
+    pub after: Option<ItemNumber>,
+    /// The last item it may hold; none at the warehouse's end.
+    pub up_to: Option<ItemNumber>,
+}
+
+impl ItemRange {
+    /// The ranges between these borders, in their order; one range over everything without any.
+    pub fn between(borders: &[ItemNumber]) -> Vec<Self> {
+        let mut ranges = Vec::with_capacity(borders.len() + 1);
+        let mut after = None;
+        for border in borders {
+            ranges.push(Self {
+                after: after.replace(border.clone()),
+                up_to: Some(border.clone()),
+            });
+        }
+        ranges.push(Self { after, up_to: None });
+        ranges
+    }
+}
+
+/// A part of a cycle, as it stands on the schedule: `24#482/3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PartId {
+    /// The cycle.
+    pub generation: Generation,
+    /// Its number, from 1.
+    pub number: u32,
+}
+
+impl PartId {
+    /// Splits a shard into a warehouse and a part of its cycle. None for any other shard.
+    pub fn of_shard(shard: &str) -> Option<(&str, Self)> {
+        let (warehouse, part) = shard.rsplit_once('#')?;
+        let (generation, number) = part.split_once('/')?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(generation) || !is_number(number) {
+            return None;
+        }
+        let part = Self {
+            generation: Generation(generation.parse().ok()?),
+            number: number.parse().ok()?,
+        };
+        Some((warehouse, part))
+    }
+
+    /// The shard's name.
+    pub fn shard_of(self, warehouse: &WarehouseId) -> String {
+        format!("{warehouse}#{self}")
+    }
+}
+
+impl fmt::Display for PartId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.generation, self.number)
+    }
+}
+
+/// A cycle under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCycle {
+    /// Its number.
+    pub generation: Generation,
+    /// Its start; the watermark, if it turns out to be a snapshot.
+    pub started: AsOf,
+    /// Its parts, in D365's order.
+    pub parts: Vec<OpenPart>,
+}
+
+/// A part of a cycle under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenPart {
+    /// What it reads.
+    pub range: ItemRange,
+    /// How it ended, in the words of who read it; none while it has not.
+    pub end: Option<String>,
+}
+
+impl OpenCycle {
+    /// The end of every part; none while one is open.
+    pub fn ends(&self) -> Option<Vec<&str>> {
+        self.parts.iter().map(|part| part.end.as_deref()).collect()
+    }
+}
+
+/// What became of a part's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartEnded {
+    /// It is noted; so many parts are still open.
+    Noted {
+        /// Parts of the cycle that have not ended.
+        open: u32,
+    },
+    /// Its cycle is over or another one by now: it counts for nothing.
+    Superseded,
+}
+
+impl StockStore {
+    /// Opens a cycle whose parts read these ranges; `seen` is the generation of the snapshot record
+    /// this was decided on. The warehouse is given back, to be looked after after `watch`. None if
+    /// somebody else has opened one since.
+    pub async fn open_cycle(
+        &self,
+        tenant: &TenantId,
+        warehouse: &WarehouseId,
+        seen: Generation,
+        started: AsOf,
+        ranges: &[ItemRange],
+        watch: Duration,
+    ) -> Result<Option<Generation>, StoreError> {
+        let border = |item: &Option<ItemNumber>| {
+            item.as_ref()
+                .map_or_else(String::new, |item| item.as_str().to_owned())
+        };
+        let mut call = Call::of(&OPEN)
+            .key(self.keys().snapshot(tenant, warehouse))
+            .key(self.keys().cycle(tenant, warehouse))
+            .key(self.keys().due(tenant))
+            .key(self.keys().shard(tenant, warehouse.as_str()))
+            .argument(warehouse)
+            .argument(seen)
+            .argument(started)
+            .argument(watch.as_millis());
+        for range in ranges {
+            call.push_argument(border(&range.after));
+            call.push_argument(border(&range.up_to));
+        }
+        let generation: u64 = self.run(call).await?;
+        Ok((generation > 0).then_some(Generation(generation)))
+    }
+
+    /// The cycle under way; none if there is none, or if what is left of it cannot be used.
+    pub async fn cycle_under_way(
+        &self,
+        tenant: &TenantId,
+        warehouse: &WarehouseId,
+    ) -> Result<Option<OpenCycle>, StoreError> {
+        let key = self.keys().cycle(tenant, warehouse);
+        let fields: HashMap<String, String> = self
+            .command(async |connection| {
+                redis::cmd("HGETALL")
+                    .arg(&key)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        Ok(cycle_of(fields))
+    }
+
+    /// Forgets a cycle that cannot be used, so that another may be opened.
+    pub async fn forget_cycle(
+        &self,
+        tenant: &TenantId,
+        warehouse: &WarehouseId,
+    ) -> Result<(), StoreError> {
+        let key = self.keys().cycle(tenant, warehouse);
+        self.command(async |connection| {
+            redis::cmd("DEL")
+                .arg(&key)
+                .query_async::<()>(connection)
+                .await
+        })
+        .await
+    }
+
+    /// Gives a claimed warehouse back whose cycle is under way, to be looked after again after
+    /// `watch` or when its last part ends. Parts that have neither ended nor are scheduled are
+    /// scheduled again; returns how many.
+    pub async fn watch_cycle(
+        &self,
+        tenant: &TenantId,
+        claim: &Claim,
+        watch: Duration,
+    ) -> Result<Result<u32, LeaseLost>, StoreError> {
+        let call = self
+            .shard_call(&WATCH, tenant, &claim.shard)
+            .key(self.keys().cycle_of(tenant, &claim.shard))
+            .argument(claim.token)
+            .argument(watch.as_millis());
+        let put_back: i64 = self.run(call).await?;
+        Ok(u32::try_from(put_back).or(Err(LeaseLost)))
+    }
+
+    /// Notes how a claimed part ended.
+    pub async fn finish_part(
+        &self,
+        tenant: &TenantId,
+        warehouse: &WarehouseId,
+        claim: &Claim,
+        part: PartId,
+        started: AsOf,
+        end: &str,
+    ) -> Result<Result<PartEnded, LeaseLost>, StoreError> {
+        let call = self
+            .shard_call(&FINISH_PART, tenant, &claim.shard)
+            .key(self.keys().cycle(tenant, warehouse))
+            .argument(claim.token)
+            .argument(warehouse)
+            .argument(part.generation)
+            .argument(started)
+            .argument(part.number)
+            .argument(end);
+        let open: i64 = self.run(call).await?;
+        Ok(match u32::try_from(open) {
+            Ok(open) => Ok(PartEnded::Noted { open }),
+            Err(_negative) if open == -2 => Ok(PartEnded::Superseded),
+            Err(_negative) => Err(LeaseLost),
+        })
+    }
+
+    /// Gives a part back before its end, due at once.
+    pub async fn put_back(
+        &self,
+        tenant: &TenantId,
+        claim: &Claim,
+    ) -> Result<Result<(), LeaseLost>, StoreError> {
+        let call = self
+            .shard_call(&PUT_BACK, tenant, &claim.shard)
+            .argument(claim.token);
+        Ok(if self.run::<i64>(call).await? == 1 {
+            Ok(())
+        } else {
+            Err(LeaseLost)
+        })
+    }
+
+    /// Where the last complete snapshot would be split: the last items of the parts, but for the
+    /// last part. Borders that cannot be read are left out, which makes parts larger, never wrong.
+    pub async fn borders(
+        &self,
+        tenant: &TenantId,
+        warehouse: &WarehouseId,
+    ) -> Result<Vec<ItemNumber>, StoreError> {
+        let key = self.keys().ranges(tenant, warehouse);
+        let borders: Vec<String> = self
+            .command(async |connection| {
+                redis::cmd("LRANGE")
+                    .arg(&key)
+                    .arg(0)
+                    .arg(-1)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        Ok(borders
+            .into_iter()
+            .filter_map(|item| ItemNumber::parse(item).ok())
+            .collect())
+    }
+}
+
+/// A record that lacks its number, start or parts is no cycle.
+pub(super) fn cycle_of(mut fields: HashMap<String, String>) -> Option<OpenCycle> {
+    let generation = Generation(fields.get("generation")?.parse().ok()?);
+    let started = fields.get("started")?.parse().ok()?;
+    let count: u32 = fields.get("parts")?.parse().ok()?;
+    let item = |field: Option<String>| match field {
+        Some(text) => ItemNumber::parse(text).map(Some),
+        None => Ok(None),
+    };
+    let mut parts = Vec::new();
+    for number in 1..=count {
+        parts.push(OpenPart {
+            range: ItemRange {
+                after: item(fields.remove(&format!("after:{number}"))).ok()?,
+                up_to: item(fields.remove(&format!("up_to:{number}"))).ok()?,
+            },
+            end: fields.remove(&format!("end:{number}")),
+        });
+    }
+    Some(OpenCycle {
+        generation,
+        started,
+        parts,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(text: &str) -> ItemNumber {
+        ItemNumber::parse(text).unwrap()
+    }
+
+    #[test]
+    fn ranges_leave_no_gap_and_do_not_overlap() {
+        let range = |after: Option<&str>, up_to: Option<&str>| ItemRange {
+            after: after.map(item),
+            up_to: up_to.map(item),
+        };
+        assert_eq!(ItemRange::between(&[]), [ItemRange::default()]);
+        assert_eq!(
+            ItemRange::between(&[item("B"), item(" a")]),
+            [
+                range(None, Some("B")),
+                range(Some("B"), Some(" a")),
+                range(Some(" a"), None)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_part_is_told_from_a_warehouse() {
+        let part = PartId {
+            generation: Generation(482),
+            number: 3,
+        };
+        let warehouse = WarehouseId::parse("2#4").unwrap();
+        assert_eq!(part.shard_of(&warehouse), "2#4#482/3");
+        assert_eq!(PartId::of_shard("2#4#482/3"), Some(("2#4", part)));
+        for other in ["24", "24#", "24#1", "24#1/", "24#/1", "24#a/1", "24#+1/1"] {
+            assert_eq!(PartId::of_shard(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What can go wrong between us and Redis.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// A failed exchange with Redis. Never carries a value or a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nobody answers, or the connection broke.
+    #[error("Redis cannot be reached: {cause}")]
+    Unavailable {
+        /// The cause in the library's words.
+        cause: String,
+    },
+    /// No answer inside the time allowed.
+    #[error("Redis did not answer in time")]
+    TimedOut,
+    /// Redis is there and will not do it (full, read-only, loading, no permission).
+    #[error("Redis refused: {code} {detail}")]
+    Refused {
+        /// Redis' error code, for example `OOM`, `READONLY`, `NOPERM`.
+        code: String,
+        /// Its explanation.
+        detail: String,
+    },
+    /// An answer of a shape that was not asked for.
+    #[error("Redis answered {what} in an unexpected form")]
+    Misbehaved {
+        /// What was being read.
+        what: &'static str,
+    },
+    /// Another server has taken over since the cycle was opened.
+    #[error("Redis was replaced while the cycle was under way; lines may be lost with the old one")]
+    Replaced,
+    /// Lines were refused: their stamps lie ahead of Redis' clock, which was set back meanwhile.
+    #[error("Redis' clock was set back; lines read before are stamped too far ahead of it")]
+    ClockSetBack,
+    /// The settings cannot be turned into a connection.
+    #[error("setting redis.{key}: {problem}")]
+    Settings {
+        /// The key below `[redis]`.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn may_be_tried_again(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::TimedOut => true,
+            Self::Refused { code, .. } => code != "NOPERM" && code != "WRONGPASS",
+            Self::Misbehaved { .. }
+            | Self::Replaced
+            | Self::ClockSetBack
+            | Self::Settings { .. } => false,
+        }
+    }
+}
+
+impl From<RedisError> for StoreError {
+    fn from(error: RedisError) -> Self {
+        if error.is_timeout() {
+            return Self::TimedOut;
+        }
+        match (error.kind(), error.code()) {
+            (ErrorKind::Server(_) | ErrorKind::Extension, Some(code)) => Self::Refused {
+                code: code.to_owned(),
+                detail: error
+                    .detail()
+                    .unwrap_or_default()
+                    .chars()
+                    .take(200)
+                    .collect(),
+            },
+            (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => {
+                Self::Misbehaved { what: "a command" }
+            }
+            _ => Self::Unavailable {
+                cause: error.category().to_owned(),
+            },
+        }
+    }
+}
+
+/// Whether a connection that gave this error must not be used again.
+pub(super) fn spoils_the_connection(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_unrecoverable_error()
+        || matches!(
+            error.kind(),
+            ErrorKind::Server(
+                ServerErrorKind::ReadOnly
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::BusyLoading
+            )
+        )
+        || matches!(
+            error.code(),
+            Some("NOREPLICAS" | "READONLY" | "MASTERDOWN" | "LOADING")
+        )
+}

@@ -1,0 +1,127 @@
+//! Who works: a sign of life per worker, gone by itself when the worker is.
+
+use super::error::StoreError;
+use super::store::StockStore;
+use crate::stock::AsOf;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A worker that is silent for longer is not listed any more.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A worker's sign of life.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkerHeartbeat {
+    /// Its id.
+    pub id: String,
+    /// Program version.
+    pub version: String,
+    /// Host name.
+    pub host: String,
+    /// Start, as ISO text.
+    pub started: String,
+    /// Warehouses it reads right now, as `tenant/warehouse`.
+    pub shards: Vec<String>,
+    /// Rows a second over the last beat.
+    pub rows_per_second: u64,
+}
+
+impl StockStore {
+    /// Notes a worker's sign of life.
+    pub async fn beat(&self, worker: &WorkerHeartbeat, now: AsOf) -> Result<(), StoreError> {
+        let key = self.keys().worker(&worker.id);
+        let silent_before = now.unix_ms() - i64::try_from(SILENCE.as_millis()).unwrap_or(i64::MAX);
+        let mut pipeline = redis::pipe();
+        pipeline
+            .cmd("HSET")
+            .arg(&key)
+            .arg("version")
+            .arg(&worker.version)
+            .arg("host")
+            .arg(&worker.host)
+            .arg("started")
+            .arg(&worker.started)
+            .arg("seen")
+            .arg(now.to_string())
+            .arg("shards")
+            .arg(worker.shards.join(","))
+            .arg("rows_per_second")
+            .arg(worker.rows_per_second)
+            .ignore()
+            .cmd("PEXPIRE")
+            .arg(&key)
+            .arg(ms(SILENCE))
+            .ignore()
+            .cmd("ZADD")
+            .arg(self.keys().workers())
+            .arg(now.unix_ms())
+            .arg(&worker.id)
+            .ignore()
+            .cmd("ZREMRANGEBYSCORE")
+            .arg(self.keys().workers())
+            .arg("-inf")
+            .arg(format!("({silent_before}"))
+            .ignore();
+        self.command(async |connection| pipeline.query_async::<()>(connection).await)
+            .await
+    }
+
+    /// Takes a worker off the list: it says good-bye.
+    pub async fn leave(&self, id: &str) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("DEL").arg(self.keys().worker(id)).ignore();
+        pipeline
+            .cmd("ZREM")
+            .arg(self.keys().workers())
+            .arg(id)
+            .ignore();
+        self.command(async |connection| pipeline.query_async::<()>(connection).await)
+            .await
+    }
+
+    /// The workers that gave a sign of life lately.
+    pub async fn workers(&self) -> Result<Vec<WorkerHeartbeat>, StoreError> {
+        let ids: Vec<String> = self
+            .command(async |connection| {
+                redis::cmd("ZRANGE")
+                    .arg(self.keys().workers())
+                    .arg(0)
+                    .arg(-1)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        let mut workers = Vec::new();
+        for id in ids {
+            let mut fields: HashMap<String, String> = self
+                .command(async |connection| {
+                    redis::cmd("HGETALL")
+                        .arg(self.keys().worker(&id))
+                        .query_async(connection)
+                        .await
+                })
+                .await?;
+            if fields.is_empty() {
+                continue;
+            }
+            let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+            workers.push(WorkerHeartbeat {
+                version: take("version"),
+                host: take("host"),
+                started: take("started"),
+                shards: take("shards")
+                    .split(',')
+                    .filter(|s| !s.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+                rows_per_second: take("rows_per_second").parse().unwrap_or_default(),
+                id,
+            });
+        }
+        Ok(workers)
+    }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

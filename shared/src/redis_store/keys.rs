@@ -1,0 +1,142 @@
+//! Every key there is. `prefix` is `inv:` unless configured; `<t>` is a tenant id, which cannot
+//! hold a colon; a SKU stands last, so that any SKU is safe and readable.
+//!
+//! | key | type | content | written by | read by | lives | look at it |
+//! |---|---|---|---|---|---|---|
+//! | `inv:tenants` | set | tenant ids that were published | worker | API | for ever | `SMEMBERS inv:tenants` |
+//! | `inv:<t>:config` | hash | what a prefetcher publishes; never a secret | worker | API | for ever | `HGETALL inv:<t>:config` |
+//! | `inv:<t>:stock:<sku>` | hash | warehouse -> line | worker, API | API | `line_ttl` after the last write | `HGETALL inv:<t>:stock:<sku>` |
+//! | `inv:<t>:snapshot:<warehouse>` | hash | the feed's record | worker | API, worker | for ever | `HGETALL inv:<t>:snapshot:<warehouse>` |
+//! | `inv:<t>:cycle:<warehouse>` | hash | the cycle under way: parts, their borders and ends | worker | worker | until it is sealed | `HGETALL inv:<t>:cycle:<warehouse>` |
+//! | `inv:<t>:ranges:<warehouse>` | list | where the next cycle is split: last items of its parts | worker | worker | for ever | `LRANGE inv:<t>:ranges:<warehouse> 0 -1` |
+//! | `inv:<t>:history:<warehouse>` | list | the last cycles, newest first, as JSON | worker | people | for ever | `LRANGE inv:<t>:history:<warehouse> 0 -1` |
+//! | `inv:<t>:asked` | sorted set | SKU -> how often it was asked for, fading | API | worker | for ever | `ZREVRANGE inv:<t>:asked 0 9 WITHSCORES` |
+//! | `inv:<t>:low` | sorted set | SKU with little stock -> how much | worker | worker | for ever | `ZRANGE inv:<t>:low 0 9 WITHSCORES` |
+//! | `inv:event:<id>` | string | an event of D365 that was taken | worker | worker | 10 min | `EXISTS inv:event:<id>` |
+//! | `inv:<t>:demand` | hash | calls that may be spent on both, and were | worker, API | worker | for ever | `HGETALL inv:<t>:demand` |
+//! | `inv:<t>:due` | sorted set | shard -> due time in ms | worker | worker | for ever | `ZRANGE inv:<t>:due 0 -1 WITHSCORES` |
+//! | `inv:<t>:shard:<shard>` | hash | holder, lease, progress, failures | worker | worker | for ever | `HGETALL inv:<t>:shard:<shard>` |
+//! | `inv:<t>:throttle:<app>` | string | D365 told us to stay away until then | worker, API | worker, API | until then | `GET inv:<t>:throttle:<app>` |
+//! | `inv:budget:<app>` | hash | how many calls of this app registration may be under way at once | worker, API | worker, API | for ever | `HGETALL inv:budget:<app>` |
+//! | `inv:budget:<app>:prefetch`, `:live` | sorted set | calls under way -> until when they count, in ms | worker, API | worker, API | while calls are made | `ZRANGE inv:budget:<app>:prefetch 0 -1 WITHSCORES` |
+//! | `inv:budget:<app>:processes` | sorted set | process -> its last call in ms | worker, API | worker, API | while calls are made | `ZRANGE inv:budget:<app>:processes 0 -1` |
+//! | `inv:workers` | sorted set | worker id -> last sign of life in ms | worker | worker | for ever | `ZRANGE inv:workers 0 -1 WITHSCORES` |
+//! | `inv:worker:<id>` | hash | a worker's heartbeat | worker | worker | 30 s | `HGETALL inv:worker:<id>` |
+
+use crate::process::guards::{self, Guard};
+use crate::stock::{Sku, TenantId, WarehouseId};
+
+/// Makes the names of keys.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: Box<str>,
+}
+
+impl Keys {
+    /// With this prefix, colon included.
+    pub fn with_prefix(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.into(),
+        }
+    }
+
+    /// Ids of published tenants.
+    pub fn tenants(&self) -> String {
+        format!("{}tenants", self.prefix)
+    }
+
+    /// A tenant's published configuration.
+    pub fn config(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:config", self.prefix)
+    }
+
+    /// All warehouses of a SKU.
+    pub fn stock(&self, tenant: &TenantId, sku: &Sku) -> String {
+        let mut key = self.stock_begin(tenant);
+        key.push_str(sku.as_str());
+        key
+    }
+
+    /// The begin of every stock key of a tenant; a SKU follows.
+    pub(super) fn stock_begin(&self, tenant: &TenantId) -> String {
+        if guards::is_off(Guard::TenantsApart) {
+            return format!("{}stock:", self.prefix);
+        }
+        format!("{}{tenant}:stock:", self.prefix)
+    }
+
+    /// The record of a warehouse's feed.
+    pub fn snapshot(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
+        format!("{}{tenant}:snapshot:{warehouse}", self.prefix)
+    }
+
+    /// A warehouse's cycle under way.
+    pub fn cycle(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
+        self.cycle_of(tenant, warehouse.as_str())
+    }
+
+    /// As [`cycle`](Self::cycle), for a shard that may be a warehouse.
+    pub(super) fn cycle_of(&self, tenant: &TenantId, shard: &str) -> String {
+        format!("{}{tenant}:cycle:{shard}", self.prefix)
+    }
+
+    /// Where a warehouse's next cycle is split.
+    pub fn ranges(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
+        format!("{}{tenant}:ranges:{warehouse}", self.prefix)
+    }
+
+    /// A warehouse's last cycles.
+    pub fn history(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
+        format!("{}{tenant}:history:{warehouse}", self.prefix)
+    }
+
+    /// An event that was taken.
+    pub(super) fn event(&self, id: &str) -> String {
+        format!("{}event:{id}", self.prefix)
+    }
+
+    /// What is asked for.
+    pub fn asked(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:asked", self.prefix)
+    }
+
+    /// What there is little of.
+    pub fn low(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:low", self.prefix)
+    }
+
+    /// What may be spent on both.
+    pub fn demand(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:demand", self.prefix)
+    }
+
+    /// The budget of an app registration, of all tenants that use it.
+    pub fn budget(&self, app: &str) -> String {
+        format!("{}budget:{app}", self.prefix)
+    }
+
+    /// What is due when.
+    pub fn due(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:due", self.prefix)
+    }
+
+    /// The record of a shard.
+    pub fn shard(&self, tenant: &TenantId, shard: &str) -> String {
+        format!("{}{tenant}:shard:{shard}", self.prefix)
+    }
+
+    /// The throttle gate of an app registration.
+    pub fn throttle(&self, tenant: &TenantId, app: &str) -> String {
+        format!("{}{tenant}:throttle:{app}", self.prefix)
+    }
+
+    /// Who works.
+    pub fn workers(&self) -> String {
+        format!("{}workers", self.prefix)
+    }
+
+    /// A worker's heartbeat.
+    pub fn worker(&self, id: &str) -> String {
+        format!("{}worker:{id}", self.prefix)
+    }
+}

@@ -1,0 +1,124 @@
+//! Writing lines.
+
+use super::error::StoreError;
+use super::line_codec::LineText;
+use super::metrics;
+use super::script::Call;
+use super::store::StockStore;
+use crate::process::guards::{self, Guard};
+use crate::stock::{Origin, Sku, StockLine, TenantId, Verdict};
+use redis::Script;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// Lines one script call carries: more would hold up readers beside it (measured p99 of a reader
+/// beside a saturating writer: 100 lines 1.7 ms, 250 lines 3.0 ms, 1,000 lines 13.5 ms).
+const LINES_PER_CALL: usize = 250;
+
+static APPLY_LINES: LazyLock<Script> = LazyLock::new(|| {
+    let mut script = include_str!("scripts/apply_lines.lua").to_owned();
+    if guards::is_off(Guard::NewestWins) {
+        script = script.replace("verdict = 0", "verdict = 1");
+    }
+    if guards::is_off(Guard::FutureIsCorrupt) {
+        script = script.replace("tonumber(now[1]) + 5", "tonumber(now[1]) + 86400");
+    }
+    Script::new(&script)
+});
+
+/// What became of the lines of one [`StockStore::apply`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// One verdict a line, in the lines' order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Applied {
+    /// How many lines stand in the store now.
+    pub fn applied(&self) -> usize {
+        self.verdicts
+            .iter()
+            .filter(|verdict| verdict.is_applied())
+            .count()
+    }
+
+    /// How many lines were refused.
+    pub fn refused(&self) -> usize {
+        self.verdicts.len() - self.applied()
+    }
+}
+
+impl StockStore {
+    /// Writes lines, each only if it is newer than what is stored. Calls carry at most 250 lines;
+    /// on an error the lines of earlier calls are written, which is harmless: repeating is, too.
+    pub async fn apply(
+        &self,
+        tenant: &TenantId,
+        lines: &[StockLine],
+    ) -> Result<Applied, StoreError> {
+        let mut applied = Applied {
+            verdicts: Vec::with_capacity(lines.len()),
+        };
+        for chunk in lines.chunks(LINES_PER_CALL) {
+            let verdicts = self.apply_chunk(tenant, chunk).await?;
+            applied.verdicts.extend(verdicts);
+        }
+        for verdict in [
+            Verdict::Applied,
+            Verdict::AppliedOverCorrupt,
+            Verdict::RefusedOlder,
+            Verdict::RefusedFuture,
+        ] {
+            let count = applied
+                .verdicts
+                .iter()
+                .filter(|other| **other == verdict)
+                .count();
+            metrics::offered(tenant, verdict, count);
+        }
+        Ok(applied)
+    }
+
+    async fn apply_chunk(
+        &self,
+        tenant: &TenantId,
+        lines: &[StockLine],
+    ) -> Result<Vec<Verdict>, StoreError> {
+        let mut call = Call::of(&APPLY_LINES).argument(self.line_ttl().as_millis());
+        let mut key_numbers: HashMap<&Sku, usize> = HashMap::with_capacity(lines.len());
+        for line in lines {
+            let number = *key_numbers
+                .entry(&line.sku)
+                .or_insert_with(|| call.push_key(self.keys().stock(tenant, &line.sku)));
+            call.push_argument(number.to_string());
+            call.push_argument(line.warehouse.as_str().to_owned());
+            call.push_argument(line.value.as_of.to_string());
+            call.push_argument(
+                if line.value.origin == Origin::Live {
+                    "1"
+                } else {
+                    "0"
+                }
+                .to_owned(),
+            );
+            call.push_argument(LineText(&line.value).to_string());
+        }
+        let answer: Vec<u8> = self.run(call).await?;
+        let verdicts: Option<Vec<Verdict>> = answer.into_iter().map(verdict_of).collect();
+        verdicts
+            .filter(|verdicts| verdicts.len() == lines.len())
+            .ok_or(StoreError::Misbehaved {
+                what: "the verdicts on lines",
+            })
+    }
+}
+
+fn verdict_of(code: u8) -> Option<Verdict> {
+    Some(match code {
+        0 => Verdict::RefusedOlder,
+        1 => Verdict::Applied,
+        2 => Verdict::AppliedOverCorrupt,
+        3 => Verdict::RefusedFuture,
+        _ => return None,
+    })
+}

@@ -1,0 +1,156 @@
+//! What a prefetcher tells the API about its tenants. Never a secret.
+
+use super::error::StoreError;
+use super::store::StockStore;
+use crate::settings::{EntraSettings, TenantSettings};
+use crate::stock::{SkuMapping, TenantId, WarehouseId};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A tenant as a prefetcher published it: the settings without sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedTenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Field by field, as `redis-cli HGETALL` shows it.
+    fields: HashMap<String, String>,
+}
+
+const LISTS: [&str; 1] = ["warehouses"];
+const OBJECTS: [&str; 1] = ["fields"];
+
+impl PublishedTenant {
+    /// What of a tenant's settings is published.
+    pub fn of(tenant: &TenantSettings) -> Self {
+        let mut fields = HashMap::new();
+        let mut tell = |name: &str, value: String| fields.insert(name.to_owned(), value);
+        tell("environment_url", tenant.environment_url.to_string());
+        tell("legal_entity", tenant.legal_entity.to_string());
+        tell("warehouses", json!(names(&tenant.warehouses)).to_string());
+        tell(
+            "refresh_interval",
+            format!("{}ms", tenant.refresh_interval.as_millis()),
+        );
+        tell("sku_mapping", tenant.sku_mapping.to_string());
+        tell("quantity", tenant.quantity.as_str().to_owned());
+        tell("entity", tenant.entity.clone());
+        tell("variants_entity", tenant.variants_entity.clone());
+        tell("warehouses_entity", tenant.warehouses_entity.clone());
+        tell("calls_at_once", tenant.calls_at_once.to_string());
+        tell(
+            "calls_kept_for_live",
+            tenant.calls_kept_for_live.to_string(),
+        );
+        tell("fields", json!(tenant.fields).to_string());
+        Self {
+            id: tenant.id.clone(),
+            fields,
+        }
+    }
+
+    /// The tenant's settings with the reader's own sign-in. What stands in Redis is checked like
+    /// what stands in a file.
+    pub fn with_sign_in(&self, entra: &EntraSettings) -> Result<TenantSettings, String> {
+        let mut tree = Map::new();
+        tree.insert("id".to_owned(), json!(self.id.as_str()));
+        for (name, value) in &self.fields {
+            let is_structured = LISTS.contains(&name.as_str()) || OBJECTS.contains(&name.as_str());
+            let value = if is_structured {
+                serde_json::from_str(value).map_err(|cause| format!("{name}: {cause}"))?
+            } else {
+                Value::String(value.clone())
+            };
+            tree.insert(name.clone(), value);
+        }
+        TenantSettings::from_published(Value::Object(tree), entra)
+    }
+
+    /// How SKUs are made.
+    pub fn sku_mapping(&self) -> Option<SkuMapping> {
+        self.fields
+            .get("sku_mapping")
+            .and_then(|text| serde_json::from_value(Value::String(text.clone())).ok())
+    }
+
+    /// The warehouses that count.
+    pub fn warehouses(&self) -> Vec<WarehouseId> {
+        let names: Vec<String> = self
+            .fields
+            .get("warehouses")
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        names
+            .into_iter()
+            .filter_map(|name| WarehouseId::parse(name).ok())
+            .collect()
+    }
+
+    /// The legal entity.
+    pub fn legal_entity(&self) -> Option<&str> {
+        self.fields.get("legal_entity").map(String::as_str)
+    }
+
+    /// Time from one snapshot's start to the next.
+    pub fn refresh_interval(&self) -> Option<Duration> {
+        humantime::parse_duration(self.fields.get("refresh_interval")?).ok()
+    }
+}
+
+fn names(warehouses: &[WarehouseId]) -> Vec<&str> {
+    warehouses.iter().map(WarehouseId::as_str).collect()
+}
+
+impl StockStore {
+    /// Publishes a tenant.
+    pub async fn publish(&self, tenant: &PublishedTenant) -> Result<(), StoreError> {
+        let key = self.keys().config(&tenant.id);
+        let mut pipeline = redis::pipe();
+        pipeline
+            .atomic()
+            .cmd("DEL")
+            .arg(&key)
+            .ignore()
+            .cmd("HSET")
+            .arg(&key);
+        for (name, value) in &tenant.fields {
+            pipeline.arg(name).arg(value);
+        }
+        pipeline.ignore();
+        pipeline
+            .cmd("SADD")
+            .arg(self.keys().tenants())
+            .arg(tenant.id.as_str())
+            .ignore();
+        self.command(async |connection| pipeline.query_async::<()>(connection).await)
+            .await
+    }
+
+    /// All published tenants.
+    pub async fn published_tenants(&self) -> Result<Vec<PublishedTenant>, StoreError> {
+        let ids: Vec<String> = self
+            .command(async |connection| {
+                redis::cmd("SMEMBERS")
+                    .arg(self.keys().tenants())
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        let mut tenants = Vec::new();
+        for id in ids.into_iter().filter_map(|id| TenantId::parse(id).ok()) {
+            let fields: HashMap<String, String> = self
+                .command(async |connection| {
+                    redis::cmd("HGETALL")
+                        .arg(self.keys().config(&id))
+                        .query_async(connection)
+                        .await
+                })
+                .await?;
+            if !fields.is_empty() {
+                tenants.push(PublishedTenant { id, fields });
+            }
+        }
+        tenants.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(tenants)
+    }
+}

@@ -1,0 +1,129 @@
+//! Reading lines: one round trip a question, over one connection kept by the reader.
+
+use super::connection::Link;
+use super::error::StoreError;
+use super::keys::Keys;
+use super::line_codec::read_line;
+use super::metrics;
+use super::snapshots::snapshot_of;
+use crate::stock::{LineValue, Sku, TenantId, WarehouseId, WarehouseSnapshot};
+use redis::Value;
+
+/// Reads for one thread of the API.
+#[derive(Debug)]
+pub struct StockReader {
+    link: Link,
+    keys: Keys,
+}
+
+/// What is stored for one SKU in one warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredLine {
+    /// A line.
+    Value(LineValue),
+    /// No line.
+    Missing,
+    /// Something that is no line: no evidence for anything, absence included.
+    Unreadable,
+}
+
+/// The answer to one question.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The feeds, in the order of the warehouses asked for.
+    pub snapshots: Vec<WarehouseSnapshot>,
+    /// The lines, SKU by SKU, each with all warehouses asked for.
+    pub lines: Vec<StoredLine>,
+}
+
+impl Reading {
+    /// The lines of one SKU, in the order of the warehouses asked for.
+    pub fn of_sku(&self, number: usize) -> &[StoredLine] {
+        let warehouses = self.snapshots.len();
+        self.lines
+            .get(number * warehouses..(number + 1) * warehouses)
+            .unwrap_or_default()
+    }
+}
+
+impl StockReader {
+    pub(super) fn new(link: Link, keys: Keys) -> Self {
+        Self { link, keys }
+    }
+
+    /// Reads lines with the feeds they are judged by.
+    ///
+    /// The feeds are read first: a watermark that moved after the lines were read would make lines
+    /// look missed that are not.
+    pub async fn read_many(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        skus: &[Sku],
+    ) -> Result<Reading, StoreError> {
+        let mut pipeline = redis::Pipeline::with_capacity(warehouses.len() + skus.len());
+        for warehouse in warehouses {
+            pipeline
+                .cmd("HGETALL")
+                .arg(self.keys.snapshot(tenant, warehouse));
+        }
+        let mut key = self.keys.stock_begin(tenant);
+        let begin = key.len();
+        for sku in skus {
+            key.truncate(begin);
+            key.push_str(sku.as_str());
+            pipeline.cmd("HMGET").arg(&key);
+            for warehouse in warehouses {
+                pipeline.arg(warehouse.as_str());
+            }
+        }
+        let mut connection = self.link.connection().await?;
+        let answer = self
+            .link
+            .judge(pipeline.query_async::<Vec<Value>>(&mut connection).await)?;
+        reading_of(answer, warehouses.len(), skus.len())
+    }
+}
+
+fn reading_of(answer: Vec<Value>, warehouses: usize, skus: usize) -> Result<Reading, StoreError> {
+    let misbehaved = StoreError::Misbehaved {
+        what: "stock lines",
+    };
+    if answer.len() != warehouses + skus {
+        return Err(misbehaved);
+    }
+    let mut answers = answer.into_iter();
+    let mut snapshots = Vec::with_capacity(warehouses);
+    for value in answers.by_ref().take(warehouses) {
+        snapshots.push(snapshot_of(value)?);
+    }
+    let mut lines = Vec::with_capacity(warehouses * skus);
+    let mut unreadable = 0;
+    for value in answers {
+        let Value::Array(values) = value else {
+            return Err(misbehaved);
+        };
+        if values.len() != warehouses {
+            return Err(misbehaved);
+        }
+        lines.extend(values.iter().map(|value| match value {
+            Value::Nil => StoredLine::Missing,
+            Value::BulkString(text) => read_line(text).map_or_else(
+                || {
+                    unreadable += 1;
+                    StoredLine::Unreadable
+                },
+                StoredLine::Value,
+            ),
+            _ => StoredLine::Unreadable,
+        }));
+    }
+    if unreadable > 0 {
+        metrics::unreadable(unreadable);
+        tracing::warn!(
+            lines = unreadable,
+            "stored lines are not readable; they count as unknown"
+        );
+    }
+    Ok(Reading { snapshots, lines })
+}

@@ -1,0 +1,70 @@
+//! Scripts: called by hash, loaded again when Redis has forgotten them.
+
+use super::connection::{Lent, with_lent};
+use super::error::StoreError;
+use crate::process::guards::{self, Guard};
+use deadpool_redis::Pool;
+use redis::{FromRedisValue, Script};
+use std::time::Duration;
+
+/// One call in the making: declared keys, then arguments.
+pub(super) struct Call<'a> {
+    script: &'a Script,
+    keys: Vec<String>,
+    arguments: Vec<String>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn of(script: &'a Script) -> Self {
+        Self {
+            script,
+            keys: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    pub(super) fn key(mut self, key: String) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    pub(super) fn argument(mut self, argument: impl std::fmt::Display) -> Self {
+        self.arguments.push(format!("{argument}"));
+        self
+    }
+
+    pub(super) fn push_key(&mut self, key: String) -> usize {
+        self.keys.push(key);
+        self.keys.len()
+    }
+
+    pub(super) fn push_argument(&mut self, argument: String) {
+        self.arguments.push(argument);
+    }
+
+    pub(super) async fn run<T: FromRedisValue>(
+        self,
+        pool: &Pool,
+        limit: Duration,
+    ) -> Result<T, StoreError> {
+        with_lent(pool, limit, async |Lent(mut connection)| {
+            if guards::is_off(Guard::ScriptReload) {
+                let mut call = redis::cmd("EVALSHA");
+                call.arg(self.script.get_hash()).arg(self.keys.len());
+                call.arg(&self.keys).arg(&self.arguments);
+                let answer = call.query_async::<T>(&mut connection).await;
+                return (Lent(connection), answer);
+            }
+            let mut invocation = self.script.prepare_invoke();
+            for key in &self.keys {
+                invocation.key(key);
+            }
+            for argument in &self.arguments {
+                invocation.arg(argument);
+            }
+            let answer = invocation.invoke_async::<T>(&mut connection).await;
+            (Lent(connection), answer)
+        })
+        .await
+    }
+}

@@ -1,0 +1,41 @@
+#!lua
+-- Opens a cycle: the generation rises by one, the start is noted, the warehouse's parts become due,
+-- and the warehouse itself is given back. Refused if somebody else has opened one since the caller looked.
+--
+-- KEYS: the warehouse's snapshot hash, its cycle hash, the due set, its shard hash.
+-- ARGV: warehouse, the generation the caller saw, started, ms until the cycle is looked after again;
+--       then for each part: the item it begins after, the last item it holds ('' = no border).
+-- Returns the generation, or 0 if refused.
+
+if (redis.call('HGET', KEYS[1], 'generation') or '0') ~= ARGV[2]
+  or redis.call('EXISTS', KEYS[2]) == 1 then
+  return 0
+end
+local generation = redis.call('HINCRBY', KEYS[1], 'generation', 1)
+redis.call('HSET', KEYS[1], 'started', ARGV[3])
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or state == 'cold' then
+  redis.call('HSET', KEYS[1], 'state', 'warming')
+end
+-- Which server it was opened on: see the script that seals it.
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local parts = (#ARGV - 4) / 2
+redis.call('HSET', KEYS[2], 'generation', generation, 'started', ARGV[3], 'parts', parts,
+  'open', parts, 'server', server)
+for part = 1, parts do
+  local after, up_to = ARGV[3 + part * 2], ARGV[4 + part * 2]
+  if after ~= '' then
+    redis.call('HSET', KEYS[2], 'after:' .. part, after)
+  end
+  if up_to ~= '' then
+    redis.call('HSET', KEYS[2], 'up_to:' .. part, up_to)
+  end
+  -- Scores from 1 on: what is begun is finished before anything else is begun.
+  redis.call('ZADD', KEYS[3], part, ARGV[1] .. '#' .. generation .. '/' .. part)
+end
+local now = redis.call('TIME')
+local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+redis.call('ZADD', KEYS[3], string.format('%d', now_ms + tonumber(ARGV[4])), ARGV[1])
+redis.call('HDEL', KEYS[4], 'holder', 'lease_until', 'taken')
+return generation

@@ -1,0 +1,12 @@
+#!lua
+-- Keeps the right to a call that takes long. One that has lapsed already is taken again: the call
+-- is under way, whatever is written here.
+--
+-- KEYS: the calls under way of its kind.
+-- ARGV: id of the call, ms until the right lapses.
+
+local now = redis.call('TIME')
+local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+redis.call('ZADD', KEYS[1], now_ms + tonumber(ARGV[2]), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], 120000)
+return 1

@@ -1,0 +1,259 @@
+//! The throttle gate and the call budget of all replicas.
+
+use super::script::Call;
+use super::store::StockStore;
+use crate::d365::{AppId, CallEnd, CallRight, ProcessThrottleGate, Purpose, Share, ThrottleGate};
+use crate::process::clock::Clock;
+use crate::process::tasks::Tasks;
+use crate::stock::TenantId;
+use futures_util::future::BoxFuture;
+use redis::Script;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// A healthy Redis answers in well under a tenth of this; an order does not wait for longer.
+const ASKING_LIMIT: Duration = Duration::from_millis(50);
+/// Prefetching has time, and without Redis nothing to do.
+const PATIENT_ASKING_LIMIT: Duration = Duration::from_secs(1);
+/// A call nobody renews counts for so long: what a killed process leaves behind.
+const CALL_LAPSES: Duration = Duration::from_secs(15);
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+static CLOSE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/close_gate.lua")));
+static TAKE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/take_call.lua")));
+static RENEW: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/renew_call.lua")));
+static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/end_call.lua")));
+
+/// Keeps in Redis what any replica was told and how many calls are under way, and what this process
+/// was told here as well: while Redis is away, this process still stays away from D365, and takes
+/// its part of the budget among the replicas it knew of.
+#[derive(Debug)]
+pub struct SharedThrottleGate {
+    store: StockStore,
+    tenant: TenantId,
+    process: String,
+    own: ProcessThrottleGate,
+    known: Arc<Known>,
+}
+
+/// What Redis said last.
+#[derive(Debug)]
+struct Known {
+    limit: AtomicUsize,
+    processes: AtomicUsize,
+}
+
+impl SharedThrottleGate {
+    /// The gate of one tenant.
+    pub fn new(store: StockStore, tenant: TenantId) -> Self {
+        let clock: Arc<dyn Clock> = Arc::clone(store.clock()) as Arc<dyn Clock>;
+        Self {
+            own: ProcessThrottleGate::new(clock),
+            process: store.process_id().to_owned(),
+            store,
+            tenant,
+            known: Arc::new(Known {
+                limit: AtomicUsize::new(2),
+                processes: AtomicUsize::new(1),
+            }),
+        }
+    }
+
+    /// Asks Redis for a call. The outer none means that Redis did not answer.
+    async fn ask(&self, app: &AppId, share: Share) -> Option<Option<SharedRight>> {
+        let budget = Budget {
+            store: self.store.clone(),
+            key: self.store.keys().budget(app.as_str()),
+            purpose: share.purpose,
+        };
+        let id = uuid::Uuid::new_v4().to_string();
+        let call = Call::of(&TAKE)
+            .key(budget.key.clone())
+            .key(budget.calls(Purpose::Prefetch))
+            .key(budget.calls(Purpose::Live))
+            .key(format!("{}:processes", budget.key))
+            .argument(share.purpose.as_str())
+            .argument(&id)
+            .argument(&self.process)
+            .argument(CALL_LAPSES.as_millis())
+            .argument(share.most)
+            .argument(share.kept_for_live);
+        let asked = self.store.run::<(u8, usize, usize, u64)>(call);
+        let patience = match share.purpose {
+            Purpose::Live => ASKING_LIMIT,
+            Purpose::Prefetch => PATIENT_ASKING_LIMIT,
+        };
+        let (granted, limit, processes, halvings) =
+            tokio::time::timeout(patience, asked).await.ok()?.ok()?;
+        self.known.limit.store(limit, Ordering::Relaxed);
+        self.known
+            .processes
+            .store(processes.max(1), Ordering::Relaxed);
+        if granted == 0 {
+            return Some(None);
+        }
+        let over = CancellationToken::new();
+        Tasks::new().spawn_unawaited(
+            "budget-renewal",
+            renew(budget.clone(), id.clone(), over.clone()),
+        );
+        Some(Some(SharedRight {
+            budget: Some(budget),
+            id,
+            halvings,
+            most_prefetching: share.most_prefetching(),
+            known: Arc::clone(&self.known),
+            _renewal: over.drop_guard(),
+        }))
+    }
+
+    /// This process' part of the budget while nobody can tell what the others do.
+    fn own_part(&self, share: Share) -> usize {
+        let whole = match share.purpose {
+            Purpose::Live => usize::try_from(share.most).unwrap_or(usize::MAX),
+            Purpose::Prefetch => self.known.limit.load(Ordering::Relaxed),
+        };
+        (whole / self.known.processes.load(Ordering::Relaxed).max(1)).max(1)
+    }
+}
+
+/// Where the calls of an app registration are counted.
+#[derive(Debug, Clone)]
+struct Budget {
+    store: StockStore,
+    key: String,
+    purpose: Purpose,
+}
+
+impl Budget {
+    fn calls(&self, purpose: Purpose) -> String {
+        format!("{}:{}", self.key, purpose.as_str())
+    }
+}
+
+/// Keeps a long call counted until it is over.
+async fn renew(budget: Budget, id: String, over: CancellationToken) {
+    while tokio::time::timeout(RENEW_EVERY, over.cancelled())
+        .await
+        .is_err()
+    {
+        let call = Call::of(&RENEW)
+            .key(budget.calls(budget.purpose))
+            .argument(&id)
+            .argument(CALL_LAPSES.as_millis());
+        if let Err(error) = budget.store.run::<u8>(call).await {
+            tracing::debug!(%error, "a call under way could not be renewed in the budget");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SharedRight {
+    /// Taken when the right is given back.
+    budget: Option<Budget>,
+    id: String,
+    halvings: u64,
+    most_prefetching: u32,
+    known: Arc<Known>,
+    _renewal: DropGuard,
+}
+
+impl SharedRight {
+    fn give_back(&mut self, end: CallEnd) {
+        let Some(budget) = self.budget.take() else {
+            return;
+        };
+        // At the very end of a process nothing can be sent any more; the right lapses by itself.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let call = Call::of(&END)
+            .key(budget.key.clone())
+            .key(budget.calls(budget.purpose))
+            .argument(&self.id)
+            .argument(end.as_str())
+            .argument(self.halvings)
+            .argument(self.most_prefetching);
+        let known = Arc::clone(&self.known);
+        Tasks::new().spawn_unawaited("budget", async move {
+            match budget.store.run::<usize>(call).await {
+                Ok(limit) => known.limit.store(limit, Ordering::Relaxed),
+                // It lapses by itself.
+                Err(error) => {
+                    tracing::debug!(%error, "a call could not be given back to the budget");
+                }
+            }
+        });
+    }
+}
+
+impl CallRight for SharedRight {
+    fn end(mut self: Box<Self>, end: CallEnd) -> usize {
+        self.give_back(end);
+        self.known.limit.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for SharedRight {
+    fn drop(&mut self) {
+        self.give_back(CallEnd::Neither);
+    }
+}
+
+impl ThrottleGate for SharedThrottleGate {
+    fn wait_left<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Option<Duration>> {
+        Box::pin(async move {
+            let own = self.own.wait_left_now(app);
+            if own.is_some() {
+                return own;
+            }
+            let key = self.store.keys().throttle(&self.tenant, app.as_str());
+            let asking = self.store.command(async |connection| {
+                redis::cmd("PTTL")
+                    .arg(&key)
+                    .query_async::<i64>(connection)
+                    .await
+            });
+            // Redis being away or frozen must not hold up an order; this process' own gate holds
+            // meanwhile.
+            let left_ms = tokio::time::timeout(ASKING_LIMIT, asking)
+                .await
+                .ok()?
+                .ok()?;
+            let left_ms = u64::try_from(left_ms).ok().filter(|ms| *ms > 0)?;
+            Some(Duration::from_millis(left_ms))
+        })
+    }
+
+    fn close<'a>(&'a self, app: &'a AppId, wait: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.own.close_now(app, wait);
+            let until = self.store.clock().now().plus(wait);
+            let call = Call::of(&CLOSE)
+                .key(self.store.keys().throttle(&self.tenant, app.as_str()))
+                .argument(wait.as_millis())
+                .argument(until);
+            if let Err(error) = self.store.run::<u8>(call).await {
+                tracing::warn!(tenant.id = %self.tenant, %error, "the other replicas could not be told that D365 throttles");
+            }
+        })
+    }
+
+    fn take<'a>(
+        &'a self,
+        app: &'a AppId,
+        share: Share,
+    ) -> BoxFuture<'a, Option<Box<dyn CallRight>>> {
+        Box::pin(async move {
+            match self.ask(app, share).await {
+                Some(answer) => answer.map(|right| Box::new(right) as Box<dyn CallRight>),
+                None => self.own.take_now(app, share, self.own_part(share)),
+            }
+        })
+    }
+}
