@@ -1,0 +1,137 @@
+//! The management port: liveness, readiness, metrics. Never on the port callers use.
+
+use crate::process::metrics::MetricsHandle;
+use actix_web::dev::Server;
+use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use actix_web::web::{Data, get};
+use actix_web::{App, HttpResponse, HttpServer};
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest wait for what readiness asks.
+const READINESS_LIMIT: Duration = Duration::from_secs(2);
+
+/// Says whether the process can do its work.
+pub trait Readiness: Send + Sync {
+    /// The present report. May ask Redis; must not depend on D365.
+    fn report(&self) -> BoxFuture<'_, ReadinessReport>;
+}
+
+/// What readiness found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadinessReport {
+    /// Whether requests should be sent here.
+    pub ready: bool,
+    /// Why, for people and dashboards. Becomes the JSON body.
+    pub detail: serde_json::Value,
+}
+
+/// Serves `/health/live`, `/health/ready` and `/metrics` on this listener. The returned server must
+/// be awaited; its handle stops it.
+pub fn serve(
+    listener: TcpListener,
+    metrics: MetricsHandle,
+    readiness: Arc<dyn Readiness>,
+) -> std::io::Result<Server> {
+    let metrics = Data::new(metrics);
+    let readiness: Data<dyn Readiness> = Data::from(readiness);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(metrics.clone())
+            .app_data(readiness.clone())
+            .route("/health/live", get().to(live))
+            .route("/health/ready", get().to(ready))
+            .route("/metrics", get().to(render))
+    })
+    .workers(1)
+    .max_connections(64)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .listen(listener)?
+    .run();
+    Ok(server)
+}
+
+/// Answers as long as the process can answer at all: a liveness probe that asked Redis or D365
+/// would have every replica restarted when one of them is away.
+async fn live() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(json!({ "live": true }))
+}
+
+async fn ready(readiness: Data<dyn Readiness>) -> HttpResponse {
+    let report = tokio::time::timeout(READINESS_LIMIT, readiness.report())
+        .await
+        .unwrap_or_else(|_| ReadinessReport {
+            ready: false,
+            detail: json!({ "ready": false, "problem": "no report in time" }),
+        });
+    let mut reply = if report.ready {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    reply
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(report.detail)
+}
+
+async fn render(metrics: Data<MetricsHandle>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType(
+            "text/plain; version=0.0.4; charset=utf-8"
+                .parse()
+                .unwrap_or(actix_web::mime::TEXT_PLAIN_UTF_8),
+        ))
+        .body(metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    struct Switch(AtomicBool);
+
+    impl Readiness for Switch {
+        fn report(&self) -> BoxFuture<'_, ReadinessReport> {
+            let ready = self.0.load(Ordering::SeqCst);
+            Box::pin(async move {
+                ReadinessReport {
+                    ready,
+                    detail: json!({ "ready": ready }),
+                }
+            })
+        }
+    }
+
+    #[actix_web::test]
+    async fn readiness_decides_the_status_and_liveness_does_not_care() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let switch = Arc::new(Switch(AtomicBool::new(false)));
+        let metrics = crate::process::metrics::install().unwrap();
+        let server = serve(listener, metrics, switch.clone()).unwrap();
+        let handle = server.handle();
+        let tasks = crate::process::tasks::Tasks::new();
+        tasks.spawn("management", async { server.await.unwrap() });
+        let status = async |path: &str| {
+            reqwest::get(format!("http://{address}{path}"))
+                .await
+                .unwrap()
+                .status()
+                .as_u16()
+        };
+        assert_eq!(status("/health/ready").await, 503);
+        assert_eq!(status("/health/live").await, 200);
+        switch.0.store(true, Ordering::SeqCst);
+        assert_eq!(status("/health/ready").await, 200);
+        assert_eq!(status("/metrics").await, 200);
+        assert_eq!(status("/anything").await, 404);
+        handle.stop(true).await;
+    }
+}

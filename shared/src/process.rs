@@ -1,0 +1,10 @@
+//! What every process needs: a clock, named tasks, an orderly end, logs and metrics.
+//!
+//! Nothing here knows of D365 or Redis, and nothing here decides about stock.
+
+pub mod clock;
+pub mod guards;
+pub mod metrics;
+pub mod shutdown;
+pub mod tasks;
+pub mod telemetry;

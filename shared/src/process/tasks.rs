@@ -1,0 +1,119 @@
+//! Background work with a name: a panic is told, never lost.
+
+use futures_util::FutureExt;
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// The background work of a process.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks(TaskTracker);
+
+/// How the end of the background work went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Whether everything ended in time.
+    pub finished: bool,
+    /// How many tasks still ran when time was up.
+    pub still_running: usize,
+}
+
+impl Tasks {
+    /// No work yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `work` in the background. A panic ends this task only; it is logged and counted.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that watches for panics"
+    )]
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(self.0.track_future(watched(name, work)));
+    }
+
+    /// The same, for work that the end does not wait for.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that watches for panics"
+    )]
+    #[expect(
+        clippy::unused_self,
+        reason = "work begins at the process' tasks, whoever waits for it"
+    )]
+    pub fn spawn_unawaited(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        tokio::spawn(watched(name, work));
+    }
+
+    /// Takes nothing new and waits for what runs, at most this long.
+    pub async fn close_and_wait(&self, limit: Duration) -> Drained {
+        self.0.close();
+        let finished = tokio::time::timeout(limit, self.0.wait()).await.is_ok();
+        Drained {
+            finished,
+            still_running: self.0.len(),
+        }
+    }
+}
+
+async fn watched(name: &'static str, work: impl Future<Output = ()>) {
+    if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+        ::metrics::counter!("process_task_panics_total", "task" => name).increment(1);
+        tracing::error!(
+            task = name,
+            panic = message_of(&*panic),
+            "a background task panicked"
+        );
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_task_only() {
+        let tasks = Tasks::new();
+        let (done, finished) = tokio::sync::oneshot::channel();
+        tasks.spawn("breaks", async { panic!("on purpose") });
+        tasks.spawn("works", async move { done.send(()).unwrap() });
+        finished.await.unwrap();
+        let drained = tasks.close_and_wait(Duration::from_secs(5)).await;
+        assert_eq!(
+            drained,
+            Drained {
+                finished: true,
+                still_running: 0
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_in_time_is_counted() {
+        let tasks = Tasks::new();
+        tasks.spawn("hangs", std::future::pending());
+        let drained = tasks.close_and_wait(Duration::from_millis(10)).await;
+        assert_eq!(
+            drained,
+            Drained {
+                finished: false,
+                still_running: 1
+            }
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! A simulator with a client pointed at it.
+
+use d365_simulator::{Config, Handle, Kind, RequestRecord, Simulator, TruthLine, WorldConfig};
+use futures_util::StreamExt;
+use shared::d365::{
+    D365Client, D365Error, LookUp, OnHandSource, PageEnd, PageItem, PageLimits, PageQuery,
+    PageStart, ProcessThrottleGate, Purpose, ThrottleGate,
+};
+use shared::process::clock::{Clock, SystemClock};
+use shared::settings::TenantSettings;
+use shared::stock::{AsOf, ItemNumber, OnHandRow, WarehouseId};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) struct Erp {
+    handle: Handle,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) gate: Arc<dyn ThrottleGate>,
+    /// More lines of `[tenants.entra]`, the credential excepted.
+    pub(crate) entra: String,
+    /// The credential of `[tenants.entra]`.
+    pub(crate) credential: String,
+    /// More lines of `[[tenants]]`.
+    pub(crate) tenant: String,
+}
+
+/// A page read to its end.
+pub(crate) struct ReadPage {
+    pub(crate) as_of: AsOf,
+    pub(crate) rows: Vec<OnHandRow>,
+    pub(crate) end: PageEnd,
+}
+
+impl Erp {
+    /// 60 items in 3 warehouses.
+    pub(crate) fn start() -> Self {
+        Self::with(Config {
+            world: Some(WorldConfig {
+                items: 60,
+                warehouses: 3,
+                ..WorldConfig::default()
+            }),
+            ..Config::default()
+        })
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        Self {
+            handle: d365_simulator::start(config).unwrap(),
+            gate: Arc::new(ProcessThrottleGate::new(Arc::clone(&clock))),
+            clock,
+            entra: String::new(),
+            credential: format!("client_secret = {:?}", Config::CLIENT_SECRET),
+            tenant: String::new(),
+        }
+    }
+
+    /// Puts the client's time into the test's hands.
+    pub(crate) fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.gate = Arc::new(ProcessThrottleGate::new(Arc::clone(&clock)));
+        self.clock = clock;
+        self
+    }
+
+    pub(crate) fn simulator(&self) -> &Arc<Simulator> {
+        self.handle.simulator()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.handle.address().port()
+    }
+
+    pub(crate) fn settings(&self) -> TenantSettings {
+        let url = self.handle.url();
+        let Self {
+            entra,
+            credential,
+            tenant,
+            ..
+        } = self;
+        let (directory, client) = (Config::ENTRA_TENANT, Config::CLIENT_ID);
+        toml::from_str(&format!(
+            "id = \"contoso\"\nenvironment_url = \"{url}/\"\nlegal_entity = \"USMF\"\n\
+             warehouses = []\n{tenant}\n[entra]\ntenant_id = \"{directory}\"\n\
+             authority = \"{url}\"\nclient_id = \"{client}\"\n{credential}\n{entra}\n"
+        ))
+        .unwrap()
+    }
+
+    pub(crate) fn client(&self, purpose: Purpose) -> D365Client {
+        let (clock, gate) = (Arc::clone(&self.clock), Arc::clone(&self.gate));
+        D365Client::new(&self.settings(), purpose, clock, gate).unwrap()
+    }
+
+    /// The main company's warehouse with the most rows.
+    pub(crate) fn warehouse(&self) -> WarehouseId {
+        let fullest = self
+            .simulator()
+            .warehouses()
+            .into_iter()
+            .filter(|warehouse| warehouse.company == "usmf" && !warehouse.warehouse.is_empty())
+            .max_by_key(|warehouse| warehouse.rows)
+            .unwrap();
+        WarehouseId::parse(fullest.warehouse).unwrap()
+    }
+
+    pub(crate) fn truth(&self, warehouse: &WarehouseId) -> Vec<TruthLine> {
+        let truth = self
+            .simulator()
+            .truth("usmf", Some(warehouse.as_str()), None);
+        truth.unwrap()
+    }
+
+    pub(crate) fn asked(&self, kind: Kind) -> Vec<RequestRecord> {
+        let mut asked = self.simulator().requests(0);
+        asked.retain(|request| request.kind == kind);
+        asked
+    }
+
+    /// Waits until as many requests of a kind have come in.
+    pub(crate) async fn wait_for(&self, kind: Kind, count: usize) {
+        let come_in = async {
+            while self.asked(kind).len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), come_in)
+            .await
+            .unwrap_or_else(|_| panic!("{} of {count}", self.asked(kind).len()));
+    }
+}
+
+pub(crate) fn query(warehouse: &WarehouseId, start: PageStart, page_size: u32) -> PageQuery {
+    PageQuery {
+        warehouse: warehouse.clone(),
+        start,
+        up_to: None,
+        page_size,
+    }
+}
+
+/// Reads a page to its end; a failure after some rows is a failure.
+pub(crate) async fn read(client: &D365Client, query: PageQuery) -> Result<ReadPage, D365Error> {
+    let mut page = client.read_page(&query).await?;
+    let mut rows = Vec::new();
+    while let Some(item) = page.items.next().await {
+        match item? {
+            PageItem::Rows(more) => rows.extend(more),
+            PageItem::End(end) => {
+                return Ok(ReadPage {
+                    as_of: page.as_of,
+                    rows,
+                    end,
+                });
+            }
+        }
+    }
+    panic!("the page ended without an end");
+}
+
+pub(crate) async fn first_page(erp: &Erp) -> Result<ReadPage, D365Error> {
+    let client = erp.client(Purpose::Prefetch).with_page_limits(PageLimits {
+        time: Duration::from_secs(5),
+        bytes: 1024 * 1024,
+    });
+    read(&client, query(&erp.warehouse(), PageStart::First, 10_000)).await
+}
+
+pub(crate) fn items(numbers: &[&str]) -> Vec<ItemNumber> {
+    numbers
+        .iter()
+        .map(|number| ItemNumber::parse(*number).unwrap())
+        .collect()
+}
+
+pub(crate) fn look_up(numbers: &[&str], warehouse: &WarehouseId) -> LookUp {
+    LookUp {
+        items: items(numbers),
+        warehouses: vec![warehouse.clone()],
+        time_left: Duration::from_millis(2_500),
+    }
+}
+
+/// A row as comparable text: key and the four quantities.
+pub(crate) fn shown(row: &OnHandRow) -> String {
+    let dimensions = &row.dimensions;
+    format!(
+        "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+        row.item,
+        dimensions.color,
+        dimensions.configuration,
+        dimensions.size,
+        dimensions.style,
+        dimensions.version,
+        row.warehouse,
+        row.quantities.available,
+        row.quantities.on_hand,
+        row.quantities.reserved,
+        row.quantities.ordered,
+    )
+}
+
+pub(crate) fn shown_truth(line: &TruthLine) -> String {
+    let number = |text: &str| text.parse::<shared::stock::Quantity>().unwrap();
+    format!(
+        "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+        line.item,
+        line.color,
+        line.configuration,
+        line.size,
+        line.style,
+        line.version,
+        line.warehouse,
+        number(&line.available),
+        number(&line.on_hand),
+        number(&line.reserved),
+        number(&line.ordered),
+    )
+}
+
+pub(crate) fn sorted(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut texts: Vec<String> = texts.into_iter().collect();
+    texts.sort();
+    texts
+}

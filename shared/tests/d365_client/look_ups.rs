@@ -1,0 +1,196 @@
+use crate::erp::{Erp, items, look_up, shown, shown_truth, sorted};
+use d365_simulator::{Action, Config, FaultSpec, Kind, StockChange, StockKey, WorldConfig};
+use shared::d365::{D365Error, LookUp, OnHandSource, Purpose};
+use shared::stock::WarehouseId;
+use std::time::Duration;
+
+fn stocked(erp: &Erp, item: &str, quantity: &str) -> WarehouseId {
+    let warehouse = erp.warehouse();
+    let key = StockKey::of("usmf", item, warehouse.as_str());
+    erp.simulator()
+        .put_stock(&key, &StockChange::on_hand(quantity))
+        .unwrap();
+    warehouse
+}
+
+#[tokio::test]
+async fn a_live_answer_is_the_truth_of_now() {
+    let erp = Erp::start();
+    let client = erp.client(Purpose::Live);
+    for (item, quantity) in [
+        (" LEADING", "7"),
+        ("O'NEIL''X", "-2.5"),
+        ("A&B=C%#+?/\\", "0"),
+    ] {
+        let warehouse = stocked(&erp, item, quantity);
+        let before = erp.clock.now();
+        let answer = client
+            .look_up(&look_up(&[item, "NEVER-SEEN"], &warehouse))
+            .await
+            .unwrap();
+        assert!(answer.as_of >= before);
+        let found: Vec<_> = answer.rows.iter().map(|row| row.item.as_str()).collect();
+        assert_eq!(found, [item]);
+        assert_eq!(answer.rows[0].quantities.on_hand.to_string(), quantity);
+        assert_eq!((answer.dropped_rows, answer.unproved), (0, vec![]));
+    }
+    assert_eq!(erp.asked(Kind::Lookup).len(), 3);
+}
+
+#[tokio::test]
+async fn many_items_in_many_pages_are_all_found() {
+    let erp = Erp::with(Config {
+        world: Some(WorldConfig {
+            items: 60,
+            warehouses: 3,
+            ..WorldConfig::default()
+        }),
+        page_size: 9,
+        ..Config::default()
+    });
+    let warehouse = erp.warehouse();
+    let truth = erp.truth(&warehouse);
+    let mut numbers: Vec<&str> = truth
+        .iter()
+        .map(|line| line.item.as_str())
+        .filter(|item| !item.contains('*'))
+        .collect();
+    numbers.dedup();
+    assert!(numbers.len() > 30);
+    let client = erp.client(Purpose::Live);
+    let answer = client
+        .look_up(&look_up(&numbers, &warehouse))
+        .await
+        .unwrap();
+    let expected = truth.iter().filter(|line| !line.item.contains('*'));
+    assert_eq!(
+        sorted(answer.rows.iter().map(shown)),
+        sorted(expected.map(shown_truth))
+    );
+    assert_eq!(answer.unproved, []);
+}
+
+#[tokio::test]
+async fn an_item_in_another_case_is_neither_found_nor_proved_absent() {
+    let erp = Erp::start();
+    let warehouse = stocked(&erp, "Mixed-1", "5");
+    let question = look_up(&["MIXED-1", "ABSENT"], &warehouse);
+    let answer = erp.client(Purpose::Live).look_up(&question).await.unwrap();
+    assert_eq!(answer.rows, []);
+    assert_eq!(answer.dropped_rows, 1);
+    assert_eq!(answer.unproved, items(&["MIXED-1"]));
+}
+
+#[tokio::test]
+async fn an_item_with_an_asterisk_is_refused_without_asking() {
+    let erp = Erp::start();
+    let warehouse = stocked(&erp, "A*", "5");
+    for item in ["A*", "*"] {
+        let question = look_up(&["GOOD", item], &warehouse);
+        let error = erp.client(Purpose::Live).look_up(&question).await;
+        assert!(matches!(error, Err(D365Error::Unaskable { .. })));
+    }
+    assert_eq!(erp.simulator().counters().requests, 0);
+}
+
+#[tokio::test]
+async fn a_wrong_company_proves_nothing() {
+    let erp = Erp::start();
+    let warehouse = stocked(&erp, "A", "5");
+    let company = "dat".to_owned();
+    erp.simulator().add_fault(FaultSpec::on(
+        Kind::Lookup,
+        Action::WrongCompany { company },
+    ));
+    let question = look_up(&["A"], &warehouse);
+    let answer = erp.client(Purpose::Live).look_up(&question).await.unwrap();
+    assert_eq!((answer.rows, answer.unproved), (vec![], items(&["A"])));
+}
+
+#[tokio::test]
+async fn an_unavailable_front_door_is_tried_once_more() {
+    let erp = Erp::start();
+    let warehouse = stocked(&erp, "A", "5");
+    let unavailable = Action::Unavailable { retry_after: None };
+    let fault = FaultSpec::on(Kind::Lookup, unavailable);
+    erp.simulator().add_fault(fault.clone().times(1));
+    let client = erp.client(Purpose::Live);
+    let question = look_up(&["A"], &warehouse);
+    assert_eq!(client.look_up(&question).await.unwrap().rows.len(), 1);
+    assert_eq!(erp.asked(Kind::Lookup).len(), 2);
+
+    erp.simulator().add_fault(fault);
+    let error = client.look_up(&question).await.unwrap_err();
+    assert!(matches!(error, D365Error::Status { status: 503, .. }));
+    assert_eq!(erp.asked(Kind::Lookup).len(), 4);
+
+    let hurried = LookUp {
+        time_left: Duration::from_millis(900),
+        ..question
+    };
+    client.look_up(&hurried).await.unwrap_err();
+    assert_eq!(
+        erp.asked(Kind::Lookup).len(),
+        5,
+        "no second left: no repeat"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_tried_again() {
+    for (action, status) in [
+        (Action::ServerError, 500),
+        (Action::Forbidden, 403),
+        (Action::Unauthorized, 401),
+    ] {
+        let erp = Erp::start();
+        let warehouse = stocked(&erp, "A", "5");
+        erp.simulator()
+            .add_fault(FaultSpec::on(Kind::Lookup, action));
+        let question = look_up(&["A"], &warehouse);
+        let error = erp.client(Purpose::Live).look_up(&question).await;
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, D365Error::Status { status: found, .. } if found == status),
+            "{error}"
+        );
+        assert_eq!(erp.asked(Kind::Lookup).len(), 1);
+        assert_eq!(erp.asked(Kind::Token).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_time_allowed_is_kept() {
+    let erp = Erp::start();
+    let warehouse = stocked(&erp, "A", "5");
+    erp.simulator()
+        .add_fault(FaultSpec::on(Kind::Any, Action::BlackHole));
+    let client = erp.client(Purpose::Live);
+    for time_left in [Duration::from_millis(150), Duration::from_millis(1_500)] {
+        let question = LookUp {
+            time_left,
+            ..look_up(&["A"], &warehouse)
+        };
+        let started = erp.clock.monotonic();
+        let error = client.look_up(&question).await.unwrap_err();
+        let took = erp.clock.monotonic().saturating_sub(started);
+        assert!(matches!(error, D365Error::TimedOut { .. }), "{error}");
+        assert!(took < time_left + Duration::from_millis(250), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_environment_is_a_failed_connection_without_its_address() {
+    let erp = Erp::start();
+    let warehouse = erp.warehouse();
+    let client = erp.client(Purpose::Live);
+    let question = look_up(&["A"], &warehouse);
+    client.look_up(&question).await.unwrap();
+    let mut settings = erp.settings();
+    settings.environment_url = "http://127.0.0.1:1".parse().unwrap();
+    let (clock, gate) = (erp.clock.clone(), erp.gate.clone());
+    let dead = shared::d365::D365Client::new(&settings, Purpose::Live, clock, gate).unwrap();
+    let error = dead.look_up(&question).await.unwrap_err();
+    assert!(matches!(error, D365Error::Connection { .. }), "{error}");
+    assert!(!error.to_string().contains("filter"), "{error}");
+}

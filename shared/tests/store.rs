@@ -1,0 +1,495 @@
+//! The store against a real Redis: feeds, schedule, connections that go bad.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking and measures real time"
+)]
+
+use shared::d365::{AppId, ThrottleGate};
+use shared::process::clock::Clock;
+use shared::redis_store::test_server::TestRedis;
+use shared::redis_store::{
+    Claimed, CycleEnd, Finished, ItemRange, LeaseLost, PublishedTenant, Sealed, ShardProgress,
+    SharedThrottleGate, StockStore, StoreError, WorkerHeartbeat,
+};
+use shared::settings::Layers;
+use shared::stock::{AsOf, Generation, Sku, SnapshotState, TenantId, WarehouseId};
+use std::time::{Duration, Instant};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+fn tenant() -> TenantId {
+    TenantId::parse("t").unwrap()
+}
+
+fn warehouse() -> WarehouseId {
+    WarehouseId::parse("24").unwrap()
+}
+
+async fn store(redis: &TestRedis) -> StockStore {
+    let store = StockStore::open(&redis.settings().unwrap()).unwrap();
+    store.clock().sample().await.unwrap();
+    store
+}
+
+fn at(ms: i64) -> AsOf {
+    AsOf::from_unix_ms(1_700_000_000_000 + ms).unwrap()
+}
+
+fn end(generation: Generation, started: AsOf, rows: u64, sealed: Sealed) -> CycleEnd {
+    let completed = started.plus(Duration::from_secs(1));
+    CycleEnd {
+        generation,
+        started,
+        completed,
+        rows,
+        pages: 1,
+        borders: Vec::new(),
+        next_due: completed,
+        sealed,
+    }
+}
+
+fn complete() -> Sealed {
+    Sealed::Complete {
+        hash: "abc".to_owned(),
+    }
+}
+
+/// Opens a cycle of one part; what is left of another one is forgotten, as when it was evicted.
+async fn open(store: &StockStore, started: AsOf) -> Generation {
+    let (tenant, warehouse) = (tenant(), warehouse());
+    store.forget_cycle(&tenant, &warehouse).await.unwrap();
+    let warehouses = std::slice::from_ref(&warehouse);
+    let seen = store.snapshots(&tenant, warehouses).await.unwrap()[0].generation;
+    let ranges = ItemRange::between(&[]);
+    store
+        .open_cycle(&tenant, &warehouse, seen, started, &ranges, LEASE)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+fn failed(error: &str) -> Finished {
+    Finished::Failed {
+        error: error.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn the_watermark_moves_with_complete_cycles_only() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let snapshot = async || {
+        store
+            .snapshots(&tenant(), &[warehouse()])
+            .await
+            .unwrap()
+            .remove(0)
+    };
+    assert_eq!(snapshot().await.state, SnapshotState::Cold);
+
+    let first = open(&store, at(0)).await;
+    assert_eq!(snapshot().await.state, SnapshotState::Warming);
+    let partial = Sealed::Partial {
+        reason: "page 2: HTML".to_owned(),
+    };
+    assert!(
+        store
+            .seal(&tenant(), &warehouse(), &end(first, at(0), 10, partial))
+            .await
+            .unwrap()
+    );
+    let after = snapshot().await;
+    assert_eq!(
+        (after.state, after.watermark),
+        (SnapshotState::Partial, None)
+    );
+    assert_eq!(after.reason.as_deref(), Some("page 2: HTML"));
+
+    for (n, rows) in [(1, 100), (2, 110)] {
+        let generation = open(&store, at(n)).await;
+        let end = end(generation, at(n), rows, complete());
+        assert!(store.seal(&tenant(), &warehouse(), &end).await.unwrap());
+    }
+    let after = snapshot().await;
+    assert_eq!(after.state, SnapshotState::Complete);
+    assert_eq!(
+        (after.watermark, after.previous_watermark),
+        (Some(at(2)), Some(at(1)))
+    );
+    assert_eq!((after.reason, after.recent_rows), (None, vec![110, 100]));
+    assert_eq!(
+        (after.generation, after.hash.as_deref()),
+        (Generation(3), Some("abc"))
+    );
+}
+
+#[tokio::test]
+async fn a_watermark_of_a_clock_that_was_put_right_gives_way() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    for started in [at(30_000), at(40_000), at(1)] {
+        let generation = open(&store, started).await;
+        let end = end(generation, started, 10, complete());
+        assert!(store.seal(&tenant(), &warehouse(), &end).await.unwrap());
+    }
+    let warehouses = [warehouse()];
+    let record = store
+        .snapshots(&tenant(), &warehouses)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        (record.watermark, record.previous_watermark),
+        (Some(at(1)), None)
+    );
+}
+
+#[tokio::test]
+async fn a_cycle_that_was_overtaken_cannot_seal() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let old = open(&store, at(0)).await;
+    let new = open(&store, at(5)).await;
+    assert!(
+        !store
+            .seal(&tenant(), &warehouse(), &end(old, at(0), 1, complete()))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .seal(&tenant(), &warehouse(), &end(new, at(5), 1, complete()))
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_cycle_from_before_redis_was_emptied_cannot_seal() {
+    let mut redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let before = open(&store, at(0)).await;
+    redis.restart().unwrap();
+    let after = {
+        eventually(async || store.ping().await.ok()).await;
+        open(&store, at(9)).await
+    };
+    assert_eq!(before, after, "generations begin again");
+    let old = end(before, at(0), 10, complete());
+    assert!(!store.seal(&tenant(), &warehouse(), &old).await.unwrap());
+    let record = store
+        .snapshots(&tenant(), &[warehouse()])
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(record.watermark, None);
+}
+
+#[tokio::test]
+async fn a_shard_has_one_holder_until_its_lease_ends() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let shards = ["11".to_owned(), "24".to_owned()];
+    assert_eq!(store.ensure_scheduled(&tenant(), &shards).await.unwrap(), 2);
+    assert_eq!(store.ensure_scheduled(&tenant(), &shards).await.unwrap(), 0);
+    let claim = async |holder, lease| store.claim(&tenant(), holder, lease).await.unwrap();
+    let Claimed::Shard(first) = claim("a", LEASE).await else {
+        panic!("nothing due")
+    };
+    let Claimed::Shard(second) = claim("b", LEASE).await else {
+        panic!("nothing due")
+    };
+    assert_ne!(first.shard, second.shard);
+    assert!(matches!(
+        claim("c", LEASE).await,
+        Claimed::NothingDue {
+            next_due_in: Some(_)
+        }
+    ));
+
+    let done = store
+        .finish(&tenant(), &first, Duration::from_mins(15), &Finished::Well)
+        .await
+        .unwrap();
+    assert_eq!(done, Ok(0));
+    let again = store
+        .finish(&tenant(), &first, Duration::ZERO, &Finished::Well)
+        .await
+        .unwrap();
+    assert_eq!(again, Err(LeaseLost));
+
+    let failed = store
+        .finish(&tenant(), &second, Duration::ZERO, &failed("no token"))
+        .await
+        .unwrap();
+    assert_eq!(failed, Ok(1));
+    let record = store.shard_record(&tenant(), &second.shard).await.unwrap();
+    assert_eq!(
+        (record.failures, record.last_error.as_deref()),
+        (1, Some("no token"))
+    );
+    assert_eq!(record.holder, None);
+}
+
+#[tokio::test]
+async fn a_silent_holder_loses_its_shard_and_cannot_come_back() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    store
+        .ensure_scheduled(&tenant(), &["24".to_owned()])
+        .await
+        .unwrap();
+    let claim = async |holder, lease| store.claim(&tenant(), holder, lease).await.unwrap();
+    let Claimed::Shard(silent) = claim("silent", Duration::from_millis(1)).await else {
+        panic!()
+    };
+    let Claimed::Shard(other) = eventually(async || match claim("other", LEASE).await {
+        claimed @ Claimed::Shard(_) => Some(claimed),
+        Claimed::NothingDue { .. } => None,
+    })
+    .await
+    else {
+        panic!()
+    };
+    assert_eq!(
+        store.extend(&tenant(), &silent, LEASE, None).await.unwrap(),
+        Err(LeaseLost)
+    );
+    let progress = ShardProgress {
+        rows: 7,
+        cursor: " A'1".to_owned(),
+        notes: "{}".to_owned(),
+    };
+    let late = store
+        .finish(&tenant(), &silent, Duration::ZERO, &Finished::Well)
+        .await
+        .unwrap();
+    assert_eq!(late, Err(LeaseLost));
+    assert_eq!(
+        store
+            .extend(&tenant(), &other, LEASE, Some(&progress))
+            .await
+            .unwrap(),
+        Ok(())
+    );
+    let record = store.shard_record(&tenant(), "24").await.unwrap();
+    assert_eq!((record.holder.as_deref(), record.rows), (Some("other"), 7));
+    assert_eq!(record.cursor.as_deref(), Some(" A'1"));
+}
+
+#[tokio::test]
+async fn a_refresh_asked_for_while_a_shard_is_held_is_not_forgotten() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    store
+        .ensure_scheduled(&tenant(), &["24".to_owned()])
+        .await
+        .unwrap();
+    let Claimed::Shard(claim) = store.claim(&tenant(), "a", LEASE).await.unwrap() else {
+        panic!()
+    };
+    store.make_due(&tenant(), "24").await.unwrap();
+    assert!(matches!(
+        store.claim(&tenant(), "b", LEASE).await.unwrap(),
+        Claimed::NothingDue { .. }
+    ));
+    store
+        .finish(&tenant(), &claim, Duration::from_mins(15), &Finished::Well)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(matches!(
+        store.claim(&tenant(), "b", LEASE).await.unwrap(),
+        Claimed::Shard(_)
+    ));
+}
+
+#[tokio::test]
+async fn what_is_published_comes_back_as_settings_without_a_secret() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("connector.toml");
+    let file = r#"
+[[tenants]]
+id = "contoso"
+environment_url = "https://contoso.operations.dynamics.com"
+legal_entity = "usmf"
+warehouses = ["11", "2,4"]
+refresh_interval = "90s"
+sku_mapping = "{ItemNumber}-{ProductColorId}"
+fields = { ordered = "MyOrdered" }
+[tenants.entra]
+tenant_id = "directory"
+client_id = "app"
+client_secret = "c4n4ry"
+"#;
+    std::fs::write(&path, file).unwrap();
+    let settings = Layers::default().file(Some(&path)).load().unwrap();
+    let tenant = &settings.tenants[0];
+    store.publish(&PublishedTenant::of(tenant)).await.unwrap();
+    let published = store.published_tenants().await.unwrap();
+    assert_eq!(published.len(), 1);
+    assert!(!format!("{published:?}").contains("c4n4ry"));
+    let back = published[0].with_sign_in(&tenant.entra).unwrap();
+    assert_eq!(back.warehouses, tenant.warehouses);
+    assert_eq!(back.refresh_interval, Duration::from_secs(90));
+    assert_eq!(back.fields.ordered, "MyOrdered");
+    assert_eq!(back.sku_mapping, tenant.sku_mapping);
+    assert_eq!(back.environment_url, tenant.environment_url);
+}
+
+#[tokio::test]
+async fn workers_come_and_go() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let worker = WorkerHeartbeat {
+        id: "w1".to_owned(),
+        version: "0.1.0".to_owned(),
+        host: "host".to_owned(),
+        started: "2026-11-23T04:53:56.123Z".to_owned(),
+        shards: vec!["contoso/24".to_owned()],
+        rows_per_second: 9_000,
+    };
+    store.beat(&worker, store.clock().now()).await.unwrap();
+    assert_eq!(store.workers().await.unwrap(), [worker]);
+    store.leave("w1").await.unwrap();
+    assert_eq!(store.workers().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_clock_is_redis_and_never_ahead_of_it() {
+    let redis = TestRedis::start().unwrap();
+    let store = StockStore::open(&redis.settings().unwrap()).unwrap();
+    assert!(!store.clock().is_shared());
+    for _ in 0..20 {
+        store.clock().sample().await.unwrap();
+        let ours = store.clock().now();
+        let theirs = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let theirs = i64::try_from(theirs.as_millis()).unwrap();
+        assert!(
+            (theirs - 250..=theirs).contains(&ours.unix_ms()),
+            "{} {theirs}",
+            ours.unix_ms()
+        );
+    }
+    assert!(store.clock().is_shared());
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_fails_fast_and_is_found_again() {
+    let mut redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let reader = store.reader();
+    let read = async || {
+        let skus = [Sku::parse("X").unwrap()];
+        reader.read_many(&tenant(), &[warehouse()], &skus).await
+    };
+    read().await.unwrap();
+    redis.kill().unwrap();
+    let started = Instant::now();
+    for _ in 0..50 {
+        assert!(read().await.is_err());
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    redis.restart().unwrap();
+    let started = Instant::now();
+    eventually(async || read().await.ok()).await;
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frozen_redis_costs_one_time_limit_and_no_more() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let reader = store.reader();
+    let skus = [Sku::parse("X").unwrap()];
+    let warehouses = [warehouse()];
+    reader
+        .read_many(&tenant(), &warehouses, &skus)
+        .await
+        .unwrap();
+    redis.freeze(true).unwrap();
+    for _ in 0..5 {
+        let started = Instant::now();
+        let answer = reader.read_many(&tenant(), &warehouses, &skus).await;
+        assert!(matches!(
+            answer,
+            Err(StoreError::TimedOut | StoreError::Unavailable { .. })
+        ));
+        assert!(
+            started.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+    redis.freeze(false).unwrap();
+    eventually(async || reader.read_many(&tenant(), &warehouses, &skus).await.ok()).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_caller_leaves_a_sound_connection() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let reader = store.reader();
+    let skus: Vec<_> = (0..200)
+        .map(|n| Sku::parse(format!("S{n}")).unwrap())
+        .collect();
+    let (tenant, warehouses) = (tenant(), [warehouse()]);
+    for n in 0..200_u64 {
+        // Dropped at different moments of the exchange.
+        let read = reader.read_many(&tenant, &warehouses, &skus);
+        let _ = tokio::time::timeout(Duration::from_micros(n * 20), read).await;
+        let _ = tokio::time::timeout(Duration::from_micros(n * 20), store.ping()).await;
+    }
+    let reading = reader.read_many(&tenant, &warehouses, &skus).await.unwrap();
+    assert_eq!(reading.lines.len(), 200);
+    store.ping().await.unwrap();
+}
+
+/// Tries until it gives something, at most ten seconds.
+async fn eventually<T>(attempt: impl AsyncFn() -> Option<T>) -> T {
+    let trying = async {
+        loop {
+            if let Some(value) = attempt().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), trying)
+        .await
+        .expect("in time")
+}
+
+#[tokio::test]
+async fn what_one_replica_was_told_holds_for_all() {
+    let mut redis = TestRedis::start().unwrap();
+    let gate = async || SharedThrottleGate::new(store(&redis).await, tenant());
+    let (one, other) = (gate().await, gate().await);
+    let app = AppId::new("app");
+    assert_eq!(other.wait_left(&app).await, None);
+    one.close(&app, Duration::from_mins(1)).await;
+    one.close(&app, Duration::from_secs(1)).await;
+    let left = other.wait_left(&app).await.unwrap();
+    assert!(
+        left > Duration::from_secs(55) && left <= Duration::from_mins(1),
+        "{left:?}"
+    );
+    redis.kill().unwrap();
+    assert!(one.wait_left(&app).await.unwrap() > Duration::from_secs(50));
+}
