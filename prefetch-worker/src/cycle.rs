@@ -1,0 +1,66 @@
+//! One attempt at a snapshot: a warehouse, in parts, page by page, each part under a lease.
+//!
+//! Whoever finds a warehouse due opens its cycle (`tend`); any worker reads a part of it (`part`);
+//! whoever finds that all parts have ended seals it. Nothing in here may make a line absent or a
+//! watermark move unless the whole warehouse was read; that is decided in `completeness`, from what
+//! the parts noted.
+
+mod completeness;
+#[cfg(feature = "test-support")]
+pub mod decisions;
+mod fold;
+mod gathering;
+mod lease;
+mod line_hash;
+mod page_walk;
+mod part;
+mod part_facts;
+mod publish;
+mod read;
+mod seal;
+mod tend;
+
+pub(crate) use part::read_part;
+pub(crate) use part_facts::{Mark, PartFacts};
+pub(crate) use tend::tend;
+
+use shared::redis_store::{CycleEnd, StoreError};
+use shared::stock::Generation;
+
+/// What became of a claimed shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CycleOutcome {
+    /// A cycle was opened with so many parts.
+    Opened {
+        /// Its number.
+        generation: Generation,
+        /// Its parts.
+        parts: usize,
+    },
+    /// The cycle is under way; so many of its parts had been lost and are due again.
+    UnderWay {
+        /// Parts that were put back on the schedule.
+        put_back: u32,
+    },
+    /// A part was read to its end; so many parts of the cycle are still open.
+    PartRead {
+        /// Parts that have not ended.
+        open: u32,
+    },
+    /// The part's cycle is over or another one by now.
+    Superseded,
+    /// The cycle was sealed, as what the end says.
+    Sealed(CycleEnd),
+    /// A stop was asked for; the part is to be read on at once by somebody else.
+    Stopped,
+    /// Another worker has the shard by now.
+    LeaseLost,
+    /// Redis failed at the begin or the end.
+    StoreFailed(StoreError),
+}
+
+impl From<StoreError> for CycleOutcome {
+    fn from(error: StoreError) -> Self {
+        Self::StoreFailed(error)
+    }
+}

@@ -1,0 +1,139 @@
+//! The end of a cycle: judged, recorded, told.
+
+use super::completeness::{CycleFacts, judge};
+use super::part_facts::PartFacts;
+use crate::metrics;
+use crate::plan;
+use crate::state::{TenantFeed, Worker};
+use shared::process::clock::Clock as _;
+use shared::redis_store::{CycleEnd, OpenCycle, Sealed, StoreError};
+use shared::stock::{AsOf, WarehouseId};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Judges the facts of all parts together and records the end.
+pub(super) async fn seal(
+    worker: &Worker,
+    feed: &TenantFeed,
+    warehouse: &WarehouseId,
+    cycle: &OpenCycle,
+    recent_rows: Vec<u64>,
+    whole: PartFacts,
+) -> Result<CycleEnd, StoreError> {
+    metrics::unmapped(feed.id(), warehouse, whole.unmapped_rows);
+    if whole.unmapped_rows > 0 {
+        tracing::info!(tenant.id = %feed.id(), warehouse.id = %warehouse,
+            rows = whole.unmapped_rows,
+            "rows belong to no SKU: their dimensions were never released as a variant");
+    }
+    let now = worker.clock().now();
+    let since_start = cycle.started.age_at(now);
+    let rules = Rules {
+        interval: feed.settings.refresh_interval,
+        part_time: worker.settings.shard_time,
+        guard_percent: worker.settings.guard_percent,
+        chance: u32::try_from(RandomState::new().hash_one(cycle.generation.0) % 1_000).unwrap_or(0),
+    };
+    let mut end = end_of(cycle, recent_rows, whole, now, &rules);
+    if let Err(error) = record(worker, feed, warehouse, &end).await {
+        if error != StoreError::Replaced {
+            return Err(error);
+        }
+        end.sealed = as_partial(&error);
+        record(worker, feed, warehouse, &end).await?;
+    }
+    metrics::cycle_ended(feed.id(), warehouse, end.sealed.state());
+    metrics::cycle_took(feed.id(), warehouse, since_start);
+    tell(feed, warehouse, &end, since_start);
+    Ok(end)
+}
+
+/// A cycle that cannot be complete whatever its parts say.
+pub(super) fn as_partial(error: &StoreError) -> Sealed {
+    Sealed::Partial {
+        reason: error.to_string(),
+    }
+}
+
+/// What a cycle's end is judged and the next one planned by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// From the start of a cycle to that of the next.
+    pub(super) interval: Duration,
+    /// How long reading one part should take.
+    pub(super) part_time: Duration,
+    /// The least share of the usual rows.
+    pub(super) guard_percent: u8,
+    /// 0 to 999.
+    pub(super) chance: u32,
+}
+
+pub(super) fn end_of(
+    cycle: &OpenCycle,
+    recent_rows: Vec<u64>,
+    whole: PartFacts,
+    now: AsOf,
+    rules: &Rules,
+) -> CycleEnd {
+    let since_start = cycle.started.age_at(now);
+    let until_next = plan::until_next_cycle(rules.interval, since_start, rules.chance);
+    CycleEnd {
+        generation: cycle.generation,
+        started: cycle.started,
+        completed: now,
+        rows: whole.rows,
+        pages: whole.pages,
+        borders: plan::borders(&whole.marks, rules.part_time),
+        next_due: now.plus(until_next),
+        sealed: judge(CycleFacts::of(whole, recent_rows, rules.guard_percent)),
+    }
+}
+
+async fn record(
+    worker: &Worker,
+    feed: &TenantFeed,
+    warehouse: &WarehouseId,
+    end: &CycleEnd,
+) -> Result<(), StoreError> {
+    let mut pause = FIRST_PAUSE;
+    for attempt in 1.. {
+        match worker.store.seal(feed.id(), warehouse, end).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                tracing::warn!(tenant.id = %feed.id(), warehouse.id = %warehouse,
+                    cycle.generation = %end.generation, "a later cycle has begun; its end counts");
+                return Ok(());
+            }
+            Err(error) if attempt < TRIES && error.may_be_tried_again() => {
+                tracing::warn!(tenant.id = %feed.id(), warehouse.id = %warehouse, %error,
+                    "the end of the cycle is recorded again");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn tell(feed: &TenantFeed, warehouse: &WarehouseId, end: &CycleEnd, took: Duration) {
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match &end.sealed {
+        Sealed::Complete { .. } => {
+            tracing::info!(tenant.id = %feed.id(), warehouse.id = %warehouse,
+            cycle.generation = %end.generation, rows = end.rows, pages = end.pages, duration_ms,
+            "the snapshot is complete");
+        }
+        Sealed::Partial { reason } => tracing::warn!(tenant.id = %feed.id(),
+            warehouse.id = %warehouse, cycle.generation = %end.generation, rows = end.rows,
+            pages = end.pages, duration_ms, reason,
+            "the cycle broke off; what it read is kept, nothing becomes absent by it"),
+        Sealed::Quarantined { reason, .. } => tracing::error!(tenant.id = %feed.id(),
+            warehouse.id = %warehouse, cycle.generation = %end.generation, rows = end.rows,
+            pages = end.pages, duration_ms, reason,
+            "the cycle ended and is not believed; what it read is kept, nothing becomes absent by it"),
+    }
+}

@@ -1,0 +1,194 @@
+//! Between snapshots: what is asked for and what is low is read again, inside a budget.
+//!
+//! One pass of a tenant at a time, over all replicas: it is a shard like any other. A pass spends at
+//! most its share of the calls the snapshots make, so that full snapshots keep their pace.
+
+mod budget;
+mod choice;
+
+use crate::metrics;
+use crate::reread::{RereadError, items_of, reread};
+use crate::state::{TenantFeed, Worker};
+use budget::Budget;
+use choice::in_order;
+use shared::d365::look_up_chunks;
+use shared::process::clock::Clock as _;
+use shared::redis_store::{Claim, Finished, LeaseLost, StoredLine};
+use shared::stock::{AsOf, LineContent, Quantity, Sku, StockLine};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// The shard of a tenant's passes.
+pub(crate) const SHARD: &str = "~asked";
+/// SKUs of each kind one pass looks at.
+const MOST_SKUS: usize = 1_000;
+/// SKUs of one read from Redis.
+const SKUS_PER_READ: usize = 250;
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// SKUs that were old enough to be read again.
+    pub due: usize,
+    /// SKUs that were read again.
+    pub read: usize,
+    /// Calls to D365.
+    pub calls: u32,
+}
+
+/// Makes a pass and gives the claim back.
+pub(crate) async fn pass(worker: &Worker, feed: &TenantFeed, claim: &Claim) -> Pass {
+    let target = worker.settings.demand_target_age;
+    let made = read_again(worker, feed).await;
+    let (pass, how) = match made {
+        Ok(pass) => (pass, Finished::Well),
+        Err(error) => {
+            tracing::warn!(tenant.id = %feed.id(), %error,
+                "what is asked for could not be read again; the next pass tries");
+            let error = error.to_string();
+            (Pass::default(), Finished::Failed { error })
+        }
+    };
+    if pass.due > 0 {
+        tracing::debug!(tenant.id = %feed.id(), due = pass.due, read = pass.read,
+            calls = pass.calls, "what is asked for was read again");
+    }
+    metrics::demand_pass(feed.id(), pass);
+    let next = budget::period(target);
+    match worker.store.finish(feed.id(), claim, next, &how).await {
+        Ok(Ok(_) | Err(LeaseLost)) => {}
+        Err(error) => tracing::warn!(tenant.id = %feed.id(), %error,
+            "the pass could not be given back; it falls due when its lease ends"),
+    }
+    pass
+}
+
+async fn read_again(worker: &Worker, feed: &TenantFeed) -> Result<Pass, RereadError> {
+    let (store, warehouses) = (&worker.store, &feed.settings.warehouses);
+    let asked = store.most_asked(feed.id(), MOST_SKUS).await?;
+    let low = store.lowest(feed.id(), MOST_SKUS).await?;
+    let target = worker.settings.demand_target_age;
+    let candidates = in_order(&asked, &low);
+    let now = worker.clock().now();
+    let ages = ages(worker, feed, &candidates, now).await?;
+    let is_asked: HashSet<&Sku> = asked.iter().collect();
+    let asked_ages = ages
+        .iter()
+        .filter(|(sku, _)| is_asked.contains(sku))
+        .map(|(_, age)| *age);
+    metrics::asked_ages(feed.id(), asked_ages.collect());
+    let due: Vec<Sku> = candidates
+        .into_iter()
+        .filter(|sku| ages.get(sku).is_none_or(|age| *age >= target / 2))
+        .collect();
+    if due.is_empty() {
+        return Ok(Pass::default());
+    }
+    let pages: u64 = store
+        .snapshots(feed.id(), warehouses)
+        .await?
+        .iter()
+        .map(|snapshot| snapshot.pages)
+        .sum();
+    let budget = Budget::of(
+        worker.settings.demand_share,
+        pages,
+        feed.settings.refresh_interval,
+        target,
+    );
+    let mapper = feed.mapper(worker).await?;
+    let items = items_of(&mapper, &due);
+    let chunks = look_up_chunks(&items, warehouses, feed.settings.longest_address);
+    let wanted = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+    let granted = store
+        .take_demand_calls(feed.id(), budget.per_second, budget.size, wanted)
+        .await?;
+    // The heaviest come first: what the budget does not reach is what is asked for least.
+    let share = usize::try_from(granted).unwrap_or(usize::MAX);
+    let reached = due.len() * share.min(chunks.len()) / chunks.len().max(1);
+    let reachable = &due[..reached];
+    if reachable.is_empty() {
+        return Ok(Pass {
+            due: due.len(),
+            ..Pass::default()
+        });
+    }
+    let reread = reread(worker, feed, warehouses, reachable).await?;
+    forget_what_is_no_longer_low(worker, feed, &low, reachable, &reread.lines).await?;
+    Ok(Pass {
+        due: due.len(),
+        read: reachable.len(),
+        calls: reread.calls,
+    })
+}
+
+/// How old what is stored of each SKU is: its oldest line. A SKU without any has no age.
+async fn ages(
+    worker: &Worker,
+    feed: &TenantFeed,
+    candidates: &[Sku],
+    now: AsOf,
+) -> Result<HashMap<Sku, Duration>, RereadError> {
+    let reader = worker.store.reader();
+    let warehouses = &feed.settings.warehouses;
+    let mut ages = HashMap::with_capacity(candidates.len());
+    for skus in candidates.chunks(SKUS_PER_READ) {
+        let reading = reader.read_many(feed.id(), warehouses, skus).await?;
+        for (number, sku) in skus.iter().enumerate() {
+            let oldest = reading
+                .of_sku(number)
+                .iter()
+                .filter_map(|line| match line {
+                    StoredLine::Value(value) => Some(value.as_of),
+                    StoredLine::Missing | StoredLine::Unreadable => None,
+                })
+                .min();
+            if let Some(oldest) = oldest {
+                ages.insert(sku.clone(), oldest.age_at(now));
+            }
+        }
+    }
+    Ok(ages)
+}
+
+async fn forget_what_is_no_longer_low(
+    worker: &Worker,
+    feed: &TenantFeed,
+    low: &[Sku],
+    read: &[Sku],
+    lines: &[StockLine],
+) -> Result<(), RereadError> {
+    let still_low: HashSet<&Sku> = lines
+        .iter()
+        .filter(|line| is_low(line, worker.settings.low_stock))
+        .map(|line| &line.sku)
+        .collect();
+    let read: HashSet<&Sku> = read.iter().collect();
+    let gone: Vec<Sku> = low
+        .iter()
+        .filter(|sku| read.contains(sku) && !still_low.contains(sku))
+        .cloned()
+        .collect();
+    Ok(worker.store.forget_low(feed.id(), &gone).await?)
+}
+
+/// How much of a low line there is, in whole units, the next one up.
+pub(crate) fn whole_units(line: &StockLine) -> u32 {
+    let LineContent::Quantities(quantities) = &line.value.content else {
+        return 0;
+    };
+    (0..u32::MAX)
+        .find(|units| quantities.available <= Quantity::from(i64::from(*units)))
+        .unwrap_or(u32::MAX)
+}
+
+/// Whether a line's stock is low: more than none, and no more than this many units.
+pub(crate) fn is_low(line: &StockLine, low_stock: u32) -> bool {
+    match &line.value.content {
+        LineContent::Quantities(quantities) => {
+            quantities.available.is_positive()
+                && quantities.available <= Quantity::from(i64::from(low_stock))
+        }
+        LineContent::Absent => false,
+    }
+}

@@ -1,0 +1,210 @@
+//! `explain`: what is stored for a SKU, how old it is, its state and why. Asks Redis only.
+
+use crate::error::WorkerError;
+use shared::process::clock::Clock as _;
+use shared::redis_store::{ExplainedLine, StockStore};
+use shared::settings::Settings;
+use shared::stock::{
+    AsOf, LineContent, LineValue, Sku, StockState, TenantId, WarehouseId, WarehouseSnapshot, judge,
+};
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Explains a SKU in every warehouse that is configured or stored.
+pub(crate) async fn explain(
+    settings: &Settings,
+    tenant: Option<&str>,
+    sku: &str,
+) -> Result<ExitCode, WorkerError> {
+    let sku = Sku::parse(sku)?;
+    let store = StockStore::open(&settings.redis)?;
+    store.clock().sample().await?;
+    let now = store.clock().now();
+    let mut out = std::io::stdout().lock();
+    for (id, configured) in tenants_of(settings, tenant)? {
+        let (stored, ttl) = store.stored_lines(&id, &sku).await?;
+        let mut warehouses = configured;
+        for line in &stored {
+            if let Ok(warehouse) = WarehouseId::parse(line.warehouse.as_str())
+                && !warehouses.contains(&warehouse)
+            {
+                warehouses.push(warehouse);
+            }
+        }
+        let snapshots = store.snapshots(&id, &warehouses).await?;
+        writeln!(out, "SKU {sku:?} of tenant {id} at {now}")?;
+        match ttl {
+            Some(ttl) => writeln!(out, "kept for another {} unless written again", days(ttl))?,
+            None => writeln!(out, "nothing is stored for this SKU")?,
+        }
+        for (warehouse, snapshot) in warehouses.iter().zip(&snapshots) {
+            let line = stored
+                .iter()
+                .find(|line| line.warehouse == warehouse.as_str());
+            writeln!(out, "\nwarehouse {warehouse}")?;
+            for sentence in sentences(line, snapshot, now, store.line_ttl()) {
+                writeln!(out, "  {sentence}")?;
+            }
+        }
+        writeln!(out, "\nthe same with redis-cli ({}):", settings.redis.url)?;
+        writeln!(out, "  HGETALL {}", quoted(&store.keys().stock(&id, &sku)))?;
+        writeln!(out, "  PTTL {}", quoted(&store.keys().stock(&id, &sku)))?;
+        for warehouse in &warehouses {
+            writeln!(
+                out,
+                "  HGETALL {}",
+                quoted(&store.keys().snapshot(&id, warehouse))
+            )?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tenants_of(
+    settings: &Settings,
+    wanted: Option<&str>,
+) -> Result<Vec<(TenantId, Vec<WarehouseId>)>, WorkerError> {
+    let tenants: Vec<_> = settings
+        .tenants
+        .iter()
+        .filter(|tenant| wanted.is_none_or(|wanted| tenant.id.as_str() == wanted))
+        .map(|tenant| (tenant.id.clone(), tenant.warehouses.clone()))
+        .collect();
+    match (tenants.is_empty(), wanted) {
+        (false, _) => Ok(tenants),
+        // Redis can be looked at without a section for the tenant.
+        (true, Some(wanted)) => {
+            let id =
+                TenantId::parse(wanted).or(Err(WorkerError::UnknownTenant(wanted.to_owned())))?;
+            Ok(vec![(id, Vec::new())])
+        }
+        (true, None) => Err(WorkerError::NoTenant),
+    }
+}
+
+fn sentences(
+    stored: Option<&ExplainedLine>,
+    snapshot: &WarehouseSnapshot,
+    now: AsOf,
+    line_ttl: Duration,
+) -> Vec<String> {
+    let mut said = Vec::new();
+    let value = stored.and_then(|line| line.value);
+    match stored {
+        None => said.push("no line is stored".to_owned()),
+        Some(line) => {
+            said.push(format!("stored: {}", line.text));
+            match &line.value {
+                Some(value) => said.push(meaning(value, now)),
+                None => said.push("this is no line; the API counts it as unknown".to_owned()),
+            }
+        }
+    }
+    said.push(match snapshot.watermark {
+        Some(watermark) => format!(
+            "feed: {}, last complete snapshot began {watermark} ({} ago){}",
+            snapshot.state,
+            days(watermark.age_at(now)),
+            snapshot
+                .previous_watermark
+                .map_or_else(String::new, |previous| format!(
+                    ", the one before {previous}"
+                ))
+        ),
+        None => format!("feed: {}, no snapshot was ever complete", snapshot.state),
+    });
+    if let Some(reason) = &snapshot.reason {
+        said.push(format!("the latest cycle was not complete: {reason}"));
+    }
+    let is_unreadable = stored.is_some() && value.is_none();
+    let state = if is_unreadable {
+        StockState::Unknown
+    } else {
+        judge(value.as_ref(), snapshot, now, line_ttl).state
+    };
+    said.push(format!(
+        "state: {}, because {}",
+        state.as_str(),
+        why(state, value.as_ref(), snapshot)
+    ));
+    said
+}
+
+fn meaning(value: &LineValue, now: AsOf) -> String {
+    let age = days(value.as_of.age_at(now));
+    match &value.content {
+        LineContent::Quantities(q) => format!(
+            "available {}, on hand {}, reserved {}, ordered {}; read from D365 at {} ({age} ago) by {}",
+            q.available, q.on_hand, q.reserved, q.ordered, value.as_of, value.origin
+        ),
+        LineContent::Absent => format!(
+            "D365 was asked at {} ({age} ago) and had no row for it",
+            value.as_of
+        ),
+    }
+}
+
+fn why(state: StockState, line: Option<&LineValue>, snapshot: &WarehouseSnapshot) -> &'static str {
+    match (state, line) {
+        (StockState::Present, _) if snapshot.watermark.is_none() => {
+            "D365 reported it, and no complete snapshot has missed it"
+        }
+        (StockState::Present, _) => "it was read in the last complete snapshot or later",
+        (StockState::Suspect, _) => {
+            "the last complete snapshot did not show it; one more that misses it proves it absent"
+        }
+        (
+            StockState::Absent,
+            Some(LineValue {
+                content: LineContent::Absent,
+                ..
+            }),
+        ) => "a live answer had no row for it",
+        (StockState::Absent, Some(_)) => "two complete snapshots did not show it",
+        (StockState::Absent, None) => "a complete snapshot did not show it and no line is known",
+        (StockState::Unknown, _) if snapshot.watermark.is_none() => {
+            "no complete snapshot has looked for it"
+        }
+        (StockState::Unknown, _) => "there is no proof that is young enough",
+    }
+}
+
+fn days(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        60..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// As redis-cli reads an argument.
+fn quoted(key: &str) -> String {
+    let is_plain = key
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_:.".contains(&b));
+    if is_plain {
+        return key.to_owned();
+    }
+    let escaped: String = key
+        .chars()
+        .flat_map(|c| match c {
+            '"' | '\\' => vec!['\\', c],
+            other => vec![other],
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_quoted_as_redis_cli_reads_them() {
+        assert_eq!(quoted("inv:t:stock:D0001"), "inv:t:stock:D0001");
+        assert_eq!(quoted("inv:t:stock: A\"1"), "\"inv:t:stock: A\\\"1\"");
+    }
+}

@@ -1,0 +1,290 @@
+//! The worker's own HTTP surface: the only place with paths.
+
+use crate::events::{self, Hints};
+use crate::openapi;
+use crate::refresh_request::{Refreshes, SkuRefresh};
+use crate::refusal::Refusal;
+use crate::state::{TenantFeed, Worker};
+use crate::status::{self, Status};
+use crate::{metrics, plan};
+use actix_web::dev::Server;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, ALLOW, ContentType, LOCATION};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, Json, JsonConfig, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use serde::{Deserialize, Serialize};
+use shared::http_edge::feedback::{Feedback, Problem};
+use shared::http_edge::request_id;
+use shared::stock::{Sku, WarehouseId};
+use std::collections::HashSet;
+use std::net::TcpListener;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Root of the worker's API.
+pub(crate) const ROOT: &str = "/inventoryPrefetcher";
+pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Serves the API on this listener.
+pub(crate) fn serve(
+    listener: TcpListener,
+    worker: Worker,
+    refreshes: Refreshes,
+    hints: Hints,
+) -> std::io::Result<Server> {
+    let worker = Data::new(worker);
+    let hints = Data::new(hints);
+    let refreshes = Data::new(refreshes);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(worker.clone())
+            .app_data(refreshes.clone())
+            .app_data(hints.clone())
+            .configure(configure)
+            .wrap(from_fn(request_id::echo))
+    })
+    .workers(1)
+    .max_connections(256)
+    .disable_signals()
+    .shutdown_timeout(2)
+    .listen(listener)?
+    .run();
+    Ok(server)
+}
+
+fn configure(service: &mut ServiceConfig) {
+    let json = JsonConfig::default()
+        .limit(BODY_LIMIT)
+        .content_type_required(true)
+        .error_handler(|error, _| Refusal::of_json(&error).into());
+    let status = web::resource(format!("{ROOT}/v1/status"))
+        .get(read_status)
+        .default_service(web::to(async || method_not_allowed("GET")));
+    let refreshes = web::resource(format!("{ROOT}/v1/refreshes"))
+        .post(ask_refresh)
+        .default_service(web::to(async || method_not_allowed("POST")));
+    let events = web::resource(format!("{ROOT}/v1/events"))
+        .post(events::take)
+        .default_service(web::to(async || method_not_allowed("POST")));
+    let document = web::resource(format!("{ROOT}/api"))
+        .get(document)
+        .default_service(web::to(async || method_not_allowed("GET")));
+    service
+        .app_data(json)
+        .service(status)
+        .service(refreshes)
+        .service(events)
+        .service(document)
+        .service(openapi::page())
+        .default_service(web::to(async || not_found()));
+}
+
+/// What to read now: a warehouse, or SKUs in some warehouses.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RefreshRequest {
+    /// Tenant id; needed if several are configured.
+    #[schema(required = false, nullable = true, example = "contoso")]
+    tenant: Option<String>,
+    /// A whole warehouse, due at once.
+    #[schema(required = false, nullable = true, example = "24")]
+    warehouse_id: Option<String>,
+    /// SKUs, looked up within seconds.
+    #[schema(required = false, nullable = true)]
+    skus: Option<Vec<String>>,
+    /// Warehouses of the SKUs; all configured ones if not given.
+    #[schema(required = false, nullable = true)]
+    warehouse_ids: Option<Vec<String>>,
+}
+
+/// The refresh was taken; it happens in the background.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RefreshReply {
+    /// Id of the refresh, found again in the worker's log.
+    id: String,
+    /// Tenant id.
+    tenant: String,
+    /// The warehouses that are read.
+    warehouse_ids: Vec<String>,
+    /// How many SKUs are looked up; 0 for a whole warehouse.
+    skus: usize,
+}
+
+async fn read_status(worker: Data<Worker>) -> Result<Json<Status>, Refusal> {
+    status::status(&worker).await.map(Json).map_err(|error| {
+        tracing::warn!(%error, "the status could not be read");
+        Refusal::away()
+    })
+}
+
+async fn ask_refresh(
+    worker: Data<Worker>,
+    refreshes: Data<Refreshes>,
+    request: Json<RefreshRequest>,
+) -> Result<HttpResponse, Refusal> {
+    let request = request.into_inner();
+    let feed = feed_of(&worker, request.tenant.as_deref())?;
+    let id = Uuid::new_v4();
+    let reply = match (&request.warehouse_id, request.skus) {
+        (Some(warehouse), None) => {
+            let warehouse = known_warehouse(feed, warehouse, "$.warehouseId")?;
+            let shard = warehouse.as_str();
+            // The schedule may have been lost with Redis' memory.
+            let shards = plan::shards_of(&feed.settings);
+            let asked = async {
+                worker.store.ensure_scheduled(feed.id(), &shards).await?;
+                worker.store.make_due(feed.id(), shard).await
+            };
+            asked.await.map_err(|error| {
+                tracing::warn!(tenant.id = %feed.id(), warehouse.id = %warehouse, %error,
+                    "a refresh could not be scheduled");
+                Refusal::away()
+            })?;
+            tracing::info!(refresh.id = %id, tenant.id = %feed.id(), warehouse.id = %warehouse,
+                "a warehouse was asked for");
+            metrics::refresh("warehouse", "scheduled");
+            RefreshReply {
+                id: id.to_string(),
+                tenant: feed.id().to_string(),
+                warehouse_ids: vec![shard.to_owned()],
+                skus: 0,
+            }
+        }
+        (None, Some(skus)) => {
+            let refresh = sku_refresh(&worker, feed, id, skus, request.warehouse_ids)?;
+            let reply = RefreshReply {
+                id: id.to_string(),
+                tenant: feed.id().to_string(),
+                warehouse_ids: refresh.warehouses.iter().map(ToString::to_string).collect(),
+                skus: refresh.skus.len(),
+            };
+            refreshes
+                .ask(refresh)
+                .map_err(|_queue_full| Refusal::queue_full())?;
+            reply
+        }
+        _ => return Err(Refusal::invalid("$", "name either warehouseId or skus")),
+    };
+    Ok(HttpResponse::Accepted().json(reply))
+}
+
+fn sku_refresh(
+    worker: &Worker,
+    feed: &TenantFeed,
+    id: Uuid,
+    skus: Vec<String>,
+    warehouse_ids: Option<Vec<String>>,
+) -> Result<SkuRefresh, Refusal> {
+    let limit = worker.settings.refresh_skus;
+    if skus.is_empty() {
+        return Err(Refusal::invalid("$.skus", "name at least one SKU"));
+    }
+    if skus.len() > limit {
+        return Err(Refusal::too_many("$.skus", limit));
+    }
+    let mut known = HashSet::new();
+    let mut distinct = Vec::new();
+    for (at, sku) in skus.into_iter().enumerate() {
+        let path = format!("$.skus[{at}]");
+        let sku = Sku::parse(sku).map_err(|error| Refusal::invalid(&path, &error.to_string()))?;
+        if sku.as_str().contains('*') {
+            return Err(Refusal::invalid(
+                &path,
+                "D365 cannot be asked for a SKU with *",
+            ));
+        }
+        if known.insert(sku.clone()) {
+            distinct.push(sku);
+        }
+    }
+    let warehouses = match warehouse_ids {
+        None => feed.settings.warehouses.clone(),
+        Some(ids) if ids.is_empty() => {
+            return Err(Refusal::invalid(
+                "$.warehouseIds",
+                "name at least one warehouse",
+            ));
+        }
+        Some(ids) => {
+            let mut warehouses = Vec::new();
+            for (at, id) in ids.iter().enumerate() {
+                let warehouse = known_warehouse(feed, id, &format!("$.warehouseIds[{at}]"))?;
+                if !warehouses.contains(warehouse) {
+                    warehouses.push(warehouse.clone());
+                }
+            }
+            warehouses
+        }
+    };
+    Ok(SkuRefresh {
+        id,
+        tenant: feed.id().clone(),
+        warehouses,
+        skus: distinct,
+    })
+}
+
+fn feed_of<'a>(worker: &'a Worker, tenant: Option<&str>) -> Result<&'a TenantFeed, Refusal> {
+    match (tenant, worker.feeds.as_ref()) {
+        (Some(id), feeds) => feeds
+            .iter()
+            .find(|feed| feed.id().as_str() == id)
+            .ok_or_else(Refusal::unknown_tenant),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Refusal::invalid(
+            "$.tenant",
+            "several tenants are configured; name one",
+        )),
+    }
+}
+
+fn known_warehouse<'a>(
+    feed: &'a TenantFeed,
+    id: &str,
+    path: &str,
+) -> Result<&'a WarehouseId, Refusal> {
+    feed.settings
+        .warehouses
+        .iter()
+        .find(|warehouse| warehouse.as_str() == id)
+        .ok_or_else(|| Refusal::unknown_warehouse(path))
+}
+
+/// The document as JSON, or its page for a browser.
+async fn document(request: HttpRequest) -> HttpResponse {
+    let wants_page = request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if wants_page {
+        return HttpResponse::SeeOther()
+            .insert_header((LOCATION, openapi::PAGE_ADDRESS))
+            .finish();
+    }
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(openapi::text())
+}
+
+fn method_not_allowed(allowed: &'static str) -> HttpResponse {
+    let problem = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "inventory.request.method.error",
+        format!("This address knows {allowed} only."),
+    );
+    HttpResponse::MethodNotAllowed()
+        .insert_header((ALLOW, allowed))
+        .json(Feedback::from(problem))
+}
+
+fn not_found() -> HttpResponse {
+    let problem = Problem::new(
+        StatusCode::NOT_FOUND,
+        "inventory.route.not_found.error",
+        "There is nothing at this address; see /inventoryPrefetcher/api.",
+    );
+    HttpResponse::NotFound().json(Feedback::from(problem))
+}

@@ -1,0 +1,87 @@
+//! The running worker: pollers, heartbeat, refreshes and two ports.
+
+use crate::error::WorkerError;
+use crate::events::Hints;
+use crate::poller::Poller;
+use crate::refresh_request::Refreshes;
+use crate::state::Worker;
+use crate::{heartbeat, routes, status};
+use shared::http_edge::management;
+use shared::process::clock::Clock as _;
+use shared::process::metrics;
+use shared::process::shutdown::Shutdown;
+use shared::settings::Settings;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs until a stop is asked for, then lets pages under way finish.
+pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, WorkerError> {
+    let metrics = metrics::install()?;
+    let worker = Worker::build(&settings, shutdown)?;
+    let api = listen(settings.worker.listen)?;
+    let management = listen(settings.worker.management_listen)?;
+    worker.shutdown.watch_signals(&worker.tasks)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), worker.id = %worker.id, "starting");
+
+    let clock = Arc::clone(worker.clock());
+    let stop_clock = worker.shutdown.soft().clone();
+    worker
+        .tasks
+        .spawn("clock", async move { clock.run(stop_clock).await });
+    worker
+        .tasks
+        .spawn("heartbeat", heartbeat::run(worker.clone()));
+    for number in 0..worker.settings.parallel_shards {
+        worker
+            .tasks
+            .spawn("poller", Poller::new(worker.clone(), number).run());
+    }
+    let refreshes = Refreshes::start(&worker);
+    let hints = Hints::start(&worker);
+
+    say_listening("api", &api)?;
+    say_listening("management", &management)?;
+    let readiness = Arc::new(status::WorkerReadiness::new(worker.clone()));
+    let management_server = management::serve(management, metrics, readiness)?;
+    let api_server = routes::serve(api, worker.clone(), refreshes, hints)?;
+    let (api_handle, management_handle) = (api_server.handle(), management_server.handle());
+    let soft = worker.shutdown.soft().clone();
+    let drain = worker.settings.drain_timeout;
+    let stopping = worker.clone();
+    let stop = async move {
+        soft.cancelled().await;
+        let begun = stopping.clock().monotonic();
+        api_handle.stop(true).await;
+        let drained = tokio::select! {
+            drained = stopping.tasks.close_and_wait(drain) => drained,
+            () = stopping.shutdown.hard().cancelled() => {
+                stopping.tasks.close_and_wait(Duration::ZERO).await
+            }
+        };
+        stopping.shutdown.force();
+        let took = stopping.clock().monotonic().saturating_sub(begun);
+        tracing::info!(
+            finished = drained.finished,
+            still_running = drained.still_running,
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "stopped"
+        );
+        management_handle.stop(false).await;
+    };
+    let (served, managed, ()) = futures_util::join!(api_server, management_server, stop);
+    served?;
+    managed?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, WorkerError> {
+    TcpListener::bind(address).map_err(|cause| WorkerError::Listen { address, cause })
+}
+
+fn say_listening(surface: &'static str, listener: &TcpListener) -> Result<(), WorkerError> {
+    let address = listener.local_addr()?;
+    tracing::info!(surface, %address, "listening");
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! The poller, step by step: real Redis, the simulator, and what goes wrong in between.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod steps;
