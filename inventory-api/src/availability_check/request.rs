@@ -1,0 +1,152 @@
+//! JSON in -> an order's question, parsed, deduplicated, limited and summed up.
+
+use crate::asked_skus::{AskedSkus, MentionedIn};
+use crate::channel_scope::AskedScope;
+use crate::error::ApiError;
+use crate::live_look_up::OnLiveFailure;
+use crate::question_body::{self, ProductEntry, number};
+use crate::stock_query::request::{check_live_size, on_live_failure, timeout};
+use shared::settings::ApiSettings;
+use shared::stock::Quantity;
+use std::time::Duration;
+
+/// Smallest and largest quantity of one mention: D365 keeps six decimals.
+pub(crate) const SMALLEST_QUANTITY: &str = "0.000001";
+/// See [`SMALLEST_QUANTITY`].
+pub(crate) const LARGEST_QUANTITY: i64 = 1_000_000_000;
+
+/// "May I accept this order?"
+#[derive(Debug)]
+pub(crate) struct OrderQuestion<'a> {
+    /// Whose stock.
+    pub scope: AskedScope<'a>,
+    /// How long the caller waits.
+    pub timeout: Duration,
+    /// What to do without a live answer; the channel's policy if the caller does not say.
+    pub on_live_failure: Option<OnLiveFailure>,
+    /// Which SKUs.
+    pub skus: AskedSkus,
+    /// How much of each; mentions of the same SKU are added up.
+    pub requested: Vec<Quantity>,
+}
+
+impl<'a> OrderQuestion<'a> {
+    /// Reads a JSON body.
+    pub(crate) fn of_body(body: &'a [u8], settings: &ApiSettings) -> Result<Self, ApiError> {
+        let limits = &settings.limits;
+        let body = question_body::read(body, limits.skus)?;
+        let scope = AskedScope::of_body(&body, limits.warehouses)?;
+        let timeout = timeout(body.timeout_ms, settings)?;
+        let on_live_failure = body.on_live_failure.map(on_live_failure).transpose()?;
+        let products = body
+            .products
+            .ok_or_else(|| ApiError::invalid("$.products", "name at least one product"))?;
+        let mentions = products
+            .iter()
+            .map(|product| product.sku.as_ref().map_or("", |sku| &*sku.0));
+        let (skus, numbers) = AskedSkus::read(mentions, MentionedIn::Products, limits.skus)?;
+        check_live_size(&skus, limits)?;
+        let mut requested = vec![Quantity::ZERO; skus.all().len()];
+        for (at, (product, number)) in products.iter().zip(numbers).enumerate() {
+            let sum = requested[number].checked_add(quantity(product, at)?);
+            requested[number] =
+                sum.map_err(|problem| ApiError::invalid(quantity_path(at), problem.to_string()))?;
+        }
+        Ok(Self {
+            scope,
+            timeout,
+            on_live_failure,
+            skus,
+            requested,
+        })
+    }
+}
+
+fn quantity_path(at: usize) -> String {
+    format!("$.products[{at}].quantity")
+}
+
+fn quantity(product: &ProductEntry<'_>, at: usize) -> Result<Quantity, ApiError> {
+    let path = quantity_path(at);
+    let Some(raw) = product.quantity else {
+        return Err(ApiError::invalid(path, "a quantity is missing"));
+    };
+    let text = number(raw, &path)?;
+    let smallest = Quantity::parse(SMALLEST_QUANTITY).unwrap_or_default();
+    Quantity::parse(text)
+        .ok()
+        .filter(|quantity| (smallest..=Quantity::from(LARGEST_QUANTITY)).contains(quantity))
+        .ok_or_else(|| {
+            ApiError::invalid(
+                path,
+                format!("must be from {SMALLEST_QUANTITY} to {LARGEST_QUANTITY}"),
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::settings::Layers;
+
+    fn read(body: &str) -> Result<Vec<(String, String)>, String> {
+        let settings = Layers::default().load().unwrap().api;
+        let question =
+            OrderQuestion::of_body(body.as_bytes(), &settings).map_err(|error| match error {
+                ApiError::Invalid { path, .. }
+                | ApiError::WrongType { path, .. }
+                | ApiError::TooLarge { path, .. } => format!("{} {path}", error_code(body)),
+                other => other.to_string(),
+            })?;
+        let skus = question.skus.all().iter().map(ToString::to_string);
+        Ok(skus
+            .zip(question.requested.iter().map(ToString::to_string))
+            .collect())
+    }
+
+    fn error_code(body: &str) -> u16 {
+        use actix_web::ResponseError;
+        let settings = Layers::default().load().unwrap().api;
+        OrderQuestion::of_body(body.as_bytes(), &settings)
+            .unwrap_err()
+            .status_code()
+            .as_u16()
+    }
+
+    #[test]
+    fn mentions_of_one_sku_are_added_up_exactly() {
+        let body = r#"{"products":[{"sku":"a","quantity":0.1},{"sku":"b","quantity":2},{"sku":"a","quantity":0.2}]}"#;
+        let expected = [("a", "0.3"), ("b", "2")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(read(body).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_quantity_is_a_number_above_zero_and_within_reason() {
+        for (quantity, expected) in [
+            ("0", "422 $.products[0].quantity"),
+            ("-1", "422 $.products[0].quantity"),
+            ("0.0000001", "422 $.products[0].quantity"),
+            ("1000000001", "422 $.products[0].quantity"),
+            ("1e400", "422 $.products[0].quantity"),
+            ("\"1\"", "400 $.products[0].quantity"),
+            ("null", "400 $.products[0].quantity"),
+            ("[1]", "400 $.products[0].quantity"),
+        ] {
+            let body = format!(r#"{{"products":[{{"sku":"a","quantity":{quantity}}}]}}"#);
+            assert_eq!(read(&body).unwrap_err(), expected);
+        }
+        let missing = r#"{"products":[{"sku":"a"}]}"#;
+        assert_eq!(read(missing).unwrap_err(), "422 $.products[0].quantity");
+        for quantity in ["1", "0.000001", "1000000000", "1e3", "2.50"] {
+            let body = format!(r#"{{"products":[{{"sku":"a","quantity":{quantity}}}]}}"#);
+            assert!(read(&body).is_ok(), "{quantity}");
+        }
+    }
+
+    #[test]
+    fn an_order_names_products() {
+        assert_eq!(read("{}").unwrap_err(), "422 $.products");
+        assert_eq!(read(r#"{"products":[]}"#).unwrap_err(), "422 $.products");
+        assert_eq!(read(r#"{"skus":["a"]}"#).unwrap_err(), "422 $.products");
+    }
+}

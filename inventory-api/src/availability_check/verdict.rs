@@ -1,0 +1,154 @@
+//! PURE: evidence or its lack, and the policy -> what is granted of each line.
+
+use crate::evidence::Evidence;
+use crate::live_look_up::OnLiveFailure;
+use crate::stock_query::answer::{Freshness, Offer, Told, tell_several};
+use shared::stock::{
+    ChannelPolicy, LiveFailurePolicy, Quantity, StockState, clamp_to_sellable, sum_sellable,
+};
+use std::time::Duration;
+
+/// What an order gets where D365 did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fallback {
+    /// Nothing: the whole check fails. The caller said so.
+    Fail,
+    /// Nothing: the whole check fails. The channel says so.
+    Reject,
+    /// What the cache offers, whatever its age. The caller said so.
+    Cache,
+    /// What a young enough cached line offers, less a buffer.
+    AcceptIfFresh {
+        /// Oldest acceptable age.
+        max_age: Duration,
+        /// What must stay in stock.
+        buffer: Quantity,
+    },
+    /// Whatever is ordered.
+    Accept,
+}
+
+impl Fallback {
+    /// The caller's word goes before the channel's policy.
+    pub(crate) fn of(asked: Option<OnLiveFailure>, policy: &ChannelPolicy) -> Self {
+        match (asked, policy.live_failure) {
+            (Some(OnLiveFailure::Fail), _) => Self::Fail,
+            (Some(OnLiveFailure::Cache), _) => Self::Cache,
+            (None, LiveFailurePolicy::Reject) => Self::Reject,
+            (None, LiveFailurePolicy::AcceptIfFresh { max_age, buffer }) => {
+                Self::AcceptIfFresh { max_age, buffer }
+            }
+            (None, LiveFailurePolicy::Accept) => Self::Accept,
+        }
+    }
+
+    /// Whether a check without all its live answers fails.
+    pub(crate) fn is_refusal(self) -> bool {
+        matches!(self, Self::Fail | Self::Reject)
+    }
+
+    /// The word used in replies.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Reject => "reject",
+            Self::Cache => "cache",
+            Self::AcceptIfFresh { .. } => "accept-if-fresh",
+            Self::Accept => "accept",
+        }
+    }
+}
+
+/// What is decided about one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// How much was asked for.
+    pub requested: Quantity,
+    /// How much may be sold.
+    pub granted: Quantity,
+    /// Whether D365's live answer decided; otherwise the fallback did.
+    pub is_live: bool,
+    /// What is told about the SKU.
+    pub told: Told,
+}
+
+impl Verdict {
+    /// Whether all of it may be sold.
+    pub(crate) fn is_orderable(&self) -> bool {
+        self.granted >= self.requested
+    }
+}
+
+/// How a check is decided.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// The channel's rules.
+    pub policy: &'a ChannelPolicy,
+    /// What is done where D365 did not answer.
+    pub fallback: Fallback,
+    /// The moment of the answer.
+    pub freshness: Freshness,
+}
+
+/// Decides one line from all its warehouses; `is_answered` says whether D365 answered for it.
+///
+/// A product whose absence or lack of proof the channel sells all the same (policy `unspecified`)
+/// is granted in full, as it is shown.
+pub(crate) fn decide(
+    requested: Quantity,
+    evidence: &[Evidence],
+    is_answered: bool,
+    rules: Rules<'_>,
+) -> Verdict {
+    let told = tell_several(evidence, rules.policy, rules.freshness);
+    let offered = || match told.offer {
+        Offer::Amount(amount) => requested.min(amount),
+        Offer::Unspecified => requested,
+    };
+    let granted = if is_answered {
+        offered()
+    } else {
+        match rules.fallback {
+            Fallback::Fail | Fallback::Reject => Quantity::ZERO,
+            Fallback::Cache => offered(),
+            Fallback::AcceptIfFresh { max_age, buffer } => {
+                requested.min(fresh_amount(evidence, rules, max_age, buffer))
+            }
+            Fallback::Accept => requested,
+        }
+    };
+    Verdict {
+        requested,
+        granted,
+        is_live: is_answered,
+        told,
+    }
+}
+
+/// What young lines that the last complete snapshot has confirmed offer, less the buffer. A suspect
+/// line is no ground for a promise.
+fn fresh_amount(
+    evidence: &[Evidence],
+    rules: Rules<'_>,
+    max_age: Duration,
+    buffer: Quantity,
+) -> Quantity {
+    let fresh = evidence
+        .iter()
+        .map(|evidence| evidence.judged)
+        .filter(|judged| {
+            judged.state == StockState::Present
+                && judged
+                    .as_of
+                    .is_some_and(|as_of| as_of.age_at(rules.freshness.now) <= max_age)
+        });
+    let sellable = fresh
+        .filter_map(|judged| judged.quantities)
+        .map(|quantities| rules.policy.sellable(quantities.available));
+    sum_sellable(sellable)
+        .and_then(|sum| sum.checked_sub(buffer))
+        .map_or(Quantity::ZERO, clamp_to_sellable)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! Channel, organization and warehouses of a request -> tenant, warehouses and policy.
+//!
+//! What a request leaves out is filled in only where there is no choice; nothing is guessed.
+
+use crate::error::ApiError;
+use crate::question_body::{QuestionBody, text, texts};
+use crate::tenant_directory::{Directory, Tenant};
+use shared::stock::{ChannelPolicy, WarehouseId};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Whose stock, from which warehouses, by which rules.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    /// Whose stock.
+    pub tenant: Arc<Tenant>,
+    /// Which warehouses, each once, in the order asked for.
+    pub warehouses: Vec<WarehouseId>,
+    /// The channel's rules, or the default ones.
+    pub policy: Arc<ChannelPolicy>,
+}
+
+/// The words of a request that decide its scope.
+#[derive(Debug, Default)]
+pub(crate) struct AskedScope<'a> {
+    /// `organization`
+    pub organization: Option<Cow<'a, str>>,
+    /// `channel`
+    pub channel: Option<Cow<'a, str>>,
+    /// `warehouseId` or `warehouseIds`, as they were sent; none if neither was.
+    pub warehouses: Option<Vec<Cow<'a, str>>>,
+    /// How paths are written.
+    pub places: Places,
+}
+
+/// How the places of the scope's words are written in refusals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Places {
+    /// `$.warehouseId`
+    #[default]
+    Body,
+    /// `$.warehouseIds[2]`
+    BodyList,
+    /// `warehouseId[2]`
+    Query,
+}
+
+impl Places {
+    fn organization(self) -> &'static str {
+        if self == Self::Query {
+            "organization"
+        } else {
+            "$.organization"
+        }
+    }
+
+    fn channel(self) -> &'static str {
+        if self == Self::Query {
+            "channel"
+        } else {
+            "$.channel"
+        }
+    }
+
+    fn warehouses(self) -> &'static str {
+        match self {
+            Self::Body => "$.warehouseId",
+            Self::BodyList => "$.warehouseIds",
+            Self::Query => "warehouseId",
+        }
+    }
+
+    fn warehouse(self, at: usize) -> String {
+        match self {
+            Self::Body => self.warehouses().to_owned(),
+            Self::BodyList | Self::Query => format!("{}[{at}]", self.warehouses()),
+        }
+    }
+}
+
+impl<'a> AskedScope<'a> {
+    /// Reads the words of a JSON body. At most `longest_list` + 1 warehouses are read.
+    pub(crate) fn of_body(body: &QuestionBody<'a>, longest_list: usize) -> Result<Self, ApiError> {
+        let organization = body
+            .organization
+            .map(|raw| text(raw, "$.organization"))
+            .transpose()?;
+        let channel = body.channel.map(|raw| text(raw, "$.channel")).transpose()?;
+        let (warehouses, places) = match (body.warehouse_id, body.warehouse_ids) {
+            (None, None) => (None, Places::Body),
+            (Some(one), None) => (Some(vec![text(one, "$.warehouseId")?]), Places::Body),
+            (None, Some(list)) => {
+                let list = texts(list, "$.warehouseIds", longest_list)?;
+                let list = list.into_iter().map(|text| text.0).collect();
+                (Some(list), Places::BodyList)
+            }
+            (Some(_), Some(_)) => {
+                return Err(ApiError::invalid(
+                    "$.warehouseIds",
+                    "give warehouseId or warehouseIds, not both",
+                ));
+            }
+        };
+        Ok(Self {
+            organization,
+            channel,
+            warehouses,
+            places,
+        })
+    }
+
+    /// Finds tenant, warehouses and policy; at most `longest_list` warehouses.
+    pub(crate) fn resolve(
+        &self,
+        directory: &Directory,
+        longest_list: usize,
+    ) -> Result<Scope, ApiError> {
+        let channel = match &self.channel {
+            None => None,
+            Some(asked) => {
+                let found = directory.channel(asked);
+                Some(found.ok_or_else(|| ApiError::ChannelNotFound {
+                    asked: shown(asked),
+                    path: self.places.channel(),
+                })?)
+            }
+        };
+        let tenant = match (&self.organization, channel) {
+            (Some(asked), _) => self.organization_named(directory, asked)?,
+            (None, Some(channel)) => {
+                directory.tenant(channel.tenant.as_str()).ok_or_else(|| {
+                    ApiError::OrganizationNotFound {
+                        asked: channel.tenant.to_string(),
+                        path: self.places.channel(),
+                    }
+                })?
+            }
+            (None, None) => self.only_organization(directory)?,
+        };
+        if let Some(channel) = channel
+            && channel.tenant != tenant.id
+        {
+            return Err(ApiError::invalid(
+                self.places.organization(),
+                format!(
+                    "this channel sells the stock of {:?}",
+                    channel.tenant.as_str()
+                ),
+            ));
+        }
+        let defaults = match channel {
+            Some(channel) if !channel.warehouses.is_empty() => &channel.warehouses,
+            _ => &tenant.warehouses,
+        };
+        let warehouses = match &self.warehouses {
+            Some(asked) => self.warehouses_named(tenant, asked, longest_list)?,
+            None if channel.is_some_and(|channel| !channel.warehouses.is_empty()) => {
+                defaults.clone()
+            }
+            None => match defaults.as_slice() {
+                [only] => vec![only.clone()],
+                _ => {
+                    return Err(ApiError::invalid(
+                        self.places.warehouses(),
+                        "name a warehouse: the organization has several, and no default for this channel",
+                    ));
+                }
+            },
+        };
+        let policy = channel.map_or_else(
+            || Arc::clone(&directory.default_policy),
+            |channel| Arc::clone(&channel.policy),
+        );
+        Ok(Scope {
+            tenant: Arc::clone(tenant),
+            warehouses,
+            policy,
+        })
+    }
+
+    fn organization_named<'d>(
+        &self,
+        directory: &'d Directory,
+        asked: &str,
+    ) -> Result<&'d Arc<Tenant>, ApiError> {
+        let path = self.places.organization();
+        if let Some(tenant) = directory.tenant(asked) {
+            return Ok(tenant);
+        }
+        let mut of_company = directory.tenants_of_company(asked);
+        match (of_company.next(), of_company.next()) {
+            (Some(only), None) => Ok(only),
+            (Some(_), Some(_)) => Err(ApiError::invalid(
+                path,
+                "several organizations have this legal entity: name the organization's own id",
+            )),
+            // What a prefetcher published may name it, but Redis was not reached yet.
+            (None, _) if !directory.knows_published => {
+                Err(ApiError::CacheUnavailable { cause: None })
+            }
+            (None, _) => Err(ApiError::OrganizationNotFound {
+                asked: shown(asked),
+                path,
+            }),
+        }
+    }
+
+    fn only_organization<'d>(&self, directory: &'d Directory) -> Result<&'d Arc<Tenant>, ApiError> {
+        match directory.tenants() {
+            [only] => Ok(only),
+            [] if directory.knows_published => Err(ApiError::CacheCold),
+            [] => Err(ApiError::CacheUnavailable { cause: None }),
+            _ => Err(ApiError::invalid(
+                self.places.organization(),
+                "name an organization: there are several",
+            )),
+        }
+    }
+
+    fn warehouses_named(
+        &self,
+        tenant: &Tenant,
+        asked: &[Cow<'_, str>],
+        longest_list: usize,
+    ) -> Result<Vec<WarehouseId>, ApiError> {
+        if asked.is_empty() {
+            return Err(ApiError::invalid(
+                self.places.warehouses(),
+                "name at least one warehouse",
+            ));
+        }
+        if asked.len() > longest_list {
+            return Err(ApiError::TooLarge {
+                path: self.places.warehouses().to_owned(),
+                name: "warehouses",
+                limit: longest_list,
+            });
+        }
+        let mut warehouses: Vec<WarehouseId> = Vec::with_capacity(asked.len());
+        for (at, name) in asked.iter().enumerate() {
+            let known = tenant
+                .warehouses
+                .iter()
+                .find(|known| known.as_str() == name)
+                .ok_or_else(|| ApiError::WarehouseNotFound {
+                    asked: shown(name),
+                    organization: tenant.id.to_string(),
+                    path: self.places.warehouse(at),
+                })?;
+            if !warehouses.contains(known) {
+                warehouses.push(known.clone());
+            }
+        }
+        Ok(warehouses)
+    }
+}
+
+/// What a caller sent, short enough to be sent back.
+fn shown(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! What is known about each SKU in each warehouse, and from where.
+
+use shared::process::guards::{self, Guard};
+use shared::redis_store::{Reading, StoredLine};
+use shared::stock::{AsOf, Judged, LineContent, LineValue, StockState, judge};
+use std::time::Duration;
+
+/// Where a number came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// D365, asked for this question.
+    Live,
+    /// Redis: a prefetch or an earlier live answer.
+    Cache,
+    /// Nothing is known.
+    None,
+}
+
+impl Source {
+    /// The word used in replies and metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "LIVE",
+            Self::Cache => "CACHE",
+            Self::None => "NONE",
+        }
+    }
+}
+
+/// What is known about one SKU in one warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// State, quantities and age.
+    pub judged: Judged,
+    /// Where from.
+    pub source: Source,
+}
+
+impl Evidence {
+    /// No proof of anything.
+    pub(crate) const NONE: Self = Self {
+        judged: Judged {
+            state: StockState::Unknown,
+            quantities: None,
+            as_of: None,
+        },
+        source: Source::None,
+    };
+
+    /// What a live answer says. It is proof whatever the watermarks.
+    pub(crate) fn live(line: &LineValue) -> Self {
+        let (state, quantities) = match line.content {
+            LineContent::Quantities(quantities) => (StockState::Present, Some(quantities)),
+            LineContent::Absent => (StockState::Absent, None),
+        };
+        Self {
+            judged: Judged {
+                state,
+                quantities,
+                as_of: Some(line.as_of),
+            },
+            source: Source::Live,
+        }
+    }
+}
+
+/// Reads evidence out of what is stored: SKU by SKU, each with all warehouses.
+///
+/// An unreadable line proves nothing: neither its number nor its absence.
+pub(crate) fn of_reading(reading: &Reading, now: AsOf, line_ttl: Duration) -> Vec<Evidence> {
+    let warehouses = reading.snapshots.len().max(1);
+    reading
+        .lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| {
+            let Some(snapshot) = reading.snapshots.get(at % warehouses) else {
+                return Evidence::NONE;
+            };
+            let judged = match line {
+                StoredLine::Value(line) => judge(Some(line), snapshot, now, line_ttl),
+                StoredLine::Missing => judge(None, snapshot, now, line_ttl),
+                StoredLine::Unreadable => return Evidence::NONE,
+            };
+            if judged.state == StockState::Unknown && guards::is_off(Guard::AbsenceNeedsProof) {
+                let judged = Judged {
+                    state: StockState::Absent,
+                    quantities: None,
+                    as_of: Some(now),
+                };
+                let source = Source::Cache;
+                return Evidence { judged, source };
+            }
+            if judged.state == StockState::Unknown {
+                return Evidence::NONE;
+            }
+            Evidence {
+                judged,
+                source: Source::Cache,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::stock::{Generation, Origin, Quantities, WarehouseSnapshot};
+
+    fn at(ms: i64) -> AsOf {
+        AsOf::from_unix_ms(1_800_000_000_000 + ms).unwrap()
+    }
+
+    #[test]
+    fn an_unreadable_line_is_unknown_where_a_missing_one_would_be_absent() {
+        let feed = WarehouseSnapshot {
+            watermark: Some(at(0)),
+            ..WarehouseSnapshot::default()
+        };
+        let line = LineValue {
+            content: LineContent::Quantities(Quantities::default()),
+            as_of: at(10),
+            origin: Origin::Snapshot(Generation(1)),
+        };
+        let reading = Reading {
+            snapshots: vec![feed, WarehouseSnapshot::default()],
+            lines: vec![
+                StoredLine::Unreadable,
+                StoredLine::Missing,
+                StoredLine::Missing,
+                StoredLine::Value(line),
+            ],
+        };
+        let evidence = of_reading(&reading, at(20), Duration::from_hours(1));
+        let found: Vec<_> = evidence
+            .iter()
+            .map(|evidence| (evidence.judged.state, evidence.source))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (StockState::Unknown, Source::None),
+                (StockState::Unknown, Source::None),
+                (StockState::Absent, Source::Cache),
+                (StockState::Present, Source::Cache),
+            ]
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! Answers ICM's stock questions from Redis, and from D365 when an order depends on it.
+//!
+//! A question comes in through `routes`, is parsed at the door (`stock_query/request`,
+//! `availability_check/request`), gets its tenant and warehouses (`channel_scope`), is looked up in
+//! Redis and, if it must be sure, in D365 (`live_look_up`), is decided in a pure file (`answer`,
+//! `verdict`) and goes out (`reply`). Nothing here keeps state that another replica would lack.
+
+mod asked_recorder;
+mod asked_skus;
+mod availability_check;
+mod channel_scope;
+pub mod command_line;
+mod error;
+mod evidence;
+mod feed;
+mod json_reply;
+mod live_look_up;
+mod live_sources;
+mod metrics;
+mod openapi;
+mod question_body;
+mod readiness;
+mod reply_parts;
+mod request_bytes;
+mod request_gate;
+mod routes;
+mod server;
+mod service_limits;
+mod state;
+mod stock_query;
+mod tenant_directory;
+
+pub use live_sources::OpenSource;
+pub use openapi::document as openapi_document;
+pub use server::{Ended, Listeners, StartError, open_d365, run};

@@ -1,0 +1,269 @@
+//! Asking D365 now, inside one deadline, and storing what it says before anybody is told.
+//!
+//! Every question makes requests of its own after it came in, so a live answer is never older than
+//! the question. SKUs go out in chunks, concurrently; what one chunk cannot learn does not spoil
+//! another. Nothing here decides what a failure means for the caller.
+
+mod deadline;
+mod findings;
+mod gathered;
+mod items;
+mod write_through;
+
+pub(crate) use deadline::Deadline;
+pub(crate) use gathered::{Gathered, Wanted, gather};
+
+use crate::asked_skus::AskedSkus;
+use crate::error::ApiError;
+use crate::metrics;
+use findings::{Findings, collect};
+use futures_util::future::join_all;
+use items::ItemsOfSkus;
+use moka::future::Cache;
+use shared::d365::{
+    D365Error, LookUp, LookUpAnswer, OnHandSource, VariantQuestion, check_askable, look_up_chunks,
+};
+use shared::stock::{ItemNumber, Sku, SkuMapper, SkuMapping, Variant, VariantIndex, WarehouseId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Longest address of an order's look-up: chains of 25 items, answered side by side.
+const ORDER_ADDRESS: usize = 2_000;
+/// SKUs whose variants one D365 request asks for.
+const VARIANT_CHUNK: usize = 25;
+/// SKUs whose variants one process remembers, per tenant.
+const REMEMBERED_SKUS: u64 = 50_000;
+
+/// What a caller wants when D365 does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnLiveFailure {
+    /// No answer.
+    Fail,
+    /// The cached number, marked as such.
+    Cache,
+}
+
+/// Why there is no live answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LiveFailure {
+    /// Nobody gave us a sign-in for this tenant's D365.
+    #[error("no D365 credentials are configured for this organization (api.live.entra)")]
+    NoCredentials,
+    /// The deadline passed first.
+    #[error("the deadline passed before D365 was asked or had answered")]
+    DeadlinePassed,
+    /// D365 or Entra ID failed.
+    #[error(transparent)]
+    Erp(#[from] D365Error),
+}
+
+impl LiveFailure {
+    /// What a caller may know.
+    pub(crate) fn outside(&self) -> &'static str {
+        match self {
+            Self::NoCredentials => "Live stock is not available for this organization.",
+            Self::DeadlinePassed | Self::Erp(D365Error::TimedOut { .. }) => {
+                "The ERP did not answer in time."
+            }
+            Self::Erp(D365Error::Throttled { .. }) => "The ERP asks to wait.",
+            Self::Erp(D365Error::Connection { .. } | D365Error::Token { .. }) => {
+                "The ERP cannot be reached."
+            }
+            Self::Erp(
+                D365Error::Status { .. }
+                | D365Error::BadAnswer { .. }
+                | D365Error::Setup { .. }
+                | D365Error::Unaskable { .. },
+            ) => "The ERP answered with an error.",
+        }
+    }
+}
+
+/// Asks one tenant's D365.
+#[derive(Debug)]
+pub(crate) struct LiveLookUp {
+    source: Arc<dyn OnHandSource>,
+    mapping: SkuMapping,
+    /// Look-ups under way to this environment, whoever asks.
+    permits: Arc<Semaphore>,
+    /// For each SKU the variants that carry it as number or as item.
+    variants: Cache<Sku, Arc<[Variant]>>,
+}
+
+impl LiveLookUp {
+    /// Asks `source`, never with more requests at once than `permits` has.
+    pub(crate) fn new(
+        source: Arc<dyn OnHandSource>,
+        mapping: SkuMapping,
+        permits: Arc<Semaphore>,
+        variants_max_age: Duration,
+    ) -> Self {
+        let variants = Cache::builder()
+            .max_capacity(REMEMBERED_SKUS)
+            .time_to_live(variants_max_age)
+            .build();
+        Self {
+            source,
+            mapping,
+            permits,
+            variants,
+        }
+    }
+
+    /// Whether D365 can be asked for a SKU exactly; otherwise why not.
+    pub(crate) fn check_askable(&self, sku: &Sku) -> Result<(), String> {
+        if let Err(cause) = check_askable(sku.as_str()) {
+            return Err(match cause {
+                D365Error::Unaskable { problem, .. } => {
+                    format!("D365 cannot be asked for this SKU live: {problem}")
+                }
+                other => other.to_string(),
+            });
+        }
+        if let SkuMapping::Template(template) = &self.mapping {
+            let readings = SkuMapper::Template(template.clone()).items_of(sku).len();
+            if readings > items::MOST_READINGS {
+                return Err(format!(
+                    "this SKU can be read as {readings} item numbers; live at most {}",
+                    items::MOST_READINGS
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether D365 can be asked for all of a question's SKUs.
+    pub(crate) fn check_all_askable(&self, skus: &AskedSkus) -> Result<(), ApiError> {
+        for (number, sku) in skus.all().iter().enumerate() {
+            self.check_askable(sku)
+                .map_err(|problem| ApiError::invalid(skus.path(number), problem))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a look-up could be sent right away.
+    pub(crate) fn has_room(&self) -> bool {
+        self.permits.available_permits() > 0
+    }
+
+    /// Asks for SKUs in warehouses. Ends with the deadline at the latest.
+    async fn ask(&self, skus: &[Sku], warehouses: &[WarehouseId], deadline: &Deadline) -> Findings {
+        let started = deadline.now();
+        let mapper = match self.mapper(skus, deadline).await {
+            Ok(mapper) => mapper,
+            Err(failure) => {
+                metrics::live_answer(Err(&failure), deadline.since(started));
+                return Findings::all_failed(skus.len() * warehouses.len(), failure);
+            }
+        };
+        let items = ItemsOfSkus::of(skus, &mapper);
+        let chunks = look_up_chunks(&items.items, warehouses, ORDER_ADDRESS);
+        let answers = join_all(chunks.into_iter().map(async |chunk| {
+            let started = deadline.now();
+            let answer = self.ask_chunk(&chunk, warehouses, deadline).await;
+            metrics::live_answer(answer.as_ref().map(|_| ()), deadline.since(started));
+            (chunk, answer)
+        }))
+        .await;
+        collect(skus, warehouses, &items, &mapper, answers)
+    }
+
+    async fn ask_chunk(
+        &self,
+        items: &[ItemNumber],
+        warehouses: &[WarehouseId],
+        deadline: &Deadline,
+    ) -> Result<LookUpAnswer, LiveFailure> {
+        self.inside(deadline, async |time_left| {
+            let question = LookUp {
+                items: items.to_vec(),
+                warehouses: warehouses.to_vec(),
+                time_left,
+            };
+            self.source.look_up(&question).await
+        })
+        .await
+    }
+
+    /// Does one request with a permit, ending with the deadline.
+    async fn inside<T>(
+        &self,
+        deadline: &Deadline,
+        request: impl AsyncFnOnce(Duration) -> Result<T, D365Error>,
+    ) -> Result<T, LiveFailure> {
+        let passed = LiveFailure::DeadlinePassed;
+        let left = deadline.left().ok_or(passed.clone())?;
+        let work = async {
+            let _permit = self
+                .permits
+                .acquire()
+                .await
+                .or(Err(LiveFailure::DeadlinePassed))?;
+            let left = deadline.left().ok_or(LiveFailure::DeadlinePassed)?;
+            request(left).await.map_err(LiveFailure::from)
+        };
+        tokio::time::timeout(left, work)
+            .await
+            .unwrap_or(Err(passed))
+    }
+
+    /// The mapping with what it needs for these SKUs.
+    async fn mapper(&self, skus: &[Sku], deadline: &Deadline) -> Result<SkuMapper, LiveFailure> {
+        Ok(match &self.mapping {
+            SkuMapping::ItemNumber => SkuMapper::ItemNumber,
+            SkuMapping::Template(template) => SkuMapper::Template(template.clone()),
+            SkuMapping::Variants => {
+                SkuMapper::Variants(Arc::new(self.variants_of(skus, deadline).await?))
+            }
+        })
+    }
+
+    async fn variants_of(
+        &self,
+        skus: &[Sku],
+        deadline: &Deadline,
+    ) -> Result<VariantIndex, LiveFailure> {
+        let mut known: Vec<Variant> = Vec::new();
+        let mut unknown: Vec<Sku> = Vec::new();
+        for sku in skus {
+            match self.variants.get(sku).await {
+                Some(variants) => known.extend(variants.iter().cloned()),
+                None => unknown.push(sku.clone()),
+            }
+        }
+        let answers = join_all(unknown.chunks(VARIANT_CHUNK).map(async |chunk| {
+            let variants = self
+                .inside(deadline, async |time_left| {
+                    let question = VariantQuestion::Of {
+                        skus: chunk.to_vec(),
+                        time_left,
+                    };
+                    self.source.variants(&question).await
+                })
+                .await?;
+            Ok::<_, LiveFailure>((chunk, variants))
+        }))
+        .await;
+        for answer in answers {
+            let (asked, variants) = answer?;
+            for sku in asked {
+                let of_sku: Arc<[Variant]> = variants
+                    .iter()
+                    .filter(|variant| variant.sku == *sku || variant.item.as_str() == sku.as_str())
+                    .cloned()
+                    .collect();
+                known.extend(of_sku.iter().cloned());
+                // "No variant" is not remembered: a variant released a minute from now would be
+                // looked for as a plain item, and its absence claimed.
+                if !of_sku.is_empty() {
+                    self.variants.insert(sku.clone(), of_sku).await;
+                }
+            }
+        }
+        Ok(VariantIndex::new(known))
+    }
+}
+
+#[cfg(test)]
+mod tests;

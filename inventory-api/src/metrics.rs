@@ -1,0 +1,147 @@
+//! Every series of this service. Labels come from closed sets; never a SKU, never free text.
+//!
+//! | series | type | labels | what it tells |
+//! |---|---|---|---|
+//! | `inventory_api_requests_total` | counter | route, status | requests answered |
+//! | `inventory_api_request_seconds` | histogram | route | time from the head of a request to its reply |
+//! | `inventory_api_requests_in_flight` | gauge | | requests in work |
+//! | `inventory_api_lines_total` | counter | source, state | SKUs told, by what they were told from |
+//! | `inventory_api_live_requests_total` | counter | outcome | chunks asked of D365 |
+//! | `inventory_api_live_request_seconds` | histogram | outcome | how long they took, waiting for a permit included |
+//! | `inventory_api_write_through_lines_total` | counter | outcome | live lines stored, refused as older, or not stored |
+//! | `inventory_api_feed_age_seconds` | gauge | tenant, warehouse | age of the last complete snapshot |
+//! | `inventory_api_feed_overdue` | gauge | tenant, warehouse | 1 if it is older than it may be |
+//! | `inventory_api_asked_skus_dropped_total` | counter | | counts of asked SKUs that Redis did not take |
+//! | `inventory_api_published_tenants_refused` | gauge | | tenants in Redis that are not usable |
+
+use crate::evidence::Source;
+use crate::feed::Feed;
+use crate::live_look_up::LiveFailure;
+use crate::stock_query::answer::Told;
+use ::metrics::{counter, gauge, histogram};
+use shared::d365::D365Error;
+use shared::stock::{StockState, TenantId, WarehouseId};
+use std::time::Duration;
+
+/// A request was answered.
+pub(crate) fn request(route: &'static str, status: u16, took: Duration) {
+    counter!("inventory_api_requests_total", "route" => route, "status" => status_label(status))
+        .increment(1);
+    histogram!("inventory_api_request_seconds", "route" => route).record(took);
+}
+
+/// Statuses this service answers with, so that the label's values stay a closed set.
+fn status_label(status: u16) -> &'static str {
+    match status {
+        200 => "200",
+        304 => "304",
+        400 => "400",
+        404 => "404",
+        405 => "405",
+        408 => "408",
+        413 => "413",
+        415 => "415",
+        422 => "422",
+        429 => "429",
+        500 => "500",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        _ => "other",
+    }
+}
+
+/// How many requests are in work.
+pub(crate) fn in_flight(requests: usize) {
+    // A gauge is a float; up to 2^53 that is exact.
+    gauge!("inventory_api_requests_in_flight")
+        .set(f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
+}
+
+/// SKUs were told. Counted first, since a request tells hundreds.
+pub(crate) fn lines(told: &[Told]) {
+    for source in [Source::Live, Source::Cache, Source::None] {
+        for state in [
+            StockState::Present,
+            StockState::Suspect,
+            StockState::Absent,
+            StockState::Unknown,
+        ] {
+            let count = told
+                .iter()
+                .filter(|told| told.source == source && told.state == state)
+                .count();
+            if count > 0 {
+                counter!(
+                    "inventory_api_lines_total",
+                    "source" => source.as_str(),
+                    "state" => state.as_str(),
+                )
+                .increment(count as u64);
+            }
+        }
+    }
+}
+
+fn outcome_of(failure: &LiveFailure) -> &'static str {
+    match failure {
+        LiveFailure::NoCredentials => "no_credentials",
+        LiveFailure::DeadlinePassed => "deadline",
+        LiveFailure::Erp(cause) => match cause {
+            D365Error::Throttled { .. } => "throttled",
+            D365Error::TimedOut { .. } => "timed_out",
+            D365Error::Connection { .. } => "connection",
+            D365Error::Token { .. } => "token",
+            D365Error::Status { .. } => "status",
+            D365Error::BadAnswer { .. } => "bad_answer",
+            D365Error::Setup { .. } => "setup",
+            D365Error::Unaskable { .. } => "unaskable",
+        },
+    }
+}
+
+/// A request to D365 was answered or failed.
+pub(crate) fn live_answer(answer: Result<(), &LiveFailure>, took: Duration) {
+    let outcome = answer.err().map_or("answered", outcome_of);
+    counter!("inventory_api_live_requests_total", "outcome" => outcome).increment(1);
+    histogram!("inventory_api_live_request_seconds", "outcome" => outcome).record(took);
+}
+
+/// Live lines met the store.
+pub(crate) fn written_through(stored: usize, refused: usize) {
+    write_through("stored", stored);
+    write_through("refused", refused);
+}
+
+/// Live lines were not stored.
+pub(crate) fn write_through_failed(lines: usize) {
+    write_through("failed", lines);
+}
+
+fn write_through(outcome: &'static str, lines: usize) {
+    counter!("inventory_api_write_through_lines_total", "outcome" => outcome)
+        .increment(lines as u64);
+}
+
+/// Counts of asked SKUs were dropped.
+pub(crate) fn asked_not_told(skus: usize) {
+    counter!("inventory_api_asked_skus_dropped_total").increment(skus as u64);
+}
+
+/// How a feed stands.
+pub(crate) fn feed(tenant: &TenantId, warehouse: &WarehouseId, feed: &Feed) {
+    let labels = [
+        ("tenant", tenant.to_string()),
+        ("warehouse", warehouse.to_string()),
+    ];
+    if let Some(age) = feed.age {
+        gauge!("inventory_api_feed_age_seconds", &labels).set(age.as_secs_f64());
+    }
+    gauge!("inventory_api_feed_overdue", &labels).set(if feed.is_overdue { 1.0 } else { 0.0 });
+}
+
+/// Published tenants that are not usable.
+pub(crate) fn refused_published_tenants(count: usize) {
+    gauge!("inventory_api_published_tenants_refused")
+        .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}

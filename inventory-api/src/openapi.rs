@@ -1,0 +1,154 @@
+//! The OpenAPI document and its page. `GET /inventory/api`
+//!
+//! Schemas of replies come from the types that write them; requests are described by hand beside
+//! their limits, because they are read without a type of their own. The page needs no network: its
+//! files are compiled in.
+
+mod paths;
+mod questions;
+
+use crate::availability_check::reply::CheckReply;
+use crate::error::ApiError;
+use crate::json_reply;
+use crate::service_limits::ServiceLimits;
+use crate::stock_query::reply::StockReply;
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Map, Value, json};
+use shared::http_edge::feedback::Feedback;
+use shared::settings::ApiSettings;
+use std::fmt;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_swagger_ui::Config;
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    StockReply<'static>,
+    CheckReply<'static>,
+    ServiceLimits,
+    Feedback
+)))]
+struct ReplySchemas;
+
+/// What is served, made once.
+pub(crate) struct Served {
+    document: String,
+    page: Arc<Config<'static>>,
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").finish_non_exhaustive()
+    }
+}
+
+impl Served {
+    /// With the limits of these settings.
+    pub(crate) fn of(settings: &ApiSettings) -> Self {
+        Self {
+            document: document(settings),
+            page: Arc::new(Config::from(crate::routes::API).try_it_out_enabled(true)),
+        }
+    }
+}
+
+/// The document as JSON, indented.
+pub fn document(settings: &ApiSettings) -> String {
+    let mut schemas = reply_schemas();
+    questions::insert_into(&mut schemas, settings);
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Inventory API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": concat!(
+                "Stock of Dynamics 365 Finance & Operations for Intershop Commerce Management.\n\n",
+                "FAST questions are answered from the cache and do not depend on D365; EXACT ",
+                "questions and availability checks are answered by D365, live, inside a deadline. ",
+                "Every line tells its state, its source and its age. Readers ignore fields they do ",
+                "not know: new ones may be added within v1."
+            ),
+            "license": { "name": "MIT", "identifier": "MIT" }
+        },
+        "servers": [ { "url": "/" } ],
+        "paths": paths::all(settings),
+        "components": { "schemas": schemas }
+    });
+    // Indented JSON of a value that was just built cannot fail.
+    serde_json::to_string_pretty(&document).unwrap_or_default()
+}
+
+fn reply_schemas() -> Map<String, Value> {
+    let components = ReplySchemas::openapi().components;
+    let mut document = serde_json::to_value(components).unwrap_or_default();
+    match document.get_mut("schemas").map(Value::take) {
+        Some(Value::Object(schemas)) => schemas,
+        _ => Map::new(),
+    }
+}
+
+/// `GET /inventory/api`: the document, or its page if the caller prefers HTML.
+pub(crate) async fn document_or_page(
+    request: HttpRequest,
+    served: Data<Served>,
+) -> Result<HttpResponse, ApiError> {
+    let mut reply = HttpResponse::Ok();
+    reply.insert_header((CACHE_CONTROL, "max-age=60"));
+    if prefers_html(request.headers()) {
+        let page = page_text(&served)?;
+        return Ok(reply
+            .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+            .insert_header((VARY, "accept"))
+            .body(page));
+    }
+    let body = served.document.clone().into_bytes();
+    let mut reply = json_reply::send(reply, request.headers(), body);
+    reply
+        .headers_mut()
+        .append(VARY, HeaderValue::from_static("accept"));
+    Ok(reply)
+}
+
+/// The page, with its files found below the document's own path.
+fn page_text(served: &Served) -> Result<String, ApiError> {
+    let file = utoipa_swagger_ui::serve("index.html", Arc::clone(&served.page));
+    let file = file.ok().flatten().ok_or(ApiError::RouteNotFound)?;
+    let text = String::from_utf8_lossy(&file.bytes);
+    Ok(text.replacen("<head>", "<head>\n    <base href=\"api/page/\">", 1))
+}
+
+/// `GET /inventory/api/page/{file}`: a script, style or picture of the page.
+pub(crate) async fn page_file(
+    name: Path<String>,
+    served: Data<Served>,
+) -> Result<HttpResponse, ApiError> {
+    let file = utoipa_swagger_ui::serve(&name, Arc::clone(&served.page));
+    let file = file.ok().flatten().ok_or(ApiError::RouteNotFound)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, file.content_type))
+        .insert_header((CACHE_CONTROL, "max-age=3600"))
+        .body(file.bytes.into_owned()))
+}
+
+/// Whether HTML stands in `Accept` before any JSON, as browsers write it.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let listed = headers
+        .get_all(ACCEPT)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|entry| entry.split(';').next().unwrap_or_default().trim());
+    for kind in listed {
+        if kind.eq_ignore_ascii_case("text/html") {
+            return true;
+        }
+        if kind.ends_with("json") {
+            return false;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;

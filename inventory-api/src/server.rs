@@ -1,0 +1,266 @@
+//! Start, serve, drain, end.
+
+use crate::asked_recorder::AskedRecorder;
+use crate::live_sources::{LiveSources, OpenSource};
+use crate::readiness::ApiReadiness;
+use crate::state::AppState;
+use crate::tenant_directory::{Directory, Tenant, keep_fresh};
+use crate::{request_gate, routes};
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use arc_swap::ArcSwap;
+use shared::d365::{D365Client, OnHandSource, Purpose};
+use shared::http_edge::{management, request_id};
+use shared::process::clock::Clock;
+use shared::process::metrics::{MetricsError, MetricsHandle};
+use shared::process::shutdown::Shutdown;
+use shared::process::tasks::Tasks;
+use shared::redis_store::{SharedThrottleGate, StockStore, StoreError};
+use shared::settings::{ApiSettings, Settings};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Keep-alive of a connection nobody uses.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("setting api.{key}: {address} cannot be listened on: {cause}")]
+    Listen {
+        /// The key below `[api]`.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// The Redis settings cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A tenant's D365 settings cannot be used.
+    #[error("tenant {tenant}: {problem}")]
+    Tenant {
+        /// Its id.
+        tenant: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The metrics cannot be recorded.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A server could not be started, or broke.
+    #[error("the HTTP server failed: {0}")]
+    Server(#[from] io::Error),
+}
+
+impl StartError {
+    /// Whether somebody must change the settings before another start can succeed.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Tenant { .. })
+    }
+}
+
+/// The two ports, bound.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For callers.
+    pub api: TcpListener,
+    /// For health and metrics.
+    pub management: TcpListener,
+}
+
+impl Listeners {
+    /// Binds the addresses of the settings.
+    pub fn bind(settings: &ApiSettings) -> Result<Self, StartError> {
+        let bind = |key, address: SocketAddr| {
+            TcpListener::bind(address).map_err(|cause| StartError::Listen {
+                key,
+                address,
+                cause,
+            })
+        };
+        Ok(Self {
+            api: bind("listen", settings.listen)?,
+            management: bind("management_listen", settings.management_listen)?,
+        })
+    }
+
+    fn announce(&self) -> io::Result<()> {
+        for (surface, listener) in [("api", &self.api), ("management", &self.management)] {
+            let address = listener.local_addr()?;
+            tracing::info!(surface, %address, "listening");
+        }
+        Ok(())
+    }
+}
+
+/// How the service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Requests that were still in work when the drain limit was reached.
+    pub dropped_requests: usize,
+    /// Background tasks that did not end.
+    pub unfinished_tasks: usize,
+}
+
+/// Opens D365 with the shared clock and the gate of all replicas.
+pub fn open_d365(store: &StockStore) -> OpenSource {
+    let store = store.clone();
+    Arc::new(move |tenant| {
+        let clock: Arc<dyn Clock> = store.clock().clone();
+        let gate = Arc::new(SharedThrottleGate::new(store.clone(), tenant.id.clone()));
+        let client = D365Client::new(tenant, Purpose::Live, clock, gate)?;
+        Ok(Arc::new(client) as Arc<dyn OnHandSource>)
+    })
+}
+
+/// Serves until `shutdown` begins, then drains. `open` opens a tenant's ERP ([`open_d365`]).
+pub async fn run(
+    settings: Settings,
+    listeners: Listeners,
+    store: StockStore,
+    open: OpenSource,
+    shutdown: Shutdown,
+) -> Result<Ended, StartError> {
+    let metrics = shared::process::metrics::install()?;
+    let sources = LiveSources::new(open, settings.api.live.concurrency);
+    let state = Arc::new(state_of(&settings, store, &sources, &shutdown)?);
+    let tasks = Tasks::new();
+    // Background work outlives the drain: open requests still need the clock.
+    let background = CancellationToken::new();
+    let clock = Arc::clone(state.store.clock());
+    let stop = background.clone();
+    tasks.spawn("clock", async move { clock.run(stop).await });
+    let (asking, stop) = (Arc::clone(&state), background.clone());
+    tasks.spawn("asked", async move {
+        asking.asked.keep_telling(&asking.store, stop).await;
+    });
+    tasks.spawn(
+        "tenant-directory",
+        keep_fresh(Arc::clone(&state), sources, background.clone()),
+    );
+
+    listeners.announce()?;
+    let api = serve(Arc::clone(&state), listeners.api)?;
+    let management = serve_management(&state, metrics, listeners.management)?;
+    let (api_handle, management_handle) = (api.handle(), management.handle());
+    tasks.spawn("management", async move {
+        if let Err(cause) = management.await {
+            tracing::error!(%cause, "the management port failed");
+        }
+    });
+    let (api_ended, mut api_end) = tokio::sync::oneshot::channel();
+    tasks.spawn("api", async move {
+        // Nobody waits any more if the process was told to end at once.
+        let _ = api_ended.send(api.await);
+    });
+
+    tokio::select! {
+        () = shutdown.soft().cancelled() => {}
+        ended = &mut api_end => {
+            return Err(StartError::Server(early_end(ended)));
+        }
+    }
+    tokio::select! {
+        () = api_handle.stop(true) => {}
+        () = shutdown.hard().cancelled() => api_handle.stop(false).await,
+    }
+    let dropped_requests = state.in_flight.load(Ordering::Relaxed);
+    management_handle.stop(true).await;
+    background.cancel();
+    let drained = tasks.close_and_wait(Duration::from_secs(2)).await;
+    let ended = Ended {
+        dropped_requests,
+        unfinished_tasks: drained.still_running,
+    };
+    tracing::info!(
+        dropped_requests,
+        unfinished_tasks = ended.unfinished_tasks,
+        "stopped"
+    );
+    Ok(ended)
+}
+
+fn early_end(ended: Result<io::Result<()>, tokio::sync::oneshot::error::RecvError>) -> io::Error {
+    match ended {
+        Ok(Err(cause)) => cause,
+        Ok(Ok(())) | Err(_) => io::Error::other("it ended without being asked to"),
+    }
+}
+
+fn state_of(
+    settings: &Settings,
+    store: StockStore,
+    sources: &LiveSources,
+    shutdown: &Shutdown,
+) -> Result<AppState, StartError> {
+    let tenants = settings
+        .tenants
+        .iter()
+        .map(|tenant| {
+            let known: Result<Tenant, String> = sources.tenant(tenant);
+            known.map(Arc::new).map_err(|problem| StartError::Tenant {
+                tenant: tenant.id.to_string(),
+                problem,
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let directory = Directory::of_settings(tenants, &settings.channels);
+    let clock: Arc<dyn Clock> = store.clock().clone();
+    Ok(AppState {
+        settings: settings.api.clone(),
+        store,
+        clock,
+        directory: ArcSwap::from_pointee(directory),
+        asked: AskedRecorder::default(),
+        in_flight: AtomicUsize::new(0),
+        stopping: shutdown.soft().clone(),
+    })
+}
+
+fn serve(state: Arc<AppState>, listener: TcpListener) -> io::Result<Server> {
+    let settings = state.settings.clone();
+    let limits = &settings.limits;
+    let document = Data::new(crate::openapi::Served::of(&settings));
+    let store = state.store.clone();
+    let state = Data::from(state);
+    let mut server = HttpServer::new(move || {
+        // Made per thread: each keeps one connection to Redis of its own.
+        let reader = Data::new(store.reader());
+        App::new()
+            .app_data(state.clone())
+            .app_data(document.clone())
+            .app_data(reader)
+            .wrap(from_fn(request_gate::pass))
+            .wrap(from_fn(request_id::echo))
+            .configure(routes::configure)
+    })
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(limits.header_timeout)
+    .max_connections(limits.connections)
+    // A caller that goes away cancels its work.
+    .h1_allow_half_closed(false)
+    .shutdown_timeout(crate::reply_parts::whole_seconds(settings.drain_timeout))
+    .disable_signals();
+    if settings.workers > 0 {
+        server = server.workers(settings.workers);
+    }
+    Ok(server.listen(listener)?.run())
+}
+
+fn serve_management(
+    state: &Arc<AppState>,
+    metrics: MetricsHandle,
+    listener: TcpListener,
+) -> io::Result<Server> {
+    let readiness = Arc::new(ApiReadiness(Arc::clone(state)));
+    management::serve(listener, metrics, readiness)
+}

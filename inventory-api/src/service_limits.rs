@@ -1,0 +1,93 @@
+//! The limits, as served and as enforced. `GET /inventory/v1/limits`
+
+use crate::availability_check::request::LARGEST_QUANTITY;
+use crate::error::ApiError;
+use crate::json_reply;
+use crate::state::AppState;
+use crate::stock_query::request::{LONGEST_MAX_AGE_SECONDS, SHORTEST_TIMEOUT_MS, address_skus};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use shared::settings::ApiSettings;
+use shared::stock::Sku;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// What one request may ask for. Refused requests name the limit by these names.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ServiceLimits {
+    /// SKUs in one request, repeated ones counted.
+    #[schema(minimum = 1, example = 1000)]
+    pub skus: usize,
+    /// SKUs in one GET: an address has less room than a body.
+    #[schema(minimum = 1, example = 32)]
+    pub skus_in_address: usize,
+    /// Distinct SKUs in one EXACT request or order check.
+    #[schema(minimum = 1, example = 200)]
+    pub live_skus: usize,
+    /// Warehouses in one request.
+    #[schema(minimum = 1, example = 20)]
+    pub warehouses: usize,
+    /// Characters of a SKU.
+    #[schema(minimum = 1, example = 256)]
+    pub sku_characters: usize,
+    /// Bytes of a request's body.
+    #[schema(minimum = 1, example = 1_048_576)]
+    pub body_bytes: usize,
+    /// Requests in work at once; more are refused with 429.
+    #[schema(minimum = 1, example = 512)]
+    pub requests_in_flight: usize,
+    /// Largest quantity of one line of an order.
+    #[schema(minimum = 1, example = 1_000_000_000)]
+    pub quantity: i64,
+    /// Largest `maxAgeSeconds`.
+    #[schema(minimum = 1, example = 31_536_000)]
+    pub max_age_seconds: i64,
+    /// Smallest `timeoutMs`.
+    #[schema(minimum = 1, example = 200)]
+    pub shortest_timeout_ms: i64,
+    /// The time a live question gets that names none.
+    #[schema(minimum = 1, example = 2500)]
+    pub default_timeout_ms: u64,
+    /// Largest `timeoutMs`.
+    #[schema(minimum = 1, example = 5000)]
+    pub longest_timeout_ms: u64,
+}
+
+impl ServiceLimits {
+    /// The limits by configuration.
+    pub(crate) fn of(settings: &ApiSettings) -> Self {
+        let limits = &settings.limits;
+        Self {
+            skus: limits.skus,
+            skus_in_address: address_skus(limits),
+            live_skus: limits.live_skus,
+            warehouses: limits.warehouses,
+            sku_characters: Sku::MAX_CHARS,
+            body_bytes: limits.body_bytes,
+            requests_in_flight: limits.in_flight,
+            quantity: LARGEST_QUANTITY,
+            max_age_seconds: LONGEST_MAX_AGE_SECONDS,
+            shortest_timeout_ms: SHORTEST_TIMEOUT_MS,
+            default_timeout_ms: whole_ms(settings.live.default_deadline),
+            longest_timeout_ms: whole_ms(settings.live.longest_deadline),
+        }
+    }
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `GET /inventory/v1/limits`
+pub(crate) async fn get(
+    request: HttpRequest,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    let body = json_reply::written(&ServiceLimits::of(&state.settings), 512)?;
+    let mut reply = HttpResponse::Ok();
+    reply.insert_header((CACHE_CONTROL, HeaderValue::from_static("max-age=60")));
+    Ok(json_reply::send(reply, request.headers(), body))
+}

@@ -1,0 +1,57 @@
+//! What every request may use.
+
+use crate::asked_recorder::AskedRecorder;
+use crate::feed::Feed;
+use crate::tenant_directory::{Directory, Tenant};
+use arc_swap::{ArcSwap, Guard};
+use shared::process::clock::Clock;
+use shared::redis_store::StockStore;
+use shared::settings::ApiSettings;
+use shared::stock::WarehouseSnapshot;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The process' handles; one, shared by all threads.
+#[derive(Debug)]
+pub(crate) struct AppState {
+    /// `[api]`
+    pub settings: ApiSettings,
+    /// The cache, for writing and for records. Browsing uses the thread's own reader.
+    pub store: StockStore,
+    /// Redis' time.
+    pub clock: Arc<dyn Clock>,
+    /// Who can be asked about; replaced as a whole when a prefetcher publishes something else.
+    pub directory: ArcSwap<Directory>,
+    /// What is asked for.
+    pub asked: AskedRecorder,
+    /// Requests in work.
+    pub in_flight: AtomicUsize,
+    /// Cancelled once the process takes nothing new.
+    pub stopping: CancellationToken,
+}
+
+impl AppState {
+    /// Who can be asked about, now.
+    pub(crate) fn directory(&self) -> Guard<Arc<Directory>> {
+        self.directory.load()
+    }
+
+    /// The age from which a tenant's feed, and whatever came from it, is stale.
+    pub(crate) fn stale_after(&self, tenant: &Tenant) -> Duration {
+        tenant
+            .refresh_interval
+            .saturating_mul(self.settings.stale_after_intervals)
+    }
+
+    /// How a tenant's feeds stand, now.
+    pub(crate) fn feeds(&self, tenant: &Tenant, snapshots: &[WarehouseSnapshot]) -> Vec<Feed> {
+        let now = self.clock.now();
+        let stale_after = self.stale_after(tenant);
+        snapshots
+            .iter()
+            .map(|snapshot| Feed::of(snapshot, now, stale_after))
+            .collect()
+    }
+}

@@ -1,0 +1,266 @@
+//! question -> store (and D365) -> answer -> reply.
+
+use super::answer::Freshness;
+use super::reply::{Answered, StockReply};
+use super::request::{Severity, StockQuestion};
+use super::revalidation::{Validators, is_known_to};
+use crate::channel_scope::Scope;
+use crate::error::ApiError;
+use crate::evidence::{self, Evidence};
+use crate::feed::{Feed, FeedState};
+use crate::live_look_up::{Deadline, Gathered, LiveFailure, OnLiveFailure, Wanted, gather};
+use crate::reply_parts::{Ages, FeedSummary, Manner, WriteThrough};
+use crate::state::AppState;
+use crate::{json_reply, metrics, request_bytes};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use shared::redis_store::StockReader;
+use shared::stock::{AsOf, Sku, StockState};
+use std::time::Duration;
+
+/// Bytes a line takes in a reply, about.
+const BYTES_PER_LINE: usize = 280;
+
+/// What is known about everything asked for.
+struct Known {
+    evidence: Vec<Evidence>,
+    feeds: Vec<Feed>,
+    degraded: Option<&'static str>,
+    write_through: Option<WriteThrough>,
+}
+
+/// `POST /inventory/v1/inventories`
+pub(crate) async fn post(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<AppState>,
+    reader: Data<StockReader>,
+) -> Result<HttpResponse, ApiError> {
+    let body = request_bytes::read(&request, payload, &state.settings.limits).await?;
+    let question = StockQuestion::of_body(&body, &state.settings)?;
+    let scope = scope_of(&question, &state)?;
+    let known = know(&question, &scope, &state, &reader).await?;
+    let answered = answered(&question, &scope, &known);
+    let reply = StockReply::of(&answered, manner(&question, &scope, &state));
+    metrics::lines(reply.told());
+    let body = json_reply::written(&reply, expected_bytes(&question, &scope))?;
+    Ok(json_reply::send(
+        HttpResponse::Ok(),
+        request.headers(),
+        body,
+    ))
+}
+
+/// `GET /inventory/v1/inventories`: the FAST twin, for caches in between.
+pub(crate) async fn get(
+    request: HttpRequest,
+    state: Data<AppState>,
+    reader: Data<StockReader>,
+) -> Result<HttpResponse, ApiError> {
+    let question = StockQuestion::of_query(request.query_string(), &state.settings)?;
+    let scope = scope_of(&question, &state)?;
+    let known = know(&question, &scope, &state, &reader).await?;
+    let answered = answered(&question, &scope, &known);
+    let manner = manner(&question, &scope, &state);
+    let told = StockReply::of(&answered, manner);
+    let ages = Ages::LeftOut;
+    let ageless = StockReply::of(&answered, Manner { ages, ..manner });
+    metrics::lines(told.told());
+    let body = json_reply::written(&told, expected_bytes(&question, &scope))?;
+    let is_compressed = json_reply::is_compressed_for(request.headers(), body.len());
+    let content = json_reply::written(&ageless, body.len())?;
+    let validators = Validators::of(
+        &content,
+        &told,
+        FeedSummary::of(&known.feeds),
+        manner.freshness.now,
+        is_compressed,
+    );
+    if is_known_to(request.headers(), &validators) {
+        let mut reply = HttpResponse::NotModified();
+        validators.insert_into(&mut reply);
+        return Ok(reply.finish());
+    }
+    let mut reply = HttpResponse::Ok();
+    validators.insert_into(&mut reply);
+    Ok(json_reply::send(reply, request.headers(), body))
+}
+
+fn scope_of(question: &StockQuestion<'_>, state: &AppState) -> Result<Scope, ApiError> {
+    let longest = state.settings.limits.warehouses;
+    let scope = question.scope.resolve(&state.directory(), longest)?;
+    if question.severity == Severity::Exact
+        && let Some(live) = &scope.tenant.live
+    {
+        live.check_all_askable(&question.skus)?;
+    }
+    Ok(scope)
+}
+
+async fn know(
+    question: &StockQuestion<'_>,
+    scope: &Scope,
+    state: &AppState,
+    reader: &StockReader,
+) -> Result<Known, ApiError> {
+    state.asked.note(&scope.tenant.id, question.skus.all());
+    match question.severity {
+        Severity::Fast => know_fast(question, scope, state, reader).await,
+        Severity::Exact => know_exact(question, scope, state, reader).await,
+    }
+}
+
+async fn know_fast(
+    question: &StockQuestion<'_>,
+    scope: &Scope,
+    state: &AppState,
+    reader: &StockReader,
+) -> Result<Known, ApiError> {
+    let skus = question.skus.all();
+    let reading = reader
+        .read_many(&scope.tenant.id, &scope.warehouses, skus)
+        .await
+        .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })?;
+    let now = state.clock.now();
+    let mut known = Known {
+        evidence: evidence::of_reading(&reading, now, state.store.line_ttl()),
+        feeds: state.feeds(&scope.tenant, &reading.snapshots),
+        degraded: None,
+        write_through: None,
+    };
+    if let Some(max_age) = question.max_age {
+        renew_old(&mut known, question, scope, state, reader, (now, max_age)).await;
+    }
+    let nothing_is_known = known
+        .evidence
+        .iter()
+        .all(|evidence| *evidence == Evidence::NONE);
+    let nothing_was_read = known
+        .feeds
+        .iter()
+        .all(|feed| matches!(feed.state, FeedState::Cold | FeedState::Warming));
+    if nothing_is_known && nothing_was_read {
+        return Err(ApiError::CacheCold);
+    }
+    Ok(known)
+}
+
+/// Asks D365 for what is older than the caller takes, if there is room; otherwise it stays stale.
+async fn renew_old(
+    known: &mut Known,
+    question: &StockQuestion<'_>,
+    scope: &Scope,
+    state: &AppState,
+    reader: &StockReader,
+    (now, max_age): (AsOf, Duration),
+) {
+    let Some(live) = scope.tenant.live.as_ref().filter(|live| live.has_room()) else {
+        return;
+    };
+    let warehouses = scope.warehouses.len();
+    let is_old = |evidence: &Evidence| {
+        evidence.judged.state == StockState::Unknown
+            || evidence
+                .judged
+                .as_of
+                .is_some_and(|as_of| as_of.age_at(now) > max_age)
+    };
+    let (numbers, skus): (Vec<usize>, Vec<Sku>) = question
+        .skus
+        .all()
+        .iter()
+        .zip(known.evidence.chunks(warehouses))
+        .enumerate()
+        .filter(|(_, (sku, evidence))| {
+            evidence.iter().any(is_old) && live.check_askable(sku).is_ok()
+        })
+        .map(|(number, (sku, _))| (number, sku.clone()))
+        .unzip();
+    if skus.is_empty() || skus.len() > state.settings.limits.live_skus {
+        return;
+    }
+    let wanted = Wanted {
+        scope,
+        skus: &skus,
+        timeout: question.timeout,
+    };
+    let deadline = Deadline::begin(&state.clock, question.timeout);
+    let gathered = gather(state, reader, wanted, &deadline).await;
+    for (at, number) in numbers.into_iter().enumerate() {
+        for warehouse in 0..warehouses {
+            let from = at * warehouses + warehouse;
+            if gathered.is_answered[from] {
+                known.evidence[number * warehouses + warehouse] = gathered.evidence[from];
+            }
+        }
+    }
+    known.degraded = gathered.failure.as_ref().map(LiveFailure::code);
+    known.write_through = gathered.write_through;
+}
+
+async fn know_exact(
+    question: &StockQuestion<'_>,
+    scope: &Scope,
+    state: &AppState,
+    reader: &StockReader,
+) -> Result<Known, ApiError> {
+    let deadline = Deadline::begin(&state.clock, question.timeout);
+    let wanted = Wanted {
+        scope,
+        skus: question.skus.all(),
+        timeout: question.timeout,
+    };
+    let Gathered {
+        evidence,
+        snapshots,
+        failure,
+        write_through,
+        ..
+    } = gather(state, reader, wanted, &deadline).await;
+    let degraded = match (failure, question.on_live_failure) {
+        (None, _) => None,
+        (Some(failure), OnLiveFailure::Cache) => Some(failure.code()),
+        (Some(failure), OnLiveFailure::Fail) => {
+            return Err(ApiError::Live {
+                failure,
+                policy: "fail",
+            });
+        }
+    };
+    Ok(Known {
+        evidence,
+        feeds: state.feeds(&scope.tenant, &snapshots),
+        degraded,
+        write_through,
+    })
+}
+
+fn answered<'a>(question: &'a StockQuestion<'_>, scope: &Scope, known: &'a Known) -> Answered<'a> {
+    Answered {
+        skus: &question.skus,
+        severity: question.severity,
+        evidence: &known.evidence,
+        feeds: &known.feeds,
+        refresh_interval: scope.tenant.refresh_interval,
+        degraded: known.degraded,
+        write_through: known.write_through,
+    }
+}
+
+fn manner<'a>(question: &StockQuestion<'_>, scope: &'a Scope, state: &AppState) -> Manner<'a> {
+    Manner {
+        warehouses: &scope.warehouses,
+        policy: &scope.policy,
+        freshness: Freshness {
+            now: state.clock.now(),
+            stale_after: question
+                .max_age
+                .unwrap_or_else(|| state.stale_after(&scope.tenant)),
+        },
+        ages: Ages::Told,
+    }
+}
+
+fn expected_bytes(question: &StockQuestion<'_>, scope: &Scope) -> usize {
+    question.skus.all().len() * scope.warehouses.len() * BYTES_PER_LINE + 512
+}
