@@ -1,0 +1,278 @@
+//! Damage to rows, links and bodies of an otherwise good answer.
+
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use super::{Action, CutPoint, Fault, LinkTrick};
+use crate::answer::{Answer, Delivery};
+use crate::odata::entities::{EntitySet, SetRow, Spoiled};
+use crate::world::Text;
+
+/// Added to the quantities of rows that must not be used.
+pub(crate) const POISON: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
+/// Where the page really starts.
+pub(crate) fn spoil_skip(faults: &[Fault], skip: usize) -> usize {
+    faults.iter().fold(skip, |skip, fault| match fault.action {
+        Action::ShiftRows { by } => {
+            let by = isize::try_from(by).unwrap_or_default();
+            skip.saturating_add_signed(by)
+        }
+        _ => skip,
+    })
+}
+
+/// Damages the rows of a page. Returns whether the chain of pages ends here whatever follows.
+pub(crate) fn spoil_rows(faults: &[Fault], set: EntitySet, rows: &mut Vec<SetRow<'_>>) -> bool {
+    let mut ends = false;
+    for fault in faults {
+        match &fault.action {
+            Action::Empty => {
+                rows.clear();
+                ends = true;
+            }
+            Action::Halve => {
+                rows.truncate(rows.len() / 2);
+                ends = true;
+            }
+            Action::DropItem { item } => {
+                rows.retain(|row| row.item.is_none_or(|known| known.number.raw() != item));
+            }
+            Action::WrongCompany { company } => {
+                for row in rows.iter_mut() {
+                    damage(row).company = Some(Text::new(company));
+                    poison(row);
+                }
+            }
+            Action::WrongWarehouse { warehouse, every } => mix_in(rows, warehouse, *every),
+            Action::RepeatRow { row } => {
+                if let Some(repeated) = rows.get(*row).cloned() {
+                    rows.insert(row + 1, repeated);
+                }
+            }
+            Action::MissingProperty { property, row } => {
+                if let (Some(row), Ok(property)) = (rows.get_mut(*row), set.property(property)) {
+                    damage(row).missing = Some(property);
+                }
+            }
+            Action::NullProperty { property, row } => {
+                if let (Some(row), Ok(property)) = (rows.get_mut(*row), set.property(property)) {
+                    damage(row).null = Some(property);
+                }
+            }
+            _ => {}
+        }
+    }
+    ends
+}
+
+fn mix_in(rows: &mut Vec<SetRow<'_>>, warehouse: &str, every: usize) {
+    let mut mixed = Vec::with_capacity(rows.len() * 2);
+    for (place, row) in rows.drain(..).enumerate() {
+        let again = place.is_multiple_of(every.max(1)).then(|| row.clone());
+        mixed.push(row);
+        if let Some(mut again) = again {
+            damage(&mut again).warehouse = Some(Text::new(warehouse));
+            poison(&mut again);
+            mixed.push(again);
+        }
+    }
+    *rows = mixed;
+}
+
+fn damage<'a>(row: &'a mut SetRow<'_>) -> &'a mut Spoiled {
+    row.spoiled.get_or_insert_default()
+}
+
+fn poison(row: &mut SetRow<'_>) {
+    row.quantities.on_hand += POISON;
+    row.quantities.ordered += POISON;
+}
+
+/// Bends the continuation link. `good` is the right one, `following` the one that would lead on even from a last
+/// page, `here` the address of this request.
+pub(crate) fn spoil_link(
+    faults: &[Fault],
+    good: Option<String>,
+    following: &str,
+    here: &str,
+) -> Option<String> {
+    faults.iter().fold(good, |link, fault| match &fault.action {
+        Action::NextLink {
+            trick: LinkTrick::SamePage,
+            ..
+        } => Some(here.to_owned()),
+        Action::NextLink { trick, host } => {
+            let link = link.unwrap_or_else(|| following.to_owned());
+            Some(bend(
+                *trick,
+                host.as_deref().unwrap_or("evil.example"),
+                link,
+            ))
+        }
+        _ => link,
+    })
+}
+
+fn bend(trick: LinkTrick, host: &str, link: String) -> String {
+    match trick {
+        LinkTrick::SamePage | LinkTrick::Endless => link,
+        LinkTrick::OtherHost => {
+            let (host, port) = split_host(host);
+            with_authority(&link, |url| {
+                let port = port.or(url.port());
+                url.set_host(Some(host)).is_ok() && url.set_port(port).is_ok()
+            })
+        }
+        LinkTrick::OtherPort => {
+            let named = split_host(host).1;
+            with_authority(&link, |url| {
+                let other = url
+                    .port_or_known_default()
+                    .map_or(1, |port| port.wrapping_add(1).max(1));
+                url.set_port(Some(named.unwrap_or(other))).is_ok()
+            })
+        }
+        LinkTrick::OtherScheme => match link.strip_prefix("https:") {
+            Some(rest) => format!("http:{rest}"),
+            None => link.replacen("http:", "https:", 1),
+        },
+        LinkTrick::UserInfo => match url::Url::parse(&link) {
+            Ok(url) => {
+                let authority = url.authority();
+                link.replacen(authority, &format!("{authority}@{host}"), 1)
+            }
+            Err(_) => link,
+        },
+        LinkTrick::OtherPath => link.replacen("/data/", "/other/", 1),
+    }
+}
+
+/// The link with another authority; as it was if that cannot be.
+fn with_authority(link: &str, change: impl FnOnce(&mut url::Url) -> bool) -> String {
+    let Ok(mut url) = url::Url::parse(link) else {
+        return link.to_owned();
+    };
+    if change(&mut url) {
+        url.into()
+    } else {
+        link.to_owned()
+    }
+}
+
+fn split_host(host: &str) -> (&str, Option<u16>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) => (name, port.parse().ok()),
+        None => (host, None),
+    }
+}
+
+/// Damages the finished answer on its way out.
+pub(crate) fn spoil_answer(faults: &[Fault], answer: &mut Answer) {
+    for fault in faults {
+        match &fault.action {
+            Action::Delay {
+                ms,
+                at: super::DelayPoint::AfterRead,
+            } => {
+                answer.hold += Duration::from_millis(*ms);
+            }
+            Action::Cut { after } => {
+                let bytes = match *after {
+                    CutPoint::Bytes(bytes) => bytes,
+                    CutPoint::Rows(0) => 0,
+                    CutPoint::Rows(rows) => {
+                        let ends = &answer.row_ends;
+                        ends.get(rows - 1).or(ends.last()).copied().unwrap_or(0)
+                    }
+                };
+                answer.delivery = Delivery::CutAfter(bytes);
+            }
+            Action::Trickle { bytes, pause_ms } => {
+                answer.delivery = Delivery::Trickle {
+                    chunk: (*bytes).max(1),
+                    pause: Duration::from_millis(*pause_ms),
+                };
+            }
+            Action::BadJson => {
+                let middle = answer.row_ends.get(answer.row_ends.len() / 2).copied();
+                let cut = middle.unwrap_or(answer.body.len()).saturating_sub(3);
+                answer.body.truncate(cut);
+            }
+            Action::HugeBody { bytes } if answer.body.len() > 1 => {
+                let mut body = answer.body.to_vec();
+                body.pop();
+                body.extend_from_slice(b",\"Padding\":\"\"}");
+                answer.body = body.into();
+                answer.delivery = Delivery::Padded(*bytes);
+            }
+            Action::TruncatedGzip => answer.delivery = Delivery::TruncatedGzip,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "https://d365.example:8070/data/Set?$skip=10";
+    const HERE: &str = "https://d365.example:8070/data/Set";
+
+    fn bent(trick: LinkTrick, host: Option<&str>) -> String {
+        let action = Action::NextLink {
+            trick,
+            host: host.map(str::to_owned),
+        };
+        let fault = Fault {
+            action,
+            fired_before: 0,
+        };
+        spoil_link(&[fault], Some(GOOD.into()), GOOD, HERE).unwrap()
+    }
+
+    #[test]
+    fn each_trick_bends_what_it_says() {
+        assert_eq!(
+            bent(LinkTrick::OtherHost, None),
+            GOOD.replace("d365.example", "evil.example")
+        );
+        assert_eq!(
+            bent(LinkTrick::OtherHost, Some("127.0.0.1:99")),
+            GOOD.replace("d365.example:8070", "127.0.0.1:99")
+        );
+        assert_eq!(
+            bent(LinkTrick::OtherPort, None),
+            GOOD.replace("8070", "8071")
+        );
+        assert_eq!(
+            bent(LinkTrick::OtherScheme, None),
+            GOOD.replace("https", "http")
+        );
+        assert_eq!(
+            bent(LinkTrick::UserInfo, None),
+            GOOD.replace(":8070/", ":8070@evil.example/")
+        );
+        assert!(!bent(LinkTrick::OtherPath, None).contains("/data/"));
+        assert_eq!(bent(LinkTrick::SamePage, None), HERE);
+    }
+
+    #[test]
+    fn an_endless_chain_goes_on_from_the_last_page() {
+        let action = Action::NextLink {
+            trick: LinkTrick::Endless,
+            host: None,
+        };
+        let link = spoil_link(
+            &[Fault {
+                action,
+                fired_before: 0,
+            }],
+            None,
+            GOOD,
+            HERE,
+        );
+        assert_eq!(link.as_deref(), Some(GOOD));
+    }
+}
