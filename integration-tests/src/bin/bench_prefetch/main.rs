@@ -1,0 +1,277 @@
+//! How fast snapshots are read, against the floor: the same pages fetched and parsed and thrown away.
+//! And what browsing feels of it. Prints tables in Markdown; nothing here fails on a slow machine.
+
+mod floor;
+mod usage;
+
+use clap::Parser;
+use d365_simulator::{Config, Handle, LoadModel, WorldConfig};
+use integration_tests::api_client::ApiClient;
+use integration_tests::binaries::{Launch, Program, Service};
+use integration_tests::connector_config::{ConfigFile, ConnectorConfig};
+use integration_tests::eventually::eventually_within;
+use integration_tests::open_loop::{Browse, Browsed};
+use integration_tests::redis_fixture::RedisFixture;
+use integration_tests::stopwatch::Stopwatch;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use usage::Usage;
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Command line.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Folder with the built programs.
+    #[arg(long, default_value = "target/release")]
+    programs: PathBuf,
+    /// Items of the world.
+    #[arg(long, default_value_t = 100_000)]
+    items: usize,
+    /// Warehouses that are read.
+    #[arg(long, default_value_t = 10)]
+    warehouses: usize,
+    /// Workers, one run each.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4])]
+    workers: Vec<usize>,
+    /// Milliseconds of a page while browsing is measured: 1,900 makes about 10,000 rows a second.
+    #[arg(long, default_value_t = 1_900)]
+    page_ms: u64,
+    /// Seconds of browsing, calm and beside a prefetch.
+    #[arg(long, default_value_t = 15)]
+    browse_seconds: u64,
+}
+
+/// Pages at once by one worker.
+const PARALLEL: usize = 2;
+
+#[tokio::main]
+#[expect(
+    clippy::print_stdout,
+    reason = "the tables are what the program is for"
+)]
+async fn main() -> Fallible<()> {
+    let options = Options::parse();
+    let world = WorldConfig {
+        items: options.items,
+        warehouses: options.warehouses,
+        ..WorldConfig::default()
+    };
+    let d365 = d365_simulator::start(Config {
+        world: Some(world),
+        ..Config::default()
+    })?;
+    let mut warehouses: Vec<String> = d365
+        .simulator()
+        .warehouses()
+        .into_iter()
+        .filter(|line| line.company == "usmf")
+        .map(|line| line.warehouse)
+        .filter(|id| !id.is_empty() && id != "QUAR" && id != "TRANSIT")
+        .collect();
+    warehouses.truncate(options.warehouses);
+    let rows: usize = warehouses
+        .iter()
+        .filter_map(|id| d365.simulator().truth("usmf", Some(id), None).ok())
+        .map(|lines| lines.len())
+        .sum();
+    println!("{rows} rows in {} warehouses\n", warehouses.len());
+    println!(
+        "| workers | rows/s | floor rows/s | of the floor | CPU ms/1,000 rows | floor CPU ms/1,000 rows | of a core at 10,000 rows/s | peak RSS of a worker |"
+    );
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for count in &options.workers {
+        let floor = floor::read_all(
+            &options.programs,
+            &d365.url(),
+            &warehouses,
+            count * PARALLEL,
+        )?;
+        let ours = run(&options, &d365, &warehouses, *count).await?;
+        println!("{}", line(*count, rows, &ours, &floor));
+    }
+    browse_beside(&options, &d365, &warehouses).await
+}
+
+fn line(workers: usize, rows: usize, ours: &Usage, floor: &Usage) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a million rows")]
+    let rows = rows as f64;
+    let per_second = |usage: &Usage| rows / usage.time.as_secs_f64();
+    let per_thousand = |usage: &Usage| usage.cpu.as_secs_f64() * 1e6 / rows;
+    format!(
+        "| {workers} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} % | {:.0} MB |",
+        per_second(ours),
+        per_second(floor),
+        per_second(ours) / per_second(floor),
+        per_thousand(ours),
+        per_thousand(floor),
+        per_thousand(ours),
+        ours.peak_megabytes
+    )
+}
+
+struct Scene {
+    redis: RedisFixture,
+    file: ConfigFile,
+}
+
+async fn scene(d365: &Handle, warehouses: &[String]) -> Fallible<Scene> {
+    let redis = RedisFixture::start_process().await?;
+    let mut config = ConnectorConfig::new(&redis.url(), &d365.url(), warehouses.to_vec());
+    "1h".clone_into(&mut config.refresh_interval);
+    config.more = format!("[worker]\nparallel_shards = {PARALLEL}\ndemand_share = 0\n");
+    let file = config.write()?;
+    // The budget as it is after a while: how it is learned is not what is measured.
+    let budget = format!("inv:budget:{}", Config::CLIENT_ID);
+    redis::cmd("HSET")
+        .arg(budget)
+        .arg("limit")
+        .arg(12)
+        .exec_async(&mut redis.connection().await?)
+        .await?;
+    Ok(Scene { redis, file })
+}
+
+impl Scene {
+    async fn worker(&self, options: &Options, number: usize) -> Fallible<Service> {
+        Ok(Launch::new(Program::PrefetchWorker, self.file.path())?
+            .in_folder(&options.programs)
+            .named(&format!("worker {number}"))
+            .start()
+            .await?)
+    }
+
+    /// Waits until all warehouses have ended this many cycles.
+    async fn sealed(&self, warehouses: &[String], cycles: u64) -> Fallible<()> {
+        let mut connection = self.redis.connection().await?;
+        for warehouse in warehouses {
+            let key = format!("inv:contoso:snapshot:{warehouse}");
+            eventually_within(Duration::from_mins(10), "snapshots", || {
+                let mut connection = connection.clone();
+                let key = key.clone();
+                async move {
+                    let sealed: Option<u64> = redis::cmd("HGET")
+                        .arg(key)
+                        .arg("sealed")
+                        .query_async(&mut connection)
+                        .await
+                        .ok()?;
+                    (sealed? >= cycles).then_some(())
+                }
+            })
+            .await?;
+        }
+        redis::cmd("PING").exec_async(&mut connection).await?;
+        Ok(())
+    }
+}
+
+async fn run(
+    options: &Options,
+    d365: &Handle,
+    warehouses: &[String],
+    count: usize,
+) -> Fallible<Usage> {
+    let scene = scene(d365, warehouses).await?;
+    let begun = Stopwatch::start();
+    let mut workers = Vec::new();
+    for number in 0..count {
+        workers.push(scene.worker(options, number).await?);
+    }
+    scene.sealed(warehouses, 1).await?;
+    let time = begun.elapsed();
+    let mut usage = Usage {
+        time,
+        ..Usage::default()
+    };
+    for worker in &mut workers {
+        let one = Usage::of_process(worker.process().id())?;
+        usage.cpu += one.cpu;
+        usage.peak_megabytes = usage.peak_megabytes.max(one.peak_megabytes);
+    }
+    for worker in &mut workers {
+        worker.stop().await?;
+    }
+    Ok(usage)
+}
+
+/// Browsing, calm and while all warehouses are read.
+#[expect(
+    clippy::print_stdout,
+    reason = "the tables are what the program is for"
+)]
+async fn browse_beside(options: &Options, d365: &Handle, warehouses: &[String]) -> Fallible<()> {
+    let scene = scene(d365, warehouses).await?;
+    let mut worker = scene.worker(options, 1).await?;
+    scene.sealed(warehouses, 1).await?;
+    let mut api = Launch::new(Program::InventoryApi, scene.file.path())?
+        .in_folder(&options.programs)
+        .start()
+        .await?;
+    let client = ApiClient::new(&api.url())?;
+    let simulator = Arc::clone(d365.simulator());
+    let rows = simulator.truth("usmf", Some(&warehouses[0]), None)?;
+    let browse = Browse {
+        per_second: 200,
+        skus: 50,
+        warehouses: warehouses.to_vec(),
+        items: rows.into_iter().map(|row| row.item).collect(),
+        seed: 1,
+        keeps_lines: false,
+    };
+    let time = Duration::from_secs(options.browse_seconds);
+    // Pages that take as long as real ones: the simulator shares this machine with what is measured.
+    simulator.set_load(LoadModel {
+        base_ms: options.page_ms,
+        ..LoadModel::default()
+    });
+    // The first questions open connections and warm nothing that counts.
+    browse
+        .run(&client, &simulator, tokio::time::sleep(time / 5))
+        .await;
+    let calm = browse
+        .run(&client, &simulator, tokio::time::sleep(time))
+        .await;
+    let mut connection = scene.redis.connection().await?;
+    let reading = async {
+        loop {
+            for warehouse in warehouses {
+                let mut due = redis::cmd("ZADD");
+                due.arg("inv:contoso:due").arg("LT").arg(0).arg(warehouse);
+                drop(due.exec_async(&mut connection).await);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let before = simulator.requests(0).last().map_or(0, |last| last.seq);
+    let beside = tokio::select! {
+        beside = browse.run(&client, &simulator, tokio::time::sleep(time)) => beside,
+        () = reading => return Err("reading ended".into()),
+    };
+    let pages = simulator.requests(before);
+    let rows: usize = pages.iter().map(|page| page.rows).sum();
+    println!("\n| browse 200/s x 50 SKUs | p50 ms | p99 ms | failed | rows/s read beside |");
+    println!("|---|---:|---:|---:|---:|");
+    println!("{}", browse_line("calm", &calm, 0));
+    let per_second = rows as u64 / options.browse_seconds.max(1);
+    println!(
+        "{}",
+        browse_line("beside a full prefetch", &beside, per_second)
+    );
+    let ratio = beside.quantile(0.99).as_secs_f64() / calm.quantile(0.99).as_secs_f64();
+    println!("\np99 beside a prefetch: {ratio:.2} x calm");
+    worker.stop().await?;
+    api.stop().await?;
+    Ok(())
+}
+
+fn browse_line(what: &str, browsed: &Browsed, rows_per_second: u64) -> String {
+    let ms = |share| browsed.quantile(share).as_secs_f64() * 1_000.0;
+    format!(
+        "| {what} | {:.2} | {:.2} | {} | {rows_per_second} |",
+        ms(0.5),
+        ms(0.99),
+        browsed.failed
+    )
+}

@@ -1,0 +1,243 @@
+//! `inventory-api` and `prefetch-worker` as running processes.
+
+use super::{NotBuilt, Program};
+use crate::log::{Log, UncleanLog};
+use crate::server_process::{ServerProcess, ServerProcessError, shield};
+use serde_json::Value;
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+/// From start to both ports open: the services wait for nothing else before they listen.
+const LISTENING_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why a service does not run as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Its program is missing.
+    #[error(transparent)]
+    NotBuilt(#[from] NotBuilt),
+    /// It did not start, speak or stop.
+    #[error(transparent)]
+    Process(#[from] ServerProcessError),
+    /// It stopped with something else than success.
+    #[error("{name} ended with {status} though it was asked kindly; its last lines:\n{tail}")]
+    BadEnd {
+        /// Its name.
+        name: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said last.
+        tail: String,
+    },
+    /// Its log could not be kept.
+    #[error("the log file {path:?} cannot be written")]
+    LogFile {
+        /// Where it should lie.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It warned, failed, or wrote something that is no log event.
+    #[error("{name}: {source}")]
+    UncleanLog {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: UncleanLog,
+    },
+}
+
+/// How a service is started.
+#[derive(Debug)]
+pub struct Launch {
+    program: Program,
+    name: String,
+    command: Command,
+    listen: SocketAddr,
+    management_listen: SocketAddr,
+    shielded: bool,
+    log_folder: Option<PathBuf>,
+}
+
+impl Launch {
+    /// On two free loopback ports, with this configuration file and JSON logs.
+    pub fn new(program: Program, config: &Path) -> Result<Self, NotBuilt> {
+        let mut command = Command::new(program.path()?);
+        command.args(["run", "--log-format", "json", "--config"]);
+        command.arg(config);
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Ok(Self {
+            program,
+            name: program.name().to_owned(),
+            command,
+            listen: any,
+            management_listen: any,
+            shielded: false,
+            log_folder: None,
+        })
+    }
+
+    /// The program of this name in another folder than the one it is built to.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        let mut command = Command::new(folder.join(self.program.name()));
+        command.args(self.command.get_args());
+        self.command = command;
+        self
+    }
+
+    /// Another name in messages, where several of one program run.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Chosen ports instead of free ones; 0 is a free one.
+    #[must_use]
+    pub fn on_ports(mut self, port: u16, management_port: u16) -> Self {
+        self.listen.set_port(port);
+        self.management_listen.set_port(management_port);
+        self
+    }
+
+    /// A variable in its environment.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// One more flag or argument.
+    #[must_use]
+    pub fn with_arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Out of reach of a Ctrl-C at the terminal: it ends when its [`Service`] says so.
+    #[must_use]
+    pub fn shielded(mut self) -> Self {
+        self.shielded = true;
+        self
+    }
+
+    /// Keeps its log in this folder as well, as `<name>.log`, for people to read.
+    #[must_use]
+    pub fn log_into(mut self, folder: &Path) -> Self {
+        self.log_folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Starts it and waits until both ports are open.
+    pub async fn start(mut self) -> Result<Service, ServiceError> {
+        self.command
+            .arg("--listen")
+            .arg(self.listen.to_string())
+            .arg("--management-listen")
+            .arg(self.management_listen.to_string());
+        if self.shielded {
+            shield(&mut self.command);
+        }
+        let log = self.log()?;
+        let process = ServerProcess::start_with_log(&self.name, &mut self.command, log)?;
+        let api = listening(&process, "api").await?;
+        let management = listening(&process, "management").await?;
+        Ok(Service {
+            program: self.program,
+            process,
+            api,
+            management,
+        })
+    }
+
+    fn log(&self) -> Result<Log, ServiceError> {
+        let Some(folder) = &self.log_folder else {
+            return Ok(Log::default());
+        };
+        let path = folder.join(format!("{}.log", self.name));
+        let created = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
+        let file = created.map_err(|source| ServiceError::LogFile { path, source })?;
+        Ok(Log::copied_to(file))
+    }
+}
+
+/// A running service. Killed when dropped.
+#[derive(Debug)]
+pub struct Service {
+    program: Program,
+    process: ServerProcess,
+    api: SocketAddr,
+    management: SocketAddr,
+}
+
+impl Service {
+    /// Which program.
+    pub fn program(&self) -> Program {
+        self.program
+    }
+
+    /// Its name in messages.
+    pub fn name(&self) -> &str {
+        self.process.name()
+    }
+
+    /// Where it answers questions, e.g. `http://127.0.0.1:8080`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
+    /// Where it answers probes and serves metrics.
+    pub fn management_url(&self) -> String {
+        format!("http://{}", self.management)
+    }
+
+    /// The process: its log, its id, a crash on purpose.
+    pub fn process(&mut self) -> &mut ServerProcess {
+        &mut self.process
+    }
+
+    /// Stops it kindly; anything but a successful end is an error.
+    pub async fn stop(&mut self) -> Result<(), ServiceError> {
+        let status = self.process.stop().await?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(ServiceError::BadEnd {
+            name: self.process.name().to_owned(),
+            status,
+            tail: self.process.log().tail(15),
+        })
+    }
+
+    /// Demands a log without warnings, errors and stray lines, except for those whose message
+    /// contains one of `expected`; each of these must have come.
+    pub fn assert_log_clean(&self, expected: &[&str]) -> Result<(), ServiceError> {
+        self.process
+            .log()
+            .judge(expected)
+            .map_err(|source| ServiceError::UncleanLog {
+                name: self.process.name().to_owned(),
+                source,
+            })
+    }
+}
+
+/// The address a service says it listens on.
+async fn listening(
+    process: &ServerProcess,
+    surface: &str,
+) -> Result<SocketAddr, ServerProcessError> {
+    let awaited = format!("listening, surface {surface}");
+    process
+        .wait_for(&awaited, LISTENING_WITHIN, |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            (event["message"] == "listening" && event["surface"] == surface)
+                .then(|| event["address"].as_str()?.parse().ok())?
+        })
+        .await
+}

@@ -1,0 +1,26 @@
+//! The harness: what a test, the demo or a benchmark needs to run the whole house.
+//!
+//! - [`redis_fixture`]: a Redis of one's own, as a process or as a container.
+//! - [`binaries`]: the built services and the simulator, started on free ports, their log captured.
+//! - [`connector_config`]: the configuration file both services read.
+//! - [`api_client`]: the inventory API in named calls.
+//! - [`tcp_proxy`], [`open_loop`], [`oracle`]: faults on the way, load at a fixed rate, and who finds
+//!   what was said that was not true.
+//! - [`eventually`]: waiting for a condition with one patience; never a bare sleep.
+//!
+//! Everything that is started here is stopped when its value is dropped. Nothing here knows the
+//! services' code: they are used as an operator uses them, by file, flag and port.
+
+pub mod api_client;
+pub mod binaries;
+pub mod connector_config;
+pub mod environment;
+pub mod eventually;
+pub mod free_port;
+pub mod log;
+pub mod open_loop;
+pub mod oracle;
+pub mod redis_fixture;
+pub mod server_process;
+pub mod stopwatch;
+pub mod tcp_proxy;

@@ -1,0 +1,260 @@
+//! A TCP proxy that can be told to misbehave: between a service and Redis, or a service and D365.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What happens to the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    /// They pass.
+    Fair,
+    /// They pass late, in both directions.
+    Delay(Duration),
+    /// They are taken and go nowhere; connections stay open.
+    BlackHole,
+    /// They pass to the server; nothing comes back.
+    NoAnswer,
+    /// A few bytes at a time come back.
+    Trickle {
+        /// Bytes at a time.
+        bytes: usize,
+        /// Pause between them.
+        pause: Duration,
+    },
+    /// Every connection is reset, old and new.
+    Cut,
+}
+
+/// What the proxy has done: the proof that a fault happened.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections taken.
+    pub connections: AtomicU64,
+    /// Bytes passed on to the server.
+    pub to_server: AtomicU64,
+    /// Bytes passed back.
+    pub to_client: AtomicU64,
+    /// Connections ended by the weather.
+    pub cut: AtomicU64,
+    /// Bytes that went nowhere.
+    pub swallowed: AtomicU64,
+}
+
+/// A running proxy on a free loopback port; ends with its value.
+#[derive(Debug)]
+pub struct TcpProxy {
+    address: SocketAddr,
+    weather: watch::Sender<Weather>,
+    counters: Arc<Counters>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl TcpProxy {
+    /// In front of this server, in fair weather.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the proxy ends its own task when it is dropped"
+    )]
+    pub async fn before(server: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (weather, seen) = watch::channel(Weather::Fair);
+        let counters = Arc::new(Counters::default());
+        let accepting = tokio::spawn(accept(listener, server, seen, Arc::clone(&counters)));
+        Ok(Self {
+            address,
+            weather,
+            counters,
+            accepting,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes the weather for all connections at once.
+    pub fn set(&self, weather: Weather) {
+        self.weather.send_replace(weather);
+    }
+
+    /// What it has done.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+impl Drop for TcpProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "connections end when the proxy's weather sender is gone"
+)]
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    weather: watch::Receiver<Weather>,
+    counters: Arc<Counters>,
+) {
+    while let Ok((client, _)) = listener.accept().await {
+        counters.connections.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(serve(
+            client,
+            server,
+            weather.clone(),
+            Arc::clone(&counters),
+        ));
+    }
+}
+
+async fn serve(
+    client: TcpStream,
+    server: SocketAddr,
+    mut weather: watch::Receiver<Weather>,
+    counters: Arc<Counters>,
+) {
+    if *weather.borrow() == Weather::Cut {
+        reset(&client, &counters);
+        return;
+    }
+    let Ok(server) = TcpStream::connect(server).await else {
+        return;
+    };
+    // Small messages must not wait for each other: the weather alone delays.
+    drop((client.set_nodelay(true), server.set_nodelay(true)));
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let (up, down) = (weather.clone(), weather.clone());
+    let upwards = async {
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from_client.read(&mut piece).await {
+            let now = *up.borrow();
+            if let Weather::Delay(time) = now {
+                tokio::time::sleep(time).await;
+            }
+            if now == Weather::BlackHole {
+                counters
+                    .swallowed
+                    .fetch_add(count as u64, Ordering::Relaxed);
+                continue;
+            }
+            if to_server.write_all(&piece[..count]).await.is_err() {
+                return;
+            }
+            counters
+                .to_server
+                .fetch_add(count as u64, Ordering::Relaxed);
+        }
+    };
+    let downwards = async {
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from_server.read(&mut piece).await {
+            let now = *down.borrow();
+            match now {
+                Weather::BlackHole | Weather::NoAnswer => {
+                    counters
+                        .swallowed
+                        .fetch_add(count as u64, Ordering::Relaxed);
+                    continue;
+                }
+                Weather::Delay(time) => tokio::time::sleep(time).await,
+                Weather::Trickle { bytes, pause } => {
+                    for drop in piece[..count].chunks(bytes.max(1)) {
+                        if to_client.write_all(drop).await.is_err() {
+                            return;
+                        }
+                        tokio::time::sleep(pause).await;
+                    }
+                    continue;
+                }
+                Weather::Fair | Weather::Cut => {}
+            }
+            if to_client.write_all(&piece[..count]).await.is_err() {
+                return;
+            }
+            counters
+                .to_client
+                .fetch_add(count as u64, Ordering::Relaxed);
+        }
+    };
+    let cut = async { weather.wait_for(|now| *now == Weather::Cut).await.is_ok() };
+    tokio::select! {
+        () = upwards => {}
+        () = downwards => {}
+        is_cut = cut => {
+            if is_cut {
+                counters.cut.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Ends a connection with a reset rather than politely.
+fn reset(client: &TcpStream, counters: &Counters) {
+    counters.cut.fetch_add(1, Ordering::Relaxed);
+    drop(client.set_zero_linger());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut piece = [0; 100];
+                while let Ok(count @ 1..) = stream.read(&mut piece).await {
+                    stream.write_all(&piece[..count]).await.unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    async fn ask(stream: &mut TcpStream) -> io::Result<[u8; 4]> {
+        stream.write_all(b"ping").await?;
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn each_weather_does_what_it_says() {
+        let proxy = TcpProxy::before(echo().await).await.unwrap();
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(&ask(&mut stream).await.unwrap(), b"ping");
+        for dark in [Weather::BlackHole, Weather::NoAnswer] {
+            proxy.set(dark);
+            let waited = tokio::time::timeout(Duration::from_millis(50), ask(&mut stream)).await;
+            assert!(waited.is_err(), "{dark:?}");
+        }
+        assert_eq!(proxy.counters().swallowed.load(Ordering::Relaxed), 8);
+        proxy.set(Weather::Cut);
+        let mut answer = [0; 4];
+        let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer));
+        assert!(ended.await.unwrap().is_err());
+        assert_eq!(proxy.counters().cut.load(Ordering::Relaxed), 1);
+        let mut refused = TcpStream::connect(proxy.address()).await.unwrap();
+        assert!(ask(&mut refused).await.is_err());
+        proxy.set(Weather::Trickle {
+            bytes: 1,
+            pause: Duration::from_millis(1),
+        });
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(&ask(&mut stream).await.unwrap(), b"ping");
+    }
+}
