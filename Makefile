@@ -38,7 +38,7 @@ build: ## The programs of the demo
 
 test: redis redis-image ## All tests; sets up what they need by itself
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --locked --workspace --cargo-profile $(PROFILE) && \
+		cargo nextest run --locked --workspace --cargo-profile $(PROFILE) $(if $(CI),--profile ci) && \
 		cargo test --locked --workspace --profile $(PROFILE) --doc --quiet; \
 	else \
 		cargo test --locked --workspace --profile $(PROFILE); \
@@ -52,7 +52,7 @@ ci: ## All gates, as CI runs them; prints what each took
 	@scripts/timed "lints" $(MAKE) --no-print-directory lint
 	@scripts/timed "documentation" $(MAKE) --no-print-directory doc
 	@scripts/timed "tests" $(MAKE) --no-print-directory test
-	@scripts/timed "faults" $(MAKE) --no-print-directory faults QUICK=1
+	@scripts/timed "faults" $(MAKE) --no-print-directory faults QUICK=1 FAULTS_FLAGS="--tries 2"
 	@scripts/timed "demo" $(MAKE) --no-print-directory run ONCE=1
 	@scripts/timed "OpenAPI fuzzing" $(MAKE) --no-print-directory api-fuzz
 	@scripts/timed --summary

@@ -75,13 +75,17 @@ impl Hints {
         self.0.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Some items of one tenant.
-    fn take_some(&self) -> Option<(TenantId, Vec<ItemNumber>)> {
+    fn count(&self) -> usize {
+        self.items().values().map(BTreeSet::len).sum()
+    }
+
+    /// Some items of one tenant, at most `most`.
+    fn take_some(&self, most: usize) -> Option<(TenantId, Vec<ItemNumber>)> {
         let mut waiting = self.items();
         let tenant = waiting.keys().next()?.clone();
         let items = waiting.get_mut(&tenant)?;
         let mut some = Vec::new();
-        while some.len() < ITEMS_AT_ONCE
+        while some.len() < most.min(ITEMS_AT_ONCE)
             && let Some(item) = items.pop_first()
         {
             some.push(item);
@@ -92,11 +96,16 @@ impl Hints {
         Some((tenant, some))
     }
 
+    /// Reads as many items as wait now. What comes meanwhile is collected anew: reading on would
+    /// spend a call on every few of them.
     async fn read_all(&self, worker: &Worker) {
         let stop = worker.shutdown.soft();
-        while !stop.is_cancelled()
-            && let Some((tenant, items)) = self.take_some()
+        let mut left = self.count();
+        while left > 0
+            && !stop.is_cancelled()
+            && let Some((tenant, items)) = self.take_some(left)
         {
+            left -= items.len();
             let Some(feed) = worker.feed(&tenant) else {
                 continue;
             };
@@ -137,7 +146,7 @@ mod tests {
         assert_eq!(hints.add(&tenant, item(7)), Ok(()));
         assert_eq!(hints.add(&tenant, item(MOST_WAITING)), Err(TooMany));
         let mut taken = 0;
-        while let Some((_, items)) = hints.take_some() {
+        while let Some((_, items)) = hints.take_some(usize::MAX) {
             assert!(items.len() <= ITEMS_AT_ONCE);
             taken += items.len();
         }
