@@ -54,6 +54,13 @@ impl AsOf {
         let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(ms).min(LATEST_MS - 1))
     }
+
+    /// The instant this much earlier, held inside the range.
+    #[must_use]
+    pub fn minus(self, time: Duration) -> Self {
+        let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(ms).max(Self::EPOCH.0))
+    }
 }
 
 impl AsOf {

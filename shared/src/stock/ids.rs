@@ -41,7 +41,11 @@ pub enum IdError {
     },
 }
 
-fn checked(text: &str, what: &'static str, limit: usize) -> Result<(), IdError> {
+pub(in crate::stock) fn checked(
+    text: &str,
+    what: &'static str,
+    limit: usize,
+) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty { what });
     }

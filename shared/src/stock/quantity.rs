@@ -26,6 +26,9 @@ impl Quantity {
     /// Nothing.
     pub const ZERO: Self = Self(Decimal::ZERO);
 
+    /// The largest there is.
+    pub const MAX: Self = Self(Decimal::MAX);
+
     /// Reads `15`, `15.0`, `-3`, `0.333333`, `1.5E+3`: every form of a JSON number.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         parse_exact(text)
@@ -59,6 +62,34 @@ impl Quantity {
     /// Whether it is above zero.
     pub fn is_positive(self) -> bool {
         self > Self::ZERO
+    }
+
+    /// In millionths (D365 keeps six decimals), rounded towards zero and held within the range.
+    pub fn millionths(self) -> i64 {
+        let bound = if self.is_negative() {
+            i64::MIN
+        } else {
+            i64::MAX
+        };
+        self.0
+            .checked_mul(Decimal::from(1_000_000))
+            .and_then(|millionths| i64::try_from(millionths.trunc()).ok())
+            .unwrap_or(bound)
+    }
+
+    /// So many millionths.
+    pub fn from_millionths(millionths: i64) -> Self {
+        Self(Decimal::new(millionths, 6).normalize())
+    }
+
+    /// The smallest whole number that is not below it, held within the range.
+    pub fn whole_units_up(self) -> i64 {
+        let bound = if self.is_negative() {
+            i64::MIN
+        } else {
+            i64::MAX
+        };
+        i64::try_from(self.0.ceil()).unwrap_or(bound)
     }
 
     /// The whole number it is, if it is one and fits.

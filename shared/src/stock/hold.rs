@@ -1,0 +1,150 @@
+//! What orders hold back: quantities granted to an order that D365's own numbers do not show yet.
+//!
+//! D365's numbers are never changed. A hold is subtracted from what is told, until a number comes
+//! that was read after the ERP confirmed the order, or until its time is over. Everything here is a
+//! pure rule; where holds are kept is the store's business.
+
+use crate::stock::ids::{IdError, checked};
+use crate::stock::{AsOf, Quantity, WarehouseId};
+use std::fmt;
+
+/// The id of an order or reservation: 1 to 128 visible ASCII characters without `|`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoldId(Box<str>);
+
+impl HoldId {
+    /// Longest accepted length.
+    pub const MAX_CHARS: usize = 128;
+
+    /// Reads an id.
+    pub fn parse(text: impl Into<Box<str>>) -> Result<Self, IdError> {
+        let text = text.into();
+        checked(&text, "order id", Self::MAX_CHARS)?;
+        match text
+            .chars()
+            .find(|found| !found.is_ascii_graphic() || *found == '|')
+        {
+            Some(found) => Err(IdError::ForbiddenCharacter {
+                what: "order id",
+                allowed: "visible ASCII characters without |",
+                found,
+            }),
+            None => Ok(Self(text)),
+        }
+    }
+
+    /// The id as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HoldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// For whom stock is held. Orders and reservations have names of their own: one of either may carry
+/// the same id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HoldOwner {
+    /// A submitted order.
+    Order(HoldId),
+    /// A cart, for a while.
+    Reservation(HoldId),
+}
+
+impl HoldOwner {
+    /// Its id.
+    pub fn id(&self) -> &HoldId {
+        match self {
+            Self::Order(id) | Self::Reservation(id) => id,
+        }
+    }
+
+    /// The word used in keys and texts.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Order(_) => "order",
+            Self::Reservation(_) => "reservation",
+        }
+    }
+}
+
+/// A quantity of one SKU held in one warehouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// For whom.
+    pub owner: HoldOwner,
+    /// Where.
+    pub warehouse: WarehouseId,
+    /// How much; above zero.
+    pub quantity: Quantity,
+    /// Since when.
+    pub placed: AsOf,
+    /// It ends here at the latest.
+    pub until: AsOf,
+    /// When the ERP confirmed the order, if it did.
+    pub confirmed: Option<AsOf>,
+}
+
+impl Hold {
+    /// Whether it counts against a number with this as-of; none is no number at all.
+    ///
+    /// A number read after the confirmation holds the order in itself: subtracting it once more
+    /// would count the order twice.
+    pub fn counts(&self, as_of: Option<AsOf>, now: AsOf) -> bool {
+        let is_in_the_number = match (self.confirmed, as_of) {
+            (Some(confirmed), Some(as_of)) => as_of > confirmed,
+            _ => false,
+        };
+        now < self.until && !is_in_the_number
+    }
+}
+
+/// What the holds of one SKU take from a number of one warehouse; `except` are owners that do not
+/// stand in their own way. A sum beyond 28 digits counts as the largest number, so that nothing is
+/// left to sell.
+pub fn held_against(
+    holds: &[Hold],
+    warehouse: &WarehouseId,
+    as_of: Option<AsOf>,
+    now: AsOf,
+    except: &[HoldOwner],
+) -> Quantity {
+    holds
+        .iter()
+        .filter(|hold| {
+            hold.warehouse == *warehouse && !except.contains(&hold.owner) && hold.counts(as_of, now)
+        })
+        .try_fold(Quantity::ZERO, |sum, hold| sum.checked_add(hold.quantity))
+        .unwrap_or(Quantity::MAX)
+}
+
+/// A number after its holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remaining {
+    /// What is left; signed as the number was, and never below zero because of holds.
+    pub left: Quantity,
+    /// What is held and not there: the ERP reports less than was granted.
+    pub shortfall: Quantity,
+}
+
+/// Takes `held` from a number. A number that is zero or below is left as it is; what could not be
+/// taken is the shortfall, never a silent debt.
+pub fn remaining(available: Quantity, held: Quantity) -> Remaining {
+    let taken = available.max(Quantity::ZERO).min(held);
+    let minus = |a: Quantity, b: Quantity| a.checked_sub(b).unwrap_or(Quantity::ZERO);
+    Remaining {
+        left: if taken.is_positive() {
+            minus(available, taken)
+        } else {
+            available
+        },
+        shortfall: minus(held, taken),
+    }
+}
+
+#[cfg(test)]
+mod tests;
