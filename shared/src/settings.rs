@@ -7,6 +7,8 @@
 //! This room reads files and the environment, and talks to nobody.
 
 mod api;
+mod auth;
+mod auth_checks;
 mod channels;
 mod cross_checks;
 mod entra;
@@ -17,9 +19,11 @@ mod log;
 mod redis_section;
 mod secret;
 mod tenants;
+mod tls;
 mod worker;
 
 pub use api::{ApiSettings, LimitSettings, LiveSettings};
+pub use auth::{AuthSettings, BasicUserSettings, JwtAlgorithm, JwtSettings, RoleName};
 pub use channels::{ChannelSettings, LevelSettings, LiveFailureSettings};
 pub use entra::{AssertionAlgorithm, CredentialSettings, EntraSettings, TokenEndpointVersion};
 pub use layers::{Layers, SettingsError};
@@ -27,6 +31,7 @@ pub use log::{LogFormat, LogSettings};
 pub use redis_section::RedisSettings;
 pub use secret::Secret;
 pub use tenants::{FieldNames, PagingMode, QuantityField, TenantSettings};
+pub use tls::TlsSettings;
 pub use worker::WorkerSettings;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +65,12 @@ impl Settings {
         toml::to_string_pretty(self).map_err(|cause| {
             SettingsError::at("", format!("the settings cannot be shown: {cause}"))
         })
+    }
+
+    /// Refuses to serve while nothing says who may call: neither callers nor the switch that lets
+    /// everybody in.
+    pub fn check_authentication(&self) -> Result<(), SettingsError> {
+        auth_checks::check_decided(&self.api.auth)
     }
 
     /// The tenant with this id.

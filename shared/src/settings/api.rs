@@ -1,7 +1,7 @@
 //! `[api]`
 
-use super::EntraSettings;
 use super::forms::{duration, number, size};
+use super::{AuthSettings, EntraSettings, TlsSettings};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,6 +14,9 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// Address of health and metrics.
     pub management_listen: SocketAddr,
+    /// TLS for callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
     /// Threads that answer requests, each with a Redis connection of its own; 0 means one per core.
     #[serde(deserialize_with = "number::deserialize")]
     pub workers: usize,
@@ -23,10 +26,33 @@ pub struct ApiSettings {
     /// A feed older than this many refresh intervals is stale.
     #[serde(deserialize_with = "number::deserialize")]
     pub stale_after_intervals: u32,
+    /// Who may call.
+    #[serde(default)]
+    pub auth: AuthSettings,
     /// Live look-ups.
     pub live: LiveSettings,
+    /// What orders hold.
+    pub orders: OrderSettings,
     /// What a request may ask for.
     pub limits: LimitSettings,
+}
+
+/// What orders and reservations hold back.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderSettings {
+    /// How long a submitted order holds its stock if the ERP never confirms it.
+    #[serde(with = "duration")]
+    pub hold: Duration,
+    /// How long a reservation holds its stock that names no time.
+    #[serde(with = "duration")]
+    pub reservation: Duration,
+    /// The longest time a reservation may name.
+    #[serde(with = "duration")]
+    pub longest_reservation: Duration,
+    /// Holds of one SKU at once.
+    #[serde(deserialize_with = "number::deserialize")]
+    pub holds_per_sku: usize,
 }
 
 /// Live look-ups.
@@ -69,7 +95,25 @@ pub struct LimitSettings {
     /// Open connections per worker thread.
     #[serde(deserialize_with = "number::deserialize")]
     pub connections: usize,
-    /// Longest wait for a request's headers.
+    /// Open connections of one address in one process; more are closed as they come. 0 is no limit.
+    #[serde(deserialize_with = "number::deserialize")]
+    pub connections_per_address: usize,
+    /// How deep a body's JSON may be nested.
+    #[serde(deserialize_with = "number::deserialize")]
+    pub json_depth: usize,
+    /// Requests a second of one caller, in the long run; 0 does not limit them.
+    #[serde(deserialize_with = "number::deserialize")]
+    pub requests_per_second_per_caller: u32,
+    /// Requests one caller may send at once after a rest.
+    #[serde(deserialize_with = "number::deserialize")]
+    pub burst_per_caller: u32,
+    /// Longest wait for a request's headers, also for a TLS handshake; at least 1 s.
     #[serde(with = "duration")]
     pub header_timeout: Duration,
+    /// Longest wait for a request's body.
+    #[serde(with = "duration")]
+    pub body_timeout: Duration,
+    /// How long a connection nobody uses stays open.
+    #[serde(with = "duration")]
+    pub keep_alive: Duration,
 }

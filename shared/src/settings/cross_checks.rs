@@ -9,6 +9,7 @@ pub(super) fn settle(settings: &mut Settings) -> Result<(), SettingsError> {
     settle_redis(settings)?;
     check_api(settings)?;
     check_worker(settings)?;
+    super::auth_checks::settle(settings, check_origin)?;
     settle_events(settings)?;
     for (at, tenant) in settings.tenants.iter().enumerate() {
         let first = settings
@@ -146,13 +147,33 @@ fn check_api(settings: &Settings) -> Result<(), SettingsError> {
         ("limits.body_bytes", limits.body_bytes),
         ("limits.in_flight", limits.in_flight),
         ("limits.connections", limits.connections),
+        ("limits.json_depth", limits.json_depth),
         ("live.concurrency", api.live.concurrency),
     ] {
         if number == 0 {
             return Err(at(key, "must be at least 1".to_owned()));
         }
     }
-    Ok(())
+    // The server's own timer has no finer steps.
+    if limits.header_timeout < Duration::from_secs(1) {
+        return Err(at(
+            "limits.header_timeout",
+            "must be at least 1s".to_owned(),
+        ));
+    }
+    if limits.body_timeout.is_zero() {
+        return Err(at("limits.body_timeout", "must be above 0".to_owned()));
+    }
+    if limits.keep_alive < Duration::from_secs(1) {
+        return Err(at("limits.keep_alive", "must be at least 1s".to_owned()));
+    }
+    if limits.requests_per_second_per_caller > 0 && limits.burst_per_caller == 0 {
+        return Err(at(
+            "limits.burst_per_caller",
+            "must be at least 1".to_owned(),
+        ));
+    }
+    api.tls.as_ref().map_or(Ok(()), |tls| tls.check("api.tls"))
 }
 
 fn settle_events(settings: &mut Settings) -> Result<(), SettingsError> {
@@ -217,7 +238,10 @@ fn check_worker(settings: &Settings) -> Result<(), SettingsError> {
             "refresh_queue and refresh_skus must be at least 1",
         ));
     }
-    Ok(())
+    worker
+        .tls
+        .as_ref()
+        .map_or(Ok(()), |tls| tls.check("worker.tls"))
 }
 
 pub(super) fn check_tenant(key: &str, tenant: &TenantSettings) -> Result<(), SettingsError> {

@@ -1,7 +1,7 @@
 //! `[tenants.entra]`: how a token is got for D365.
 
 use super::Secret;
-use super::forms::duration;
+use super::forms::{address, duration};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,10 +14,14 @@ pub struct EntraSettings {
     /// Directory (tenant) id or domain in Entra ID.
     pub tenant_id: String,
     /// `https://login.microsoftonline.com/` unless another cloud is used.
-    #[serde(default = "public_cloud")]
+    #[serde(default = "public_cloud", deserialize_with = "address::deserialize")]
     pub authority: Url,
     /// Full address of the token endpoint, instead of authority and tenant id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "address::if_given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub token_url: Option<Url>,
     /// Which of the two endpoints.
     #[serde(default)]

@@ -124,6 +124,25 @@ pub(super) mod size {
     }
 }
 
+/// Addresses. A wrong one is not quoted: it may hold a password.
+pub(super) mod address {
+    use super::{Deserialize, Deserializer, Error};
+    use url::Url;
+
+    pub(in crate::settings) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Url, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Url::parse(&text).map_err(|cause| D::Error::custom(format!("is no address: {cause}")))
+    }
+
+    pub(in crate::settings) fn if_given<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Url>, D::Error> {
+        deserialize(deserializer).map(Some)
+    }
+}
+
 /// Numbers, also as text.
 pub(super) mod number {
     use super::{Deserializer, Display, Error, FromStr, Visitor, fmt};

@@ -157,7 +157,7 @@ fn set(table: &mut Table, segments: &[String], value: &str) -> Result<(), String
         table.insert(first.clone(), Value::String(value.to_owned()));
         return Ok(());
     }
-    let list_of_tables = matches!(first.as_str(), "tenants" | "channels");
+    let list_of_tables = matches!(first.as_str(), "tenants" | "channels" | "basic");
     let below = table.entry(first.clone()).or_insert_with(|| {
         if list_of_tables {
             Value::Array(Vec::new())
@@ -229,8 +229,29 @@ fn typed(tree: Value) -> Result<Settings, SettingsError> {
                     problem: format!("there is no such key{hint}"),
                 }
             }
-            None => SettingsError { key, problem },
+            None => SettingsError {
+                key,
+                problem: without_the_value(&problem).unwrap_or(problem),
+            },
         }
+    })
+}
+
+/// Serde's sentence about a value of another kind quotes the value, which may be a password in the
+/// wrong place: only its kind is told.
+fn without_the_value(message: &str) -> Option<String> {
+    let rest = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))?;
+    let (value, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, ""));
+    let kind = value
+        .split(['`', '"'])
+        .next()
+        .unwrap_or_default()
+        .trim_end();
+    Some(match expected {
+        "" => format!("cannot be this {kind}"),
+        expected => format!("this {kind} cannot be used, expected {expected}"),
     })
 }
 

@@ -1,7 +1,7 @@
 //! `[redis]`
 
 use super::Secret;
-use super::forms::{duration, number};
+use super::forms::{address, duration, number};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use url::Url;
 pub struct RedisSettings {
     /// `redis://host:port/db` or `rediss://…` for TLS. Without user and password: those have keys
     /// of their own, so that they never show.
+    #[serde(deserialize_with = "address::deserialize")]
     pub url: Url,
     /// PEM file with the authority that signed the server's certificate; the system's authorities
     /// otherwise.

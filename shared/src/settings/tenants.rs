@@ -1,6 +1,6 @@
 //! `[[tenants]]`: what is read from which D365.
 
-use super::forms::{duration, list, number};
+use super::forms::{address, duration, list, number};
 use super::{EntraSettings, cross_checks};
 use crate::stock::{LegalEntity, SkuMapping, TenantId, WarehouseId};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ pub struct TenantSettings {
     /// Part of every Redis key: `[a-z0-9-]{1,32}`.
     pub id: TenantId,
     /// `https://<environment>.operations.dynamics.com`
+    #[serde(deserialize_with = "address::deserialize")]
     pub environment_url: Url,
     /// PEM file with an authority to trust for D365 and Entra besides the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! `[worker]`
 
-use super::Secret;
 use super::forms::{duration, number, size};
+use super::{Secret, TlsSettings};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ pub struct WorkerSettings {
     pub listen: SocketAddr,
     /// Address of health and metrics.
     pub management_listen: SocketAddr,
+    /// TLS for callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
     /// Parts of warehouses read at once by one worker.
     #[serde(deserialize_with = "number::deserialize")]
     pub parallel_shards: usize,

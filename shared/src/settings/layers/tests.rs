@@ -1,5 +1,5 @@
 use super::*;
-use crate::settings::{LogFormat, TokenEndpointVersion};
+use crate::settings::{LogFormat, Secret, TokenEndpointVersion};
 use std::time::Duration;
 
 const TENANT: &str = r#"
@@ -55,6 +55,11 @@ fn the_commented_examples_are_valid_settings() {
         .collect::<Vec<_>>()
         .join("\n");
     let text = text.replace("client_id =", "client_secret = \"x\"\nclient_id =");
+    let hash = crate::http_edge::auth::hash_password(&Secret::new("twelve and more")).unwrap();
+    let text = text.replace(
+        "name = \"icm\"",
+        &format!("name = \"icm\"\npassword_hash = \"{hash}\""),
+    );
     let settings = load(&text, &[]).unwrap();
     assert_eq!(settings.tenants.len(), 1);
     assert_eq!(settings.channels.len(), 1);
@@ -251,4 +256,29 @@ fn the_original_connectors_names_are_understood() {
         .load()
         .unwrap_err();
     assert_eq!(error.key, "intershop.inventory.azure.clientId");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_never_quoted() {
+    const CANARY: &str = "canary-4711";
+    let files = [
+        // An address nobody can parse, password included.
+        format!("[redis]\nurl = \"redis://:{CANARY}@host:port\""),
+        format!("[redis]\nurl = \"{CANARY}\""),
+        "[redis]\npassword = 4711".to_owned(),
+        "[redis]\npassword = 4711.5".to_owned(),
+        "[redis]\npassword = [\"canary-4711\"]".to_owned(),
+        format!("redis = \"{CANARY}\""),
+        format!("api = \"{CANARY}, expected nothing\""),
+        "[worker.events]\nsecret = 4711".to_owned(),
+    ];
+    for text in files {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("connector.toml");
+        std::fs::write(&path, &text).unwrap();
+        let error = Layers::default().file(Some(&path)).load().unwrap_err();
+        let said = format!("{error} {error:?}");
+        assert!(!error.key.is_empty(), "{text}: {said}");
+        assert!(!said.contains("4711"), "{text}: {said}");
+    }
 }
