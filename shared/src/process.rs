@@ -3,6 +3,7 @@
 //! Nothing here knows of D365 or Redis, and nothing here decides about stock.
 
 pub mod clock;
+pub mod crypto;
 pub mod guards;
 pub mod metrics;
 pub mod shutdown;

@@ -36,6 +36,20 @@ pub enum Guard {
     ReaderJudgesAge,
     /// Absence needs a proof.
     AbsenceNeedsProof,
+    /// An environment that keeps failing is left alone for a while.
+    Breaker,
+    /// Live questions for one SKU share a request.
+    SharedQuestions,
+    /// A question ends with its deadline.
+    Deadline,
+    /// A caller's token is verified, and unknown keys have the issuer asked rarely.
+    TokenChecks,
+    /// A failing token endpoint is left alone for a while.
+    TokenPauses,
+    /// A continuation is followed at the configured origin only.
+    LinkOrigin,
+    /// A row is used if it is the one that was asked for.
+    RowEcho,
 }
 
 /// Whether the rig has switched this guard off.
