@@ -19,6 +19,8 @@ mod on_hand_page;
 mod page_query;
 mod page_scanner;
 mod query;
+mod recorded_page;
+mod repeat_budget;
 #[cfg(feature = "test-support")]
 mod scripted_source;
 mod sender;
@@ -32,6 +34,7 @@ pub use error::D365Error;
 pub use filter::check_askable;
 pub use look_up::look_up_chunks;
 pub use next_link::LinkTrail;
+pub use recorded_page::read_recorded_page;
 #[cfg(feature = "test-support")]
 pub use scripted_source::{Questions, ScriptedPage, ScriptedSource};
 pub use source::{

@@ -8,6 +8,7 @@ use crate::d365::metrics::{Call, Labels};
 use crate::d365::on_hand_page::{PageExpectation, RowReader, on_hand_page};
 use crate::d365::page_query::page_query;
 use crate::d365::query::Query;
+use crate::d365::repeat_budget::RepeatBudget;
 use crate::d365::sender::{Allowance, Sender};
 use crate::d365::throttle::{AppId, Share};
 use crate::d365::variants::{VariantRows, all_variants_query, variants_queries};
@@ -136,6 +137,7 @@ impl D365Client {
                 clock,
                 share: share_of(tenant, purpose),
                 labels,
+                repeats: RepeatBudget::default(),
             },
             legal_entity: tenant.legal_entity.clone(),
             paging: tenant.paging,

@@ -12,6 +12,7 @@ pub(in crate::d365) use token_request::TokenRequest;
 use crate::d365::D365Error;
 use crate::d365::metrics::Labels;
 use crate::process::clock::Clock;
+use crate::process::guards::{Guard, is_off};
 use crate::process::tasks::Tasks;
 use crate::settings::Secret;
 use futures_util::FutureExt;
@@ -227,6 +228,9 @@ impl Entra {
                     wait = wait.max((earlier.at + TWO_FAILURES_IN).saturating_sub(now));
                 }
                 wait = wait.max(refusal.wait.unwrap_or_default());
+                if is_off(Guard::TokenPauses) {
+                    wait = Duration::ZERO;
+                }
                 let serves_for = state
                     .current
                     .as_ref()

@@ -5,6 +5,7 @@ use crate::d365::entity::OnHandEntity;
 use crate::d365::filter::Filter;
 use crate::d365::on_hand_page::{RowReader, bad_row};
 use crate::d365::query::{Query, encoded_length};
+use crate::process::guards::{self, Guard};
 use crate::settings::FieldNames;
 use crate::stock::{ItemNumber, LegalEntity, OnHandRow, WarehouseId};
 use std::collections::{BTreeSet, HashMap};
@@ -166,15 +167,19 @@ impl<'q> EchoCheck<'q> {
             .reader
             .read(json)
             .map_err(|problem| bad_row(number, &problem))?;
-        let asked_item = self.items.get(raw.item()).copied();
+        let asked_item = self.items.get(raw.item()).copied().or_else(|| {
+            let alike = self.alike.get(&folded(raw.item()))?;
+            guards::is_off(Guard::RowEcho).then(|| alike[0])
+        });
         let asked_warehouse = self
             .warehouses
             .iter()
             .find(|warehouse| warehouse.as_str() == raw.warehouse());
         if let (Some(item), Some(warehouse)) = (asked_item, asked_warehouse)
             && self.legal_entity.is_named_by(raw.company())
-            && let Some(row) = raw.into_row(warehouse.clone())
+            && let Some(mut row) = raw.into_row(warehouse.clone())
         {
+            row.item = item.clone();
             self.found.insert(item.clone());
             self.rows.push(row);
             return Ok(());

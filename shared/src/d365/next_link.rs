@@ -1,6 +1,7 @@
 //! Continuation links: followed below the configured origin only, and never in a circle.
 
 use crate::d365::{D365Error, NextLink};
+use crate::process::guards::{self, Guard};
 use std::collections::HashSet;
 use url::Url;
 
@@ -20,6 +21,9 @@ impl NextLink {
         let Ok(target) = set_url.join(link) else {
             return refused("its nextLink is no address".to_owned());
         };
+        if guards::is_off(Guard::LinkOrigin) {
+            return Ok(Self(target.into()));
+        }
         if target.origin() != set_url.origin() {
             return refused(format!(
                 "its nextLink points to another origin ({}://{}{})",

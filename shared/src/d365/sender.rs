@@ -8,6 +8,7 @@ use crate::d365::answer::{bounded_stream, check_content_type, network_cause, ref
 use crate::d365::entra::{Entra, Token};
 use crate::d365::metrics::{Call, Labels};
 use crate::d365::on_hand_page::Body;
+use crate::d365::repeat_budget::RepeatBudget;
 use crate::d365::throttle::{AppId, wait_asked_for};
 use crate::d365::{CallRight, D365Error, Share, ThrottleGate};
 use crate::process::clock::Clock;
@@ -62,6 +63,7 @@ pub(in crate::d365) struct Sender {
     pub(in crate::d365) clock: Arc<dyn Clock>,
     pub(in crate::d365) share: Share,
     pub(in crate::d365) labels: Labels,
+    pub(in crate::d365) repeats: RepeatBudget,
 }
 
 /// A failed attempt.
@@ -98,13 +100,14 @@ impl Sender {
         url: &Url,
         allowance: Allowance,
     ) -> Result<Opened, D365Error> {
+        self.repeats.earn();
         match self.attempt(url, allowance).await {
             Err(failed) if failed.reached == Reached::FrontDoor => {
                 let has_time = allowance
                     .repeat_until
                     .and_then(|until| until.checked_sub(self.clock.monotonic()))
                     .is_some_and(|left| left >= REPEAT_NEEDS);
-                if has_time {
+                if has_time && self.repeats.take() {
                     self.attempt(url, allowance).await
                 } else {
                     Err(failed)
