@@ -8,14 +8,18 @@ mod clock;
 mod connection;
 mod cycles;
 mod demand;
+mod drift;
 mod error;
 mod events;
 mod explain;
 mod heartbeat;
+mod hold_codec;
 mod keys;
 mod line_codec;
 mod lines;
+mod live_questions;
 pub mod metrics;
+mod orders;
 mod published_config;
 mod reader;
 #[cfg(feature = "test-support")]
@@ -32,14 +36,19 @@ mod throttle_gate;
 
 pub use clock::RedisClock;
 pub use cycles::{ItemRange, OpenCycle, OpenPart, PartEnded, PartId};
+pub use drift::DriftCounts;
 pub use error::StoreError;
 pub use explain::{ExplainedLine, ServerFacts};
 pub use heartbeat::WorkerHeartbeat;
 pub use keys::Keys;
 pub use line_codec::{LineText, read_line};
 pub use lines::Applied;
+pub use live_questions::{
+    LiveAnswer, LiveMark, LiveQuestion, LiveQuestionSeen, LiveStage, LiveTaken,
+};
+pub use orders::{HeldChange, HeldSku, OrderChange, OrderText};
 pub use published_config::PublishedTenant;
-pub use reader::{Reading, StockReader, StoredLine};
+pub use reader::{HeldOfSku, Reading, StockReader, StoredLine};
 pub use schedule::{Claim, Claimed, FencingToken, Finished, LeaseLost, ShardProgress, ShardRecord};
 pub use snapshots::{Acceptance, CycleEnd, Doubt, NotAccepted, Sealed};
 pub use store::StockStore;

@@ -7,6 +7,7 @@
 use super::error::{StoreError, spoils_the_connection};
 use super::metrics;
 use crate::process::clock::{Clock, SystemClock};
+use crate::process::crypto;
 use crate::settings::RedisSettings;
 use arc_swap::ArcSwapOption;
 use deadpool_redis::{Connection, Manager, Pool, Runtime, Timeouts};
@@ -25,6 +26,9 @@ const TIMEOUTS_UNTIL_THROWN_AWAY: u32 = 3;
 
 /// How to reach the server.
 fn connection_info(settings: &RedisSettings) -> Result<ConnectionInfo, StoreError> {
+    if settings.url.scheme() == "rediss" {
+        crypto::install_provider();
+    }
     let wrong = |key, cause: &RedisError| StoreError::Settings {
         key,
         problem: cause.to_string(),
@@ -34,7 +38,8 @@ fn connection_info(settings: &RedisSettings) -> Result<ConnectionInfo, StoreErro
         .as_str()
         .into_connection_info()
         .map_err(|e| wrong("url", &e))?;
-    let mut login = info.redis_settings().clone();
+    // A user with the rights it needs may not name its library, and needs no name to work.
+    let mut login = info.redis_settings().clone().set_skip_set_lib_name();
     if let Some(username) = &settings.username {
         login = login.set_username(username);
     }

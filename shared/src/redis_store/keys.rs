@@ -13,6 +13,11 @@
 //! | `inv:<t>:asked` | sorted set | SKU -> how often it was asked for, fading | API | worker | for ever | `ZREVRANGE inv:<t>:asked 0 9 WITHSCORES` |
 //! | `inv:<t>:low` | sorted set | SKU with little stock -> how much | worker | worker | for ever | `ZRANGE inv:<t>:low 0 9 WITHSCORES` |
 //! | `inv:event:<id>` | string | an event of D365 that was taken | worker | worker | 10 min | `EXISTS inv:event:<id>` |
+//! | `inv:<t>:live:<sku>` | string | a live question under way: `stage|asker|as-of|warehouses` | API | API | seconds | `GET inv:<t>:live:<sku>` |
+//! | `inv:<t>:drift:<day>:<warehouse>` | hash | how far the cache was from live answers that day | API | API | 8 days | `HGETALL inv:<t>:drift:<day>:<warehouse>` |
+//! | `inv:<t>:held` | hash | SKU -> what orders hold of it, a line each: `quantity|placed|until|confirmed|owner|warehouse` | API | API | until the last hold ends | `HGET inv:<t>:held <sku>` |
+//! | `inv:<t>:held_until` | sorted set | SKU -> when its next hold ends, in ms | API | API | as above | `ZRANGE inv:<t>:held_until 0 -1 WITHSCORES` |
+//! | `inv:<t>:order:<id>`, `:reservation:<id>` | string | the record of an order or reservation, as JSON | API | API | 24 h after its hold ends | `GET inv:<t>:order:<id>` |
 //! | `inv:<t>:demand` | hash | calls that may be spent on both, and were | worker, API | worker | for ever | `HGETALL inv:<t>:demand` |
 //! | `inv:<t>:due` | sorted set | shard -> due time in ms | worker | worker | for ever | `ZRANGE inv:<t>:due 0 -1 WITHSCORES` |
 //! | `inv:<t>:shard:<shard>` | hash | holder, lease, progress, failures | worker | worker | for ever | `HGETALL inv:<t>:shard:<shard>` |
@@ -24,7 +29,7 @@
 //! | `inv:worker:<id>` | hash | a worker's heartbeat | worker | worker | 30 s | `HGETALL inv:worker:<id>` |
 
 use crate::process::guards::{self, Guard};
-use crate::stock::{Sku, TenantId, WarehouseId};
+use crate::stock::{HoldOwner, Sku, TenantId, WarehouseId};
 
 /// Makes the names of keys.
 #[derive(Debug, Clone)]
@@ -113,6 +118,31 @@ impl Keys {
     /// The budget of an app registration, of all tenants that use it.
     pub fn budget(&self, app: &str) -> String {
         format!("{}budget:{app}", self.prefix)
+    }
+
+    /// What orders hold.
+    pub fn held(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:held", self.prefix)
+    }
+
+    /// When holds end.
+    pub fn held_until(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:held_until", self.prefix)
+    }
+
+    /// The record of an order or reservation.
+    pub fn order(&self, tenant: &TenantId, owner: &HoldOwner) -> String {
+        format!("{}{tenant}:{}:{}", self.prefix, owner.kind(), owner.id())
+    }
+
+    /// A live question under way.
+    pub fn live(&self, tenant: &TenantId, sku: &Sku) -> String {
+        format!("{}{tenant}:live:{sku}", self.prefix)
+    }
+
+    /// How far the cache was from live answers on a day (`2026-11-23`, UTC).
+    pub fn drift(&self, tenant: &TenantId, day: &str, warehouse: &WarehouseId) -> String {
+        format!("{}{tenant}:drift:{day}:{warehouse}", self.prefix)
     }
 
     /// What is due when.

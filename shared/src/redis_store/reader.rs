@@ -2,11 +2,12 @@
 
 use super::connection::Link;
 use super::error::StoreError;
+use super::hold_codec::holds_of;
 use super::keys::Keys;
 use super::line_codec::read_line;
 use super::metrics;
 use super::snapshots::snapshot_of;
-use crate::stock::{LineValue, Sku, TenantId, WarehouseId, WarehouseSnapshot};
+use crate::stock::{Hold, LineValue, Sku, TenantId, WarehouseId, WarehouseSnapshot};
 use redis::Value;
 
 /// Reads for one thread of the API.
@@ -34,6 +35,32 @@ pub struct Reading {
     pub snapshots: Vec<WarehouseSnapshot>,
     /// The lines, SKU by SKU, each with all warehouses asked for.
     pub lines: Vec<StoredLine>,
+    /// What orders hold of each SKU.
+    pub held: Vec<HeldOfSku>,
+}
+
+/// What orders hold of a SKU.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum HeldOfSku {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// These.
+    Holds(Vec<Hold>),
+    /// Something that is not readable: it may be anything, so nothing is left to sell.
+    Unreadable,
+}
+
+impl HeldOfSku {
+    fn read(text: &[u8]) -> Self {
+        if text.is_empty() {
+            return Self::Nothing;
+        }
+        match std::str::from_utf8(text).ok().and_then(holds_of) {
+            Some(holds) => Self::Holds(holds),
+            None => Self::Unreadable,
+        }
+    }
 }
 
 impl Reading {
@@ -61,7 +88,7 @@ impl StockReader {
         warehouses: &[WarehouseId],
         skus: &[Sku],
     ) -> Result<Reading, StoreError> {
-        let mut pipeline = redis::Pipeline::with_capacity(warehouses.len() + skus.len());
+        let mut pipeline = redis::Pipeline::with_capacity(warehouses.len() + skus.len() + 1);
         for warehouse in warehouses {
             pipeline
                 .cmd("HGETALL")
@@ -77,6 +104,10 @@ impl StockReader {
                 pipeline.arg(warehouse.as_str());
             }
         }
+        pipeline.cmd("HMGET").arg(self.keys.held(tenant));
+        for sku in skus {
+            pipeline.arg(sku.as_str());
+        }
         let mut connection = self.link.connection().await?;
         let answer = self
             .link
@@ -89,9 +120,11 @@ fn reading_of(answer: Vec<Value>, warehouses: usize, skus: usize) -> Result<Read
     let misbehaved = StoreError::Misbehaved {
         what: "stock lines",
     };
-    if answer.len() != warehouses + skus {
+    if answer.len() != warehouses + skus + 1 {
         return Err(misbehaved);
     }
+    let mut answer = answer;
+    let held = held_of(answer.pop(), skus)?;
     let mut answers = answer.into_iter();
     let mut snapshots = Vec::with_capacity(warehouses);
     for value in answers.by_ref().take(warehouses) {
@@ -125,5 +158,23 @@ fn reading_of(answer: Vec<Value>, warehouses: usize, skus: usize) -> Result<Read
             "stored lines are not readable; they count as unknown"
         );
     }
-    Ok(Reading { snapshots, lines })
+    Ok(Reading {
+        snapshots,
+        lines,
+        held,
+    })
+}
+
+fn held_of(answer: Option<Value>, skus: usize) -> Result<Vec<HeldOfSku>, StoreError> {
+    match answer {
+        Some(Value::Array(values)) if values.len() == skus => Ok(values
+            .iter()
+            .map(|value| match value {
+                Value::Nil => HeldOfSku::Nothing,
+                Value::BulkString(text) => HeldOfSku::read(text),
+                _ => HeldOfSku::Unreadable,
+            })
+            .collect()),
+        _ => Err(StoreError::Misbehaved { what: "held stock" }),
+    }
 }

@@ -30,6 +30,8 @@ scripts! {
     FINISH_PART = "finish_part.lua";
     /// Makes a warehouse due at once.
     MAKE_DUE = "make_due.lua";
+    /// Says how far a live question is.
+    MARK_LIVE = "mark_live.lua";
     /// Counts SKUs that were asked for.
     NOTE_ASKED = "note_asked.lua";
     /// Opens a cycle.
@@ -40,10 +42,14 @@ scripts! {
     RENEW_CALL = "renew_call.lua";
     /// Records how a cycle ended.
     SEAL = "seal.lua";
+    /// Changes orders and what they hold.
+    SWAP_ORDERS = "swap_orders.lua";
     /// Asks for the right to a call.
     TAKE_CALL = "take_call.lua";
     /// Takes calls out of the budget of demand.
     TAKE_DEMAND_CALLS = "take_demand_calls.lua";
+    /// Announces a live question.
+    TAKE_LIVE = "take_live.lua";
     /// Looks after a cycle under way.
     WATCH_CYCLE = "watch_cycle.lua";
 }

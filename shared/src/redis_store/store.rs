@@ -87,21 +87,19 @@ impl StockStore {
     }
 
     pub(super) async fn run<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, StoreError> {
-        call.run(&self.0.scripts, self.0.script_limit).await
+        // On the heap: the futures of those who call this would be as large as all their calls.
+        Box::pin(call.run(&self.0.scripts, self.0.script_limit)).await
     }
 
     pub(super) async fn command<T>(
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
     ) -> Result<T, StoreError> {
-        with_lent(
-            &self.0.scripts,
-            self.0.script_limit,
-            async |Lent(mut connection)| {
-                let answer = work(&mut connection).await;
-                (Lent(connection), answer)
-            },
-        )
-        .await
+        let limit = self.0.script_limit;
+        let lent = with_lent(&self.0.scripts, limit, async |Lent(mut connection)| {
+            let answer = work(&mut connection).await;
+            (Lent(connection), answer)
+        });
+        Box::pin(lent).await
     }
 }

@@ -1,0 +1,182 @@
+//! Holds and the records of the orders they belong to, changed together or not at all.
+
+use super::error::StoreError;
+use super::hold_codec::{holds_of, text_of};
+use super::script::Call;
+use super::store::StockStore;
+use crate::stock::{AsOf, Hold, HoldOwner, Sku, TenantId};
+use redis::Script;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+static SWAP: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/swap_orders.lua")));
+
+/// The holds of one SKU as they were read.
+#[derive(Debug, Clone)]
+pub struct HeldSku {
+    /// The SKU.
+    pub sku: Sku,
+    /// Its holds; none if the text in Redis is not readable.
+    pub holds: Option<Vec<Hold>>,
+    before: String,
+}
+
+impl HeldSku {
+    /// The same SKU with other holds.
+    pub fn becomes(&self, holds: Vec<Hold>) -> HeldChange {
+        HeldChange {
+            sku: self.sku.clone(),
+            before: self.before.clone(),
+            after: holds,
+        }
+    }
+}
+
+/// Other holds for a SKU.
+#[derive(Debug, Clone)]
+pub struct HeldChange {
+    sku: Sku,
+    before: String,
+    after: Vec<Hold>,
+}
+
+/// The record of an order or reservation as it was read: JSON, or none.
+#[derive(Debug, Clone)]
+pub struct OrderText {
+    /// Whose.
+    pub owner: HoldOwner,
+    /// Its text.
+    pub text: Option<String>,
+}
+
+impl OrderText {
+    /// The same order with another record, kept for this long.
+    pub fn becomes(&self, after: String, kept: Duration) -> OrderChange {
+        OrderChange {
+            owner: self.owner.clone(),
+            before: self.text.clone().unwrap_or_default(),
+            after,
+            kept,
+        }
+    }
+}
+
+/// Another record for an order.
+#[derive(Debug, Clone)]
+pub struct OrderChange {
+    owner: HoldOwner,
+    before: String,
+    after: String,
+    kept: Duration,
+}
+
+impl StockStore {
+    /// Reads records and the holds of SKUs, in the order asked for.
+    pub async fn read_orders(
+        &self,
+        tenant: &TenantId,
+        owners: &[HoldOwner],
+        skus: &[Sku],
+    ) -> Result<(Vec<OrderText>, Vec<HeldSku>), StoreError> {
+        let misbehaved = StoreError::Misbehaved { what: "orders" };
+        let mut pipeline = redis::pipe();
+        for owner in owners {
+            pipeline.cmd("GET").arg(self.keys().order(tenant, owner));
+        }
+        if !skus.is_empty() {
+            pipeline.cmd("HMGET").arg(self.keys().held(tenant));
+            for sku in skus {
+                pipeline.arg(sku.as_str());
+            }
+        }
+        let mut answers: Vec<redis::Value> = self
+            .command(async |connection| pipeline.query_async(connection).await)
+            .await?;
+        if answers.len() != owners.len() + usize::from(!skus.is_empty()) {
+            return Err(misbehaved);
+        }
+        let texts: Vec<Option<String>> = if answers.len() > owners.len() {
+            answers
+                .pop()
+                .and_then(|value| redis::from_redis_value(value).ok())
+                .ok_or(misbehaved)?
+        } else {
+            Vec::new()
+        };
+        let records = owners.iter().zip(answers).map(|(owner, value)| {
+            let text = redis::from_redis_value::<Option<String>>(value)
+                .map_err(|_not_text| StoreError::Misbehaved { what: "orders" })?;
+            Ok(OrderText {
+                owner: owner.clone(),
+                text,
+            })
+        });
+        let records = records.collect::<Result<Vec<_>, StoreError>>()?;
+        let held = skus.iter().zip(texts).map(|(sku, text)| {
+            let before = text.unwrap_or_default();
+            HeldSku {
+                sku: sku.clone(),
+                holds: holds_of(&before),
+                before,
+            }
+        });
+        Ok((records, held.collect()))
+    }
+
+    /// Changes records and holds, unless one of them reads otherwise by now. Says whether it was
+    /// done.
+    pub async fn swap_orders(
+        &self,
+        tenant: &TenantId,
+        records: &[OrderChange],
+        held: &[HeldChange],
+    ) -> Result<bool, StoreError> {
+        let mut call = Call::of(&SWAP)
+            .key(self.keys().held(tenant))
+            .key(self.keys().held_until(tenant))
+            .argument(records.len())
+            .argument(held.len());
+        for record in records {
+            call.push_key(self.keys().order(tenant, &record.owner));
+            call.push_argument(record.before.clone());
+            call.push_argument(record.after.clone());
+            call.push_argument(record.kept.as_millis().max(1).to_string());
+        }
+        for change in held {
+            let ends = change.after.iter().map(|hold| hold.until).min();
+            call.push_argument(change.sku.as_str().to_owned());
+            call.push_argument(change.before.clone());
+            call.push_argument(text_of(&change.after));
+            call.push_argument(ends.map_or(0, AsOf::unix_ms).to_string());
+        }
+        self.run::<u8>(call).await.map(|done| done == 1)
+    }
+
+    /// SKUs some of whose holds have ended by now, at most so many.
+    pub async fn ended_holds(
+        &self,
+        tenant: &TenantId,
+        now: AsOf,
+        most: usize,
+    ) -> Result<Vec<Sku>, StoreError> {
+        let key = self.keys().held_until(tenant);
+        let skus: Vec<String> = self
+            .command(async |connection| {
+                redis::cmd("ZRANGEBYSCORE")
+                    .arg(&key)
+                    .arg("-inf")
+                    .arg(now.unix_ms())
+                    .arg("LIMIT")
+                    .arg(0)
+                    .arg(most)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        Ok(skus
+            .into_iter()
+            .filter_map(|sku| Sku::parse(sku).ok())
+            .collect())
+    }
+}
