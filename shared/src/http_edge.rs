@@ -1,8 +1,12 @@
-//! What the HTTP surfaces of both services share: ICM's feedback body, request ids, and the
-//! management port.
+//! What the HTTP surfaces of both services share: who may call, ICM's feedback body, request ids, TLS,
+//! and the management port.
 //!
 //! Nothing here knows a route of a service or speaks to Redis or D365.
 
+pub mod auth;
+pub mod caller_key;
 pub mod feedback;
 pub mod management;
 pub mod request_id;
+pub mod route_pattern;
+pub mod tls;

@@ -1,0 +1,243 @@
+//! What a caller costs: a token or password accepted a moment ago, a token seen for the first time,
+//! a password checked. Prints a table in Markdown; fails if what was accepted before costs too much.
+
+#![expect(clippy::print_stdout, reason = "the table is what the program is for")]
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicKeyComponents};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256,
+};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use shared::http_edge::auth::{Authenticator, hash_password};
+use shared::process::clock::{Clock, SystemClock};
+use shared::process::tasks::Tasks;
+use shared::settings::{
+    AuthSettings, BasicUserSettings, JwtAlgorithm, JwtSettings, RoleName, Secret,
+};
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+type Failed = Box<dyn Error>;
+
+/// What a caller that was accepted a moment ago may cost.
+const TARGET: Duration = Duration::from_micros(5);
+/// Calls measured together.
+const BATCH: usize = 50;
+const PASSWORD: &str = "a password of the benchmark";
+
+enum Signer {
+    Rsa(Box<RsaKeyPair>),
+    Ec(Box<EcdsaKeyPair>),
+}
+
+impl Signer {
+    fn jwk(&self) -> Value {
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::Rsa(pair) => {
+                let numbers = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
+                json!({ "kty": "RSA", "kid": "k", "n": part(&numbers.n), "e": part(&numbers.e) })
+            }
+            Self::Ec(pair) => {
+                let point = pair.public_key().as_ref();
+                json!({ "kty": "EC", "crv": "P-256", "kid": "k",
+                        "x": part(&point[1..33]), "y": part(&point[33..65]) })
+            }
+        }
+    }
+
+    fn token(&self, number: usize, now: i64, groups: usize) -> Result<String, Failed> {
+        let algorithm = match self {
+            Self::Rsa(_) => "RS256",
+            Self::Ec(_) => "ES256",
+        };
+        let header = json!({ "alg": algorithm, "typ": "JWT", "kid": "k" }).to_string();
+        let groups: Vec<String> = (0..groups).map(|group| format!("{group:036}")).collect();
+        let claims = json!({
+            "iss": "https://issuer.example/", "aud": "inventory", "exp": now + 3_600, "nbf": now,
+            "iat": now, "jti": number, "sub": "icm", "roles": ["browse", "order"], "groups": groups
+        });
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let signed = format!("{}.{}", part(&header), part(&claims.to_string()));
+        let random = SystemRandom::new();
+        let signature = match self {
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(
+                    &RSA_PKCS1_SHA256,
+                    &random,
+                    signed.as_bytes(),
+                    &mut signature,
+                )?;
+                signature
+            }
+            Self::Ec(pair) => pair.sign(&random, signed.as_bytes())?.as_ref().to_vec(),
+        };
+        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+fn headers(shown: &str) -> Result<HeaderMap, Failed> {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(shown)?);
+    Ok(headers)
+}
+
+async fn authenticator(
+    signer: &Signer,
+    folder: &Path,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Authenticator>, Failed> {
+    let file = folder.join("keys.json");
+    std::fs::write(&file, json!({ "keys": [signer.jwk()] }).to_string())?;
+    let algorithm = match signer {
+        Signer::Rsa(_) => JwtAlgorithm::Rs256,
+        Signer::Ec(_) => JwtAlgorithm::Es256,
+    };
+    let settings = AuthSettings {
+        insecure_no_authentication: false,
+        basic: vec![BasicUserSettings {
+            name: "icm".to_owned(),
+            password_hash: Some(Secret::new(hash_password(&Secret::new(PASSWORD))?)),
+            password_hash_file: None,
+            roles: vec![RoleName::Browse],
+            channels: None,
+            tenants: None,
+        }],
+        jwt: Some(JwtSettings {
+            issuer: "https://issuer.example/".to_owned(),
+            audience: "inventory".to_owned(),
+            jwks_url: None,
+            jwks_file: Some(file),
+            ca_file: None,
+            algorithm,
+            roles_claim: "roles".to_owned(),
+            channels_claim: None,
+            tenants_claim: None,
+            leeway: Duration::from_secs(30),
+            jwks_refresh: Duration::from_mins(15),
+        }),
+    };
+    let authenticator = Arc::new(Authenticator::new(&settings, clock)?);
+    let keeping = Arc::clone(&authenticator);
+    Tasks::new().spawn("keys", async move {
+        keeping.run(CancellationToken::new()).await;
+    });
+    authenticator.settled().await;
+    Ok(authenticator)
+}
+
+/// The time of a call, over these headers one after the other: the median of short batches, so that
+/// what else the machine does counts less.
+async fn time_of(
+    authenticator: &Authenticator,
+    clock: &Arc<dyn Clock>,
+    shown: &[HeaderMap],
+    batches: usize,
+) -> Result<Duration, Failed> {
+    let mut times = Vec::with_capacity(batches);
+    for batch in 0..batches {
+        let started = clock.monotonic();
+        for number in 0..BATCH {
+            let shown = &shown[(batch * BATCH + number) % shown.len()];
+            authenticator.caller(shown).await?;
+        }
+        let took = clock.monotonic().saturating_sub(started);
+        times.push(took / u32::try_from(BATCH)?);
+    }
+    times.sort_unstable();
+    Ok(times[batches / 2])
+}
+
+fn row(what: &str, bytes: usize, took: Duration) {
+    println!("| {what} | {bytes} | {:.2} |", took.as_secs_f64() * 1e6);
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode, Failed> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    // As in the services: what is counted costs as well.
+    let _recorded = shared::process::metrics::install()?;
+    let folder = tempfile::tempdir()?;
+    let now = clock.now().unix_ms() / 1_000;
+    let rsa = Signer::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048)?));
+    let ec = Signer::Ec(Box::new(EcdsaKeyPair::generate(
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+    )?));
+    let mut worst = Duration::ZERO;
+    println!("| caller | bytes shown | us a request |");
+    println!("|---|---:|---:|");
+    for (name, signer) in [("RS256", &rsa), ("ES256", &ec)] {
+        let authenticator = authenticator(signer, folder.path(), &clock).await?;
+        for (size, groups) in [("small", 0), ("with 100 groups", 100)] {
+            let shown: Vec<HeaderMap> = (0..1_000)
+                .map(|number| headers(&format!("Bearer {}", signer.token(number, now, groups)?)))
+                .collect::<Result<_, Failed>>()?;
+            let bytes = shown[0].get(AUTHORIZATION).map_or(0, HeaderValue::len);
+            let first = time_of(&authenticator, &clock, &shown, shown.len() / BATCH).await?;
+            row(
+                &format!("{name} token, {size}, seen for the first time"),
+                bytes,
+                first,
+            );
+            let again = time_of(&authenticator, &clock, &shown, 4_000).await?;
+            row(
+                &format!("{name} token, {size}, accepted before"),
+                bytes,
+                again,
+            );
+            if groups == 0 {
+                worst = worst.max(again);
+            }
+        }
+        if name == "ES256" {
+            let pair = STANDARD.encode(format!("icm:{PASSWORD}"));
+            let shown = headers(&format!("Basic {pair}"))?;
+            let bytes = shown.get(AUTHORIZATION).map_or(0, HeaderValue::len);
+            let wrong: Vec<HeaderMap> = (0..30)
+                .map(|number| {
+                    headers(&format!(
+                        "Basic {}",
+                        STANDARD.encode(format!("icm:{number}"))
+                    ))
+                })
+                .collect::<Result<_, Failed>>()?;
+            let mut times = Vec::with_capacity(wrong.len());
+            for shown in &wrong {
+                let started = clock.monotonic();
+                // Refused, at the same cost as the right one.
+                let _ = authenticator.caller(shown).await;
+                times.push(clock.monotonic().saturating_sub(started));
+            }
+            times.sort_unstable();
+            let took = times[times.len() / 2];
+            row(
+                "password, checked (argon2id, 19 MiB, 2 passes)",
+                bytes,
+                took,
+            );
+            authenticator.caller(&shown).await?;
+            let again = time_of(&authenticator, &clock, &[shown], 4_000).await?;
+            row("password, accepted before", bytes, again);
+            worst = worst.max(again);
+        }
+    }
+    println!(
+        "\nan ordinary caller accepted before: {:.2} us (<= {} us)",
+        worst.as_secs_f64() * 1e6,
+        TARGET.as_micros()
+    );
+    Ok(if worst <= TARGET {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

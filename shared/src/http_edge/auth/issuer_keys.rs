@@ -1,0 +1,241 @@
+//! The issuer's keys, kept fresh by one task.
+//!
+//! The task looks at start, on its interval, and when a token names a key that is not known: that at
+//! most once in five minutes, however many such tokens come, and however many callers give up
+//! meanwhile. The known keys serve while the issuer is away.
+
+use super::key_set::KeySet;
+use super::metrics;
+use crate::process::clock::Clock;
+use crate::process::guards::{Guard, is_off};
+use crate::settings::{JwtAlgorithm, JwtSettings};
+use arc_swap::ArcSwapOption;
+use reqwest::Client;
+use reqwest::header::ACCEPT;
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// Longest time for one look, connecting included.
+const TIME_LIMIT: Duration = Duration::from_secs(3);
+/// Longest time a caller with an unknown key waits for a look; the look itself goes on.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Largest document; real ones have 1 to 20 kB.
+const LARGEST_DOCUMENT: usize = 256 * 1024;
+/// Unknown keys lead to one look in such a time.
+pub(super) const BETWEEN_WISHES: Duration = Duration::from_mins(5);
+/// Wait after a failed look while no key is known at all.
+const WITHOUT_KEYS: Duration = Duration::from_secs(10);
+/// And while the earlier keys serve.
+const WITH_OLD_KEYS: Duration = Duration::from_mins(5);
+
+/// Where the document is.
+#[derive(Debug)]
+enum Place {
+    Address(Client, Url),
+    File(PathBuf),
+}
+
+/// A set of keys and its number: another one each time the keys change.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) keys: KeySet,
+    pub(super) generation: u64,
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    last: Option<Duration>,
+    is_open: bool,
+}
+
+/// The keys of one issuer.
+#[derive(Debug)]
+pub(super) struct IssuerKeys {
+    place: Place,
+    algorithm: JwtAlgorithm,
+    interval: Duration,
+    known: ArcSwapOption<Known>,
+    wishes: Mutex<Wishes>,
+    wished: Notify,
+    /// Looks that have ended.
+    looks: watch::Sender<u64>,
+    clock: Arc<dyn Clock>,
+}
+
+impl IssuerKeys {
+    /// Knows nothing yet; [`IssuerKeys::keep_fresh`] changes that.
+    pub(super) fn new(settings: &JwtSettings, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let place = match (&settings.jwks_url, &settings.jwks_file) {
+            (Some(url), _) => Place::Address(http_client(settings)?, url.clone()),
+            (None, Some(path)) => Place::File(path.clone()),
+            (None, None) => return Err("neither jwks_url nor jwks_file is set".to_owned()),
+        };
+        Ok(Self {
+            place,
+            algorithm: settings.algorithm,
+            interval: settings.jwks_refresh,
+            known: ArcSwapOption::empty(),
+            wishes: Mutex::default(),
+            wished: Notify::new(),
+            looks: watch::Sender::new(0),
+            clock,
+        })
+    }
+
+    /// The keys; none before the first good look.
+    pub(super) fn known(&self) -> Option<Arc<Known>> {
+        self.known.load_full()
+    }
+
+    /// Waits until a first look has ended, well or not.
+    pub(super) async fn looked_once(&self) {
+        // The sender lives as long as this does.
+        let _ = self.looks.subscribe().wait_for(|looks| *looks > 0).await;
+    }
+
+    /// Has the issuer asked because of a key that is not known, if that is allowed now, and waits
+    /// for what comes of it.
+    pub(super) async fn look_for_unknown(&self) {
+        let mut looks = self.looks.subscribe();
+        {
+            let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = self.clock.monotonic();
+            if !wishes.is_open {
+                let is_too_soon = wishes
+                    .last
+                    .is_some_and(|last| now.saturating_sub(last) < BETWEEN_WISHES);
+                if is_too_soon && !is_off(Guard::TokenChecks) {
+                    return;
+                }
+                wishes.last = Some(now);
+                wishes.is_open = true;
+                self.wished.notify_one();
+            }
+        }
+        // Whatever came of it shows in the keys.
+        let _ = tokio::time::timeout(LONGEST_WAIT, looks.changed()).await;
+    }
+
+    /// Looks until told to stop.
+    pub(super) async fn keep_fresh(&self, stop: CancellationToken) {
+        loop {
+            let has_keys = self.look().await;
+            let pause = match (has_keys, self.known.load().is_some()) {
+                (true, _) => self.interval,
+                (false, true) => WITH_OLD_KEYS,
+                (false, false) => WITHOUT_KEYS,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+                () = self.wished.notified() => {}
+            }
+        }
+    }
+
+    async fn look(&self) -> bool {
+        let document = tokio::time::timeout(TIME_LIMIT, self.document())
+            .await
+            .unwrap_or_else(|_| Err("there was no answer in time".to_owned()));
+        let keys = document.and_then(|document| KeySet::read(&document, self.algorithm));
+        let is_good = keys.as_ref().is_ok_and(|keys| keys.len() > 0);
+        match keys {
+            Ok(keys) => self.note(keys),
+            Err(problem) => {
+                let old_keys_serve = self.known.load().is_some();
+                tracing::warn!(%problem, old_keys_serve, "the token issuer's keys could not be read");
+            }
+        }
+        metrics::key_look(if is_good { "ok" } else { "failed" });
+        self.wishes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_open = false;
+        self.looks.send_modify(|looks| *looks += 1);
+        is_good
+    }
+
+    fn note(&self, keys: KeySet) {
+        let before = self.known.load();
+        if before.as_ref().is_some_and(|before| before.keys == keys) {
+            return;
+        }
+        if keys.len() == 0 {
+            tracing::error!(
+                algorithm = ?self.algorithm,
+                "the token issuer lists no key for this algorithm any more: no token is accepted"
+            );
+        }
+        let generation = before.as_ref().map_or(1, |before| before.generation + 1);
+        tracing::info!(keys = keys.len(), ids = ?keys, "the token issuer's keys were read");
+        self.known.store(Some(Arc::new(Known { keys, generation })));
+    }
+
+    async fn document(&self) -> Result<Vec<u8>, String> {
+        match &self.place {
+            Place::Address(http, url) => download(http, url).await,
+            Place::File(path) => {
+                let document = tokio::fs::read(path).await;
+                document.map_err(|cause| format!("{}: {cause}", path.display()))
+            }
+        }
+    }
+}
+
+/// No redirects and no repeats: the address is where the keys are, or they are not believed.
+fn http_client(settings: &JwtSettings) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("inventory-connector/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .connect_timeout(TIME_LIMIT);
+    if let Some(file) = &settings.ca_file {
+        let problem = |cause: String| format!("ca_file {}: {cause}", file.display());
+        let pem = std::fs::read(file).map_err(|cause| problem(cause.to_string()))?;
+        let authorities = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|cause| problem(cause.to_string()))?;
+        builder = builder.tls_certs_only(authorities);
+    }
+    builder
+        .build()
+        .map_err(|cause| format!("the HTTP client: {cause}"))
+}
+
+async fn download(http: &Client, url: &Url) -> Result<Vec<u8>, String> {
+    let request = http.get(url.clone()).header(ACCEPT, "application/json");
+    let mut answer = request.send().await.map_err(network_cause)?;
+    if answer.status() != reqwest::StatusCode::OK {
+        return Err(format!("the answer has status {}", answer.status()));
+    }
+    let mut document = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(network_cause)? {
+        if document.len() + part.len() > LARGEST_DOCUMENT {
+            return Err(format!(
+                "the answer is larger than {LARGEST_DOCUMENT} bytes"
+            ));
+        }
+        document.extend_from_slice(&part);
+    }
+    Ok(document)
+}
+
+fn network_cause(cause: reqwest::Error) -> String {
+    let cause = cause.without_url();
+    let mut words = cause.to_string();
+    let mut source = cause.source();
+    while let Some(inner) = source {
+        words.push_str(": ");
+        words.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests;

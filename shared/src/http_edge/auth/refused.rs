@@ -1,0 +1,93 @@
+//! Why a request was not let in, and what its sender is told: one table.
+
+use super::token::TokenProblem;
+use crate::http_edge::feedback::{Feedback, Problem};
+use crate::settings::RoleName;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+
+/// Why a request was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No credentials, or some that cannot be read.
+    #[error("show credentials in the header Authorization, once")]
+    NoCredentials,
+    /// Credentials of a kind that is not taken here.
+    #[error("credentials of this kind are not taken here")]
+    WrongScheme,
+    /// Nobody has this name and password.
+    #[error("name or password is wrong")]
+    WrongPassword,
+    /// The token is not accepted.
+    #[error("the token is not accepted: {0}")]
+    Token(#[from] TokenProblem),
+    /// The caller is known and may not do this.
+    #[error("this caller may not do this; it takes the role {}", role_name(*.0))]
+    RoleMissing(RoleName),
+    /// The issuer's keys were never read, so no token can be verified.
+    #[error("tokens cannot be verified at the moment")]
+    KeysUnknown,
+    /// Too many passwords are being checked.
+    #[error("too many passwords are being checked at the moment")]
+    Busy,
+}
+
+/// Seconds after which what cannot be checked now may be tried again.
+const COME_BACK: u64 = 2;
+
+impl Refused {
+    /// Its label in metrics.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::NoCredentials => "no_credentials",
+            Self::WrongScheme => "wrong_scheme",
+            Self::WrongPassword => "wrong_password",
+            Self::Token(problem) => problem.label(),
+            Self::RoleMissing(_) => "role_missing",
+            Self::KeysUnknown => "keys_unknown",
+            Self::Busy => "busy",
+        }
+    }
+
+    fn status_and_code(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoCredentials | Self::WrongScheme | Self::WrongPassword | Self::Token(_) => {
+                (StatusCode::UNAUTHORIZED, "inventory.authentication.error")
+            }
+            Self::RoleMissing(_) => (StatusCode::FORBIDDEN, "inventory.authorization.error"),
+            Self::KeysUnknown => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "inventory.authentication.unavailable.error",
+            ),
+            Self::Busy => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
+        }
+    }
+
+    /// The reply; `challenges` say what is taken here.
+    pub(super) fn reply(self, challenges: &[HeaderValue]) -> HttpResponse {
+        let (status, code) = self.status_and_code();
+        let mut reply = HttpResponse::build(status);
+        reply.insert_header((CACHE_CONTROL, "no-store"));
+        match self {
+            Self::KeysUnknown | Self::Busy => {
+                reply.insert_header((RETRY_AFTER, COME_BACK));
+            }
+            Self::RoleMissing(_) => {}
+            _ => {
+                for challenge in challenges {
+                    reply.append_header((WWW_AUTHENTICATE, challenge.clone()));
+                }
+            }
+        }
+        reply.json(Feedback::from(Problem::new(status, code, self.to_string())))
+    }
+}
+
+fn role_name(role: RoleName) -> &'static str {
+    match role {
+        RoleName::Browse => "browse",
+        RoleName::Order => "order",
+        RoleName::Operate => "operate",
+    }
+}
