@@ -1,11 +1,17 @@
 //! Channel, organization and warehouses of a request -> tenant, warehouses and policy.
 //!
 //! What a request leaves out is filled in only where there is no choice; nothing is guessed.
+//! What a caller may not ask about is told apart from what does not exist by no answer.
+
+mod sight;
 
 use crate::error::ApiError;
 use crate::question_body::{QuestionBody, text, texts};
-use crate::tenant_directory::{Directory, Tenant};
+use crate::tenant_directory::{Channel, Directory, Tenant};
+use actix_web::HttpRequest;
+use shared::http_edge::auth::{Caller, NotAllowed};
 use shared::stock::{ChannelPolicy, WarehouseId};
+use sight::Sight;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -18,6 +24,20 @@ pub(crate) struct Scope {
     pub warehouses: Vec<WarehouseId>,
     /// The channel's rules, or the default ones.
     pub policy: Arc<ChannelPolicy>,
+    /// The channel that was named.
+    pub channel: Option<String>,
+}
+
+/// Says whether a tenant's stock may be asked about, as a channel or as none.
+pub(crate) type MayAsk<'a> = dyn Fn(&str, Option<&str>) -> Result<(), NotAllowed> + 'a;
+
+/// What the caller of this request may ask about. A request that came through no door has no caller,
+/// and no rights.
+pub(crate) fn rights_of(
+    request: &HttpRequest,
+) -> Result<impl Fn(&str, Option<&str>) -> Result<(), NotAllowed> + use<>, ApiError> {
+    let caller = Caller::of(request).ok_or(NotAllowed::Tenant)?;
+    Ok(move |tenant: &str, channel: Option<&str>| caller.may_ask(tenant, channel))
 }
 
 /// The words of a request that decide its scope.
@@ -109,45 +129,15 @@ impl<'a> AskedScope<'a> {
         })
     }
 
-    /// Finds tenant, warehouses and policy; at most `longest_list` warehouses.
+    /// Finds tenant, warehouses and policy, if they may be asked about; at most `longest_list`
+    /// warehouses.
     pub(crate) fn resolve(
         &self,
         directory: &Directory,
         longest_list: usize,
+        may_ask: &MayAsk<'_>,
     ) -> Result<Scope, ApiError> {
-        let channel = match &self.channel {
-            None => None,
-            Some(asked) => {
-                let found = directory.channel(asked);
-                Some(found.ok_or_else(|| ApiError::ChannelNotFound {
-                    asked: shown(asked),
-                    path: self.places.channel(),
-                })?)
-            }
-        };
-        let tenant = match (&self.organization, channel) {
-            (Some(asked), _) => self.organization_named(directory, asked)?,
-            (None, Some(channel)) => {
-                directory.tenant(channel.tenant.as_str()).ok_or_else(|| {
-                    ApiError::OrganizationNotFound {
-                        asked: channel.tenant.to_string(),
-                        path: self.places.channel(),
-                    }
-                })?
-            }
-            (None, None) => self.only_organization(directory)?,
-        };
-        if let Some(channel) = channel
-            && channel.tenant != tenant.id
-        {
-            return Err(ApiError::invalid(
-                self.places.organization(),
-                format!(
-                    "this channel sells the stock of {:?}",
-                    channel.tenant.as_str()
-                ),
-            ));
-        }
+        let (tenant, channel) = self.tenant_and_channel(directory, may_ask)?;
         let defaults = match channel {
             Some(channel) if !channel.warehouses.is_empty() => &channel.warehouses,
             _ => &tenant.warehouses,
@@ -175,19 +165,84 @@ impl<'a> AskedScope<'a> {
             tenant: Arc::clone(tenant),
             warehouses,
             policy,
+            channel: self.channel.as_deref().map(str::to_owned),
         })
+    }
+
+    /// Finds the tenant alone, if it may be asked about.
+    pub(crate) fn resolve_tenant(
+        &self,
+        directory: &Directory,
+        may_ask: &MayAsk<'_>,
+    ) -> Result<Arc<Tenant>, ApiError> {
+        let (tenant, _) = self.tenant_and_channel(directory, may_ask)?;
+        Ok(Arc::clone(tenant))
+    }
+
+    fn tenant_and_channel<'d>(
+        &self,
+        directory: &'d Directory,
+        may_ask: &MayAsk<'_>,
+    ) -> Result<(&'d Arc<Tenant>, Option<&'d Channel>), ApiError> {
+        let path = self.places.channel();
+        let sight = Sight::of(directory, may_ask, self.channel.as_deref(), path)?;
+        let channel = sight.channel();
+        let tenant = match (&self.organization, channel) {
+            (Some(asked), _) => self.organization_named(&sight, asked)?,
+            (None, Some(channel)) => {
+                directory.tenant(channel.tenant.as_str()).ok_or_else(|| {
+                    ApiError::OrganizationNotFound {
+                        asked: channel.tenant.to_string(),
+                        path,
+                    }
+                })?
+            }
+            (None, None) => self.only_organization(&sight)?,
+        };
+        if let Some(channel) = channel
+            && channel.tenant != tenant.id
+        {
+            return Err(ApiError::invalid(
+                self.places.organization(),
+                format!(
+                    "this channel sells the stock of {:?}",
+                    channel.tenant.as_str()
+                ),
+            ));
+        }
+        Ok((tenant, channel))
+    }
+
+    /// Finds the tenant and the warehouses named, or all of them, if they may be asked about; the
+    /// channel does not count.
+    pub(crate) fn resolve_all_warehouses(
+        &self,
+        directory: &Directory,
+        longest_list: usize,
+        may_ask: &MayAsk<'_>,
+    ) -> Result<(Arc<Tenant>, Vec<WarehouseId>), ApiError> {
+        let sight = Sight::of(directory, may_ask, None, self.places.channel())?;
+        let tenant = match &self.organization {
+            Some(asked) => self.organization_named(&sight, asked)?,
+            None => self.only_organization(&sight)?,
+        };
+        let warehouses = match &self.warehouses {
+            Some(asked) => self.warehouses_named(tenant, asked, longest_list)?,
+            None => tenant.warehouses.clone(),
+        };
+        Ok((Arc::clone(tenant), warehouses))
     }
 
     fn organization_named<'d>(
         &self,
-        directory: &'d Directory,
+        sight: &Sight<'d, '_>,
         asked: &str,
     ) -> Result<&'d Arc<Tenant>, ApiError> {
         let path = self.places.organization();
-        if let Some(tenant) = directory.tenant(asked) {
+        if let Some(tenant) = sight.tenant(asked) {
             return Ok(tenant);
         }
-        let mut of_company = directory.tenants_of_company(asked);
+        let mut of_company = sight.tenants_of_company(asked);
         match (of_company.next(), of_company.next()) {
             (Some(only), None) => Ok(only),
             (Some(_), Some(_)) => Err(ApiError::invalid(
@@ -195,9 +250,10 @@ impl<'a> AskedScope<'a> {
                 "several organizations have this legal entity: name the organization's own id",
             )),
             // What a prefetcher published may name it, but Redis was not reached yet.
-            (None, _) if !directory.knows_published => {
+            (None, _) if !sight.directory().knows_published => {
                 Err(ApiError::CacheUnavailable { cause: None })
             }
+            (None, _) if !sight.may_see(asked) => Err(NotAllowed::Tenant.into()),
             (None, _) => Err(ApiError::OrganizationNotFound {
                 asked: shown(asked),
                 path,
@@ -205,15 +261,18 @@ impl<'a> AskedScope<'a> {
         }
     }
 
-    fn only_organization<'d>(&self, directory: &'d Directory) -> Result<&'d Arc<Tenant>, ApiError> {
-        match directory.tenants() {
-            [only] => Ok(only),
-            [] if directory.knows_published => Err(ApiError::CacheCold),
-            [] => Err(ApiError::CacheUnavailable { cause: None }),
-            _ => Err(ApiError::invalid(
+    fn only_organization<'d>(&self, sight: &Sight<'d, '_>) -> Result<&'d Arc<Tenant>, ApiError> {
+        let mut tenants = sight.tenants();
+        let directory = sight.directory();
+        match (tenants.next(), tenants.next()) {
+            (Some(only), None) => Ok(only),
+            (Some(_), Some(_)) => Err(ApiError::invalid(
                 self.places.organization(),
                 "name an organization: there are several",
             )),
+            (None, _) if !directory.tenants().is_empty() => Err(NotAllowed::Tenant.into()),
+            (None, _) if directory.knows_published => Err(ApiError::CacheCold),
+            (None, _) => Err(ApiError::CacheUnavailable { cause: None }),
         }
     }
 

@@ -3,11 +3,12 @@
 use crate::openapi;
 use crate::server::{Listeners, StartError, open_d365, run};
 use clap::{Parser, Subcommand};
+use shared::http_edge::auth;
 use shared::process::shutdown::Shutdown;
 use shared::process::tasks::Tasks;
 use shared::process::telemetry;
 use shared::redis_store::StockStore;
-use shared::settings::{Layers, LogFormat, Settings};
+use shared::settings::{Layers, LogFormat, Secret, Settings};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,11 +57,16 @@ enum Command {
     Check,
     /// Prints the OpenAPI document.
     Openapi,
+    /// Reads a password from standard input and prints its hash for `[[api.auth.basic]]`.
+    HashPassword,
 }
 
 impl CommandLine {
     /// Does what was asked and says how it went.
     pub async fn execute(self) -> ExitCode {
+        if let Some(Command::HashPassword) = self.command {
+            return hash_password();
+        }
         let settings = match self.settings() {
             Ok(settings) => settings,
             Err(problem) => return complain(&problem, BAD_SETTINGS),
@@ -69,7 +75,7 @@ impl CommandLine {
             Some(Command::Openapi) => print(&openapi::document(&settings.api)),
             Some(Command::Check) => check(&settings),
             None if self.check => check(&settings),
-            None | Some(Command::Run) => serve(settings).await,
+            None | Some(Command::Run | Command::HashPassword) => serve(settings).await,
         }
     }
 
@@ -91,8 +97,23 @@ impl CommandLine {
     }
 }
 
+/// The first line of standard input; a password as an argument would show in the process list.
+fn hash_password() -> ExitCode {
+    let mut line = String::new();
+    if let Err(problem) = io::stdin().read_line(&mut line) {
+        return complain(&format!("the password cannot be read: {problem}"), 1);
+    }
+    let line = line.strip_suffix('\n').unwrap_or(&line);
+    let password = Secret::new(line.strip_suffix('\r').unwrap_or(line));
+    match auth::hash_password(&password) {
+        Ok(hash) => print(&hash),
+        Err(problem) => complain(&problem.to_string(), 1),
+    }
+}
+
 fn check(settings: &Settings) -> ExitCode {
-    match settings.shown() {
+    let decided = settings.check_authentication();
+    match decided.and_then(|()| settings.shown()) {
         Ok(shown) => print(&shown),
         Err(problem) => complain(&problem.to_string(), BAD_SETTINGS),
     }

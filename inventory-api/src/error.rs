@@ -9,6 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use shared::d365::D365Error;
+use shared::http_edge::auth::NotAllowed;
 use shared::http_edge::feedback::{Feedback, Problem};
 use shared::redis_store::StoreError;
 use std::time::Duration;
@@ -81,6 +82,27 @@ pub(crate) enum ApiError {
         /// Where.
         path: String,
     },
+    /// No such order, or its record has lapsed.
+    #[error("there is no order {id:?}")]
+    OrderNotFound {
+        /// Its id.
+        id: String,
+    },
+    /// No such reservation, or it is over.
+    #[error("there is no reservation {id:?}")]
+    ReservationNotFound {
+        /// Its id.
+        id: String,
+    },
+    /// The order was confirmed or cancelled before.
+    #[error("order {id:?} is settled: take another id for another order")]
+    OrderSettled {
+        /// Its id.
+        id: String,
+    },
+    /// The caller's rights do not reach that far.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// No such path.
     #[error("there is no such path")]
     RouteNotFound,
@@ -107,6 +129,14 @@ pub(crate) enum ApiError {
     Overloaded {
         /// The limit.
         limit: usize,
+    },
+    /// One caller asks too often.
+    #[error("at most {limit} requests a second of one caller")]
+    TooOften {
+        /// The limit.
+        limit: u32,
+        /// How long until the next one passes.
+        wait: Duration,
     },
     /// Nothing is known yet about what was asked for.
     #[error("no stock was read yet for what was asked")]
@@ -170,6 +200,15 @@ impl ApiError {
             Self::WarehouseNotFound { .. } => {
                 (StatusCode::NOT_FOUND, "inventory.warehouse.not_found.error")
             }
+            Self::OrderNotFound { .. } => {
+                (StatusCode::NOT_FOUND, "inventory.order.not_found.error")
+            }
+            Self::ReservationNotFound { .. } => (
+                StatusCode::NOT_FOUND,
+                "inventory.reservation.not_found.error",
+            ),
+            Self::OrderSettled { .. } => (StatusCode::CONFLICT, "inventory.order.settled.error"),
+            Self::NotAllowed(_) => (StatusCode::FORBIDDEN, "inventory.authorization.error"),
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "inventory.route.not_found.error"),
             Self::MethodNotAllowed { .. } => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -183,7 +222,9 @@ impl ApiError {
                 StatusCode::REQUEST_TIMEOUT,
                 "inventory.request.timeout.error",
             ),
-            Self::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
+            Self::Overloaded { .. } | Self::TooOften { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error")
+            }
             Self::CacheCold => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "inventory.cache.cold.error",
@@ -217,11 +258,13 @@ impl ApiError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Overloaded { .. } | Self::CacheUnavailable { .. } => Some(COME_BACK_SOON),
+            Self::TooOften { wait, .. } => Some(wait.as_secs() + COME_BACK_SOON),
             Self::CacheCold => Some(COME_BACK_AFTER_FEED),
             Self::Live { failure, .. } => match failure {
                 LiveFailure::Erp(D365Error::Throttled { retry_after }) => {
                     Some(retry_after.as_secs().max(COME_BACK_SOON))
                 }
+                LiveFailure::Resting { wait } => Some(wait.as_secs().max(COME_BACK_SOON)),
                 _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
                     Some(COME_BACK_AFTER_FEED)
                 }
@@ -262,10 +305,20 @@ impl ApiError {
                 .path(path.as_str())
                 .parameter("warehouseId", asked)
                 .parameter("organization", organization),
+            Self::OrderNotFound { id } | Self::OrderSettled { id } => {
+                problem.parameter("orderId", id)
+            }
+            Self::ReservationNotFound { id } => problem.parameter("reservationId", id),
             Self::MethodNotAllowed { allowed } => problem.parameter("allowed", allowed),
             Self::Overloaded { limit } => problem
                 .parameter("name", "requestsInFlight")
                 .parameter("limit", limit),
+            Self::TooOften { limit, .. } => problem
+                .parameter("name", "requestsPerSecondPerCaller")
+                .parameter("limit", limit),
+            Self::BodyTooSlow { limit } => problem
+                .parameter("name", "bodyTimeoutMs")
+                .parameter("limit", &limit.as_millis()),
             Self::Live { policy, .. } => problem.parameter("policy", policy),
             _ => problem,
         }
@@ -300,7 +353,7 @@ fn live_status_and_code(failure: &LiveFailure) -> (StatusCode, &'static str) {
         "inventory.backend.timeout.error",
     );
     match failure {
-        LiveFailure::NoCredentials => UNAVAILABLE,
+        LiveFailure::NoCredentials | LiveFailure::Resting { .. } => UNAVAILABLE,
         LiveFailure::DeadlinePassed => TIMEOUT,
         LiveFailure::Erp(cause) => match cause {
             D365Error::Throttled { .. } | D365Error::Connection { .. } => UNAVAILABLE,

@@ -1,8 +1,11 @@
 //! What is known about each SKU in each warehouse, and from where.
 
 use shared::process::guards::{self, Guard};
-use shared::redis_store::{Reading, StoredLine};
-use shared::stock::{AsOf, Judged, LineContent, LineValue, StockState, judge};
+use shared::redis_store::{HeldOfSku, Reading, StoredLine};
+use shared::stock::{
+    AsOf, HoldOwner, Judged, LineContent, LineValue, Quantity, StockState, WarehouseId,
+    held_against, judge, remaining,
+};
 use std::time::Duration;
 
 /// Where a number came from.
@@ -34,6 +37,8 @@ pub(crate) struct Evidence {
     pub judged: Judged,
     /// Where from.
     pub source: Source,
+    /// What orders hold of it; D365's quantities do not show that.
+    pub held: Quantity,
 }
 
 impl Evidence {
@@ -45,6 +50,7 @@ impl Evidence {
             as_of: None,
         },
         source: Source::None,
+        held: Quantity::ZERO,
     };
 
     /// What a live answer says. It is proof whatever the watermarks.
@@ -60,6 +66,36 @@ impl Evidence {
                 as_of: Some(line.as_of),
             },
             source: Source::Live,
+            held: Quantity::ZERO,
+        }
+    }
+
+    /// What is left of the available quantity once orders have taken theirs; none without a number.
+    pub(crate) fn left(&self) -> Option<Quantity> {
+        let quantities = self.judged.quantities?;
+        Some(remaining(quantities.available, self.held).left)
+    }
+}
+
+/// Takes what orders hold from evidence: SKU by SKU, each with all warehouses. `except` are owners
+/// that do not stand in their own way.
+pub(crate) fn hold_back(
+    evidence: &mut [Evidence],
+    held: &[HeldOfSku],
+    warehouses: &[WarehouseId],
+    now: AsOf,
+    except: &[HoldOwner],
+) {
+    let of_skus = evidence.chunks_mut(warehouses.len().max(1));
+    for (of_sku, held) in of_skus.zip(held) {
+        for (evidence, warehouse) in of_sku.iter_mut().zip(warehouses) {
+            evidence.held = match held {
+                HeldOfSku::Nothing => Quantity::ZERO,
+                HeldOfSku::Unreadable => Quantity::MAX,
+                HeldOfSku::Holds(holds) => {
+                    held_against(holds, warehouse, evidence.judged.as_of, now, except)
+                }
+            };
         }
     }
 }
@@ -88,8 +124,11 @@ pub(crate) fn of_reading(reading: &Reading, now: AsOf, line_ttl: Duration) -> Ve
                     quantities: None,
                     as_of: Some(now),
                 };
-                let source = Source::Cache;
-                return Evidence { judged, source };
+                return Evidence {
+                    judged,
+                    source: Source::Cache,
+                    held: Quantity::ZERO,
+                };
             }
             if judged.state == StockState::Unknown {
                 return Evidence::NONE;
@@ -97,6 +136,7 @@ pub(crate) fn of_reading(reading: &Reading, now: AsOf, line_ttl: Duration) -> Ve
             Evidence {
                 judged,
                 source: Source::Cache,
+                held: Quantity::ZERO,
             }
         })
         .collect()
@@ -130,6 +170,7 @@ mod tests {
                 StoredLine::Missing,
                 StoredLine::Value(line),
             ],
+            held: Vec::new(),
         };
         let evidence = of_reading(&reading, at(20), Duration::from_hours(1));
         let found: Vec<_> = evidence

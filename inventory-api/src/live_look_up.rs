@@ -1,22 +1,23 @@
-//! Asking D365 now, inside one deadline, and storing what it says before anybody is told.
+//! Asking D365 now, inside one deadline.
 //!
-//! Every question makes requests of its own after it came in, so a live answer is never older than
-//! the question. SKUs go out in chunks, concurrently; what one chunk cannot learn does not spoil
-//! another. Nothing here decides what a failure means for the caller.
+//! SKUs go out in chunks, concurrently; what one chunk cannot learn does not spoil another. An
+//! environment that keeps failing is left alone for a while (`breaker`). Nothing here decides what a
+//! failure means for the caller, and nothing is shared: `live_desk` does that.
 
+mod breaker;
 mod deadline;
+mod environment;
 mod findings;
-mod gathered;
 mod items;
-mod write_through;
 
-pub(crate) use deadline::Deadline;
-pub(crate) use gathered::{Gathered, Wanted, gather};
+pub(crate) use deadline::{Arrival, Deadline};
+pub(crate) use environment::Environment;
+pub(crate) use findings::{Finding, Findings};
 
 use crate::asked_skus::AskedSkus;
 use crate::error::ApiError;
 use crate::metrics;
-use findings::{Findings, collect};
+use findings::collect;
 use futures_util::future::join_all;
 use items::ItemsOfSkus;
 use moka::future::Cache;
@@ -26,7 +27,6 @@ use shared::d365::{
 use shared::stock::{ItemNumber, Sku, SkuMapper, SkuMapping, Variant, VariantIndex, WarehouseId};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Longest address of an order's look-up: chains of 25 items, answered side by side.
 const ORDER_ADDRESS: usize = 2_000;
@@ -50,6 +50,12 @@ pub(crate) enum LiveFailure {
     /// Nobody gave us a sign-in for this tenant's D365.
     #[error("no D365 credentials are configured for this organization (api.live.entra)")]
     NoCredentials,
+    /// D365 kept failing and is left alone for a while.
+    #[error("D365 keeps failing; it is asked again in {} s", wait.as_secs().max(1))]
+    Resting {
+        /// How long.
+        wait: Duration,
+    },
     /// The deadline passed first.
     #[error("the deadline passed before D365 was asked or had answered")]
     DeadlinePassed,
@@ -67,7 +73,8 @@ impl LiveFailure {
                 "The ERP did not answer in time."
             }
             Self::Erp(D365Error::Throttled { .. }) => "The ERP asks to wait.",
-            Self::Erp(D365Error::Connection { .. } | D365Error::Token { .. }) => {
+            Self::Resting { .. }
+            | Self::Erp(D365Error::Connection { .. } | D365Error::Token { .. }) => {
                 "The ERP cannot be reached."
             }
             Self::Erp(
@@ -85,18 +92,18 @@ impl LiveFailure {
 pub(crate) struct LiveLookUp {
     source: Arc<dyn OnHandSource>,
     mapping: SkuMapping,
-    /// Look-ups under way to this environment, whoever asks.
-    permits: Arc<Semaphore>,
+    /// Shared with the other tenants of this environment.
+    environment: Arc<Environment>,
     /// For each SKU the variants that carry it as number or as item.
     variants: Cache<Sku, Arc<[Variant]>>,
 }
 
 impl LiveLookUp {
-    /// Asks `source`, never with more requests at once than `permits` has.
+    /// Asks `source`, as far as its environment bears it.
     pub(crate) fn new(
         source: Arc<dyn OnHandSource>,
         mapping: SkuMapping,
-        permits: Arc<Semaphore>,
+        environment: Arc<Environment>,
         variants_max_age: Duration,
     ) -> Self {
         let variants = Cache::builder()
@@ -106,7 +113,7 @@ impl LiveLookUp {
         Self {
             source,
             mapping,
-            permits,
+            environment,
             variants,
         }
     }
@@ -144,11 +151,16 @@ impl LiveLookUp {
 
     /// Whether a look-up could be sent right away.
     pub(crate) fn has_room(&self) -> bool {
-        self.permits.available_permits() > 0
+        self.environment.has_room()
     }
 
     /// Asks for SKUs in warehouses. Ends with the deadline at the latest.
-    async fn ask(&self, skus: &[Sku], warehouses: &[WarehouseId], deadline: &Deadline) -> Findings {
+    pub(crate) async fn ask(
+        &self,
+        skus: &[Sku],
+        warehouses: &[WarehouseId],
+        deadline: &Deadline,
+    ) -> Findings {
         let started = deadline.now();
         let mapper = match self.mapper(skus, deadline).await {
             Ok(mapper) => mapper,
@@ -175,37 +187,16 @@ impl LiveLookUp {
         warehouses: &[WarehouseId],
         deadline: &Deadline,
     ) -> Result<LookUpAnswer, LiveFailure> {
-        self.inside(deadline, async |time_left| {
-            let question = LookUp {
-                items: items.to_vec(),
-                warehouses: warehouses.to_vec(),
-                time_left,
-            };
-            self.source.look_up(&question).await
-        })
-        .await
-    }
-
-    /// Does one request with a permit, ending with the deadline.
-    async fn inside<T>(
-        &self,
-        deadline: &Deadline,
-        request: impl AsyncFnOnce(Duration) -> Result<T, D365Error>,
-    ) -> Result<T, LiveFailure> {
-        let passed = LiveFailure::DeadlinePassed;
-        let left = deadline.left().ok_or(passed.clone())?;
-        let work = async {
-            let _permit = self
-                .permits
-                .acquire()
-                .await
-                .or(Err(LiveFailure::DeadlinePassed))?;
-            let left = deadline.left().ok_or(LiveFailure::DeadlinePassed)?;
-            request(left).await.map_err(LiveFailure::from)
-        };
-        tokio::time::timeout(left, work)
+        self.environment
+            .call(deadline, async |time_left| {
+                let question = LookUp {
+                    items: items.to_vec(),
+                    warehouses: warehouses.to_vec(),
+                    time_left,
+                };
+                self.source.look_up(&question).await
+            })
             .await
-            .unwrap_or(Err(passed))
     }
 
     /// The mapping with what it needs for these SKUs.
@@ -234,7 +225,8 @@ impl LiveLookUp {
         }
         let answers = join_all(unknown.chunks(VARIANT_CHUNK).map(async |chunk| {
             let variants = self
-                .inside(deadline, async |time_left| {
+                .environment
+                .call(deadline, async |time_left| {
                     let question = VariantQuestion::Of {
                         skus: chunk.to_vec(),
                         time_left,

@@ -1,24 +1,25 @@
 //! Makes the handles by which tenants are asked live.
 
-use crate::live_look_up::LiveLookUp;
+use crate::live_desk::{DeskTools, LiveDesk};
+use crate::live_look_up::{Environment, LiveLookUp};
 use crate::tenant_directory::Tenant;
 use shared::d365::{D365Error, OnHandSource};
 use shared::settings::TenantSettings;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
 
 /// Opens the ERP of a tenant; sends nothing yet.
 pub type OpenSource =
     Arc<dyn Fn(&TenantSettings) -> Result<Arc<dyn OnHandSource>, D365Error> + Send + Sync>;
 
-/// Makes live handles; tenants of one environment share its permits.
+/// Makes live handles; tenants of one environment share its permits and its breaker.
 #[derive(Clone)]
 pub(crate) struct LiveSources {
     open: OpenSource,
     permits_per_environment: usize,
-    permits: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+    tools: DeskTools,
+    environments: Arc<Mutex<HashMap<String, Arc<Environment>>>>,
 }
 
 impl fmt::Debug for LiveSources {
@@ -31,23 +32,25 @@ impl fmt::Debug for LiveSources {
 
 impl LiveSources {
     /// Opens ERPs by `open`; at most so many requests at once to one environment.
-    pub(crate) fn new(open: OpenSource, permits_per_environment: usize) -> Self {
+    pub(crate) fn new(open: OpenSource, permits_per_environment: usize, tools: DeskTools) -> Self {
         Self {
             open,
             permits_per_environment,
-            permits: Arc::default(),
+            tools,
+            environments: Arc::default(),
         }
     }
 
     /// A tenant that can be asked live.
     pub(crate) fn tenant(&self, settings: &TenantSettings) -> Result<Tenant, String> {
         let source = (self.open)(settings).map_err(|cause| cause.to_string())?;
-        let live = LiveLookUp::new(
+        let look_up = LiveLookUp::new(
             source,
             settings.sku_mapping.clone(),
-            self.permits_of(settings),
+            self.environment_of(settings),
             settings.variants_max_age,
         );
+        let live = LiveDesk::new(settings.id.clone(), look_up, self.tools.clone());
         Ok(Tenant {
             id: settings.id.clone(),
             legal_entity: settings.legal_entity.clone(),
@@ -57,12 +60,16 @@ impl LiveSources {
         })
     }
 
-    fn permits_of(&self, settings: &TenantSettings) -> Arc<Semaphore> {
-        let environment = settings.environment_url.origin().ascii_serialization();
-        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_environment = permits
-            .entry(environment)
-            .or_insert_with(|| Arc::new(Semaphore::new(self.permits_per_environment)));
-        Arc::clone(of_environment)
+    fn environment_of(&self, settings: &TenantSettings) -> Arc<Environment> {
+        let name = settings.environment_url.origin().ascii_serialization();
+        let mut environments = self
+            .environments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let environment = environments.entry(name.clone()).or_insert_with(|| {
+            let clock = Arc::clone(&self.tools.clock);
+            Arc::new(Environment::new(name, self.permits_per_environment, clock))
+        });
+        Arc::clone(environment)
     }
 }

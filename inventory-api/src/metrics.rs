@@ -9,6 +9,10 @@
 //! | `inventory_api_live_requests_total` | counter | outcome | chunks asked of D365 |
 //! | `inventory_api_live_request_seconds` | histogram | outcome | how long they took, waiting for a permit included |
 //! | `inventory_api_write_through_lines_total` | counter | outcome | live lines stored, refused as older, or not stored |
+//! | `inventory_api_live_breaker_closed` | gauge | environment | 1 while live calls pass, 0 while D365 is left alone |
+//! | `inventory_api_live_breaker_opened_total` | counter | | times D365 kept failing |
+//! | `inventory_api_holds_total` | counter | outcome | orders and reservations: placed, repeated, short, not_stored, confirmed, released, rejected, overtaken |
+//! | `inventory_api_drift_lines_total` | counter | tenant, warehouse, outcome | live lines compared with the cache: same, oversold, undersold, unknown |
 //! | `inventory_api_feed_age_seconds` | gauge | tenant, warehouse | age of the last complete snapshot |
 //! | `inventory_api_feed_overdue` | gauge | tenant, warehouse | 1 if it is older than it may be |
 //! | `inventory_api_asked_skus_dropped_total` | counter | | counts of asked SKUs that Redis did not take |
@@ -34,11 +38,13 @@ pub(crate) fn request(route: &'static str, status: u16, took: Duration) {
 fn status_label(status: u16) -> &'static str {
     match status {
         200 => "200",
+        201 => "201",
         304 => "304",
         400 => "400",
         404 => "404",
         405 => "405",
         408 => "408",
+        409 => "409",
         413 => "413",
         415 => "415",
         422 => "422",
@@ -86,6 +92,7 @@ pub(crate) fn lines(told: &[Told]) {
 fn outcome_of(failure: &LiveFailure) -> &'static str {
     match failure {
         LiveFailure::NoCredentials => "no_credentials",
+        LiveFailure::Resting { .. } => "resting",
         LiveFailure::DeadlinePassed => "deadline",
         LiveFailure::Erp(cause) => match cause {
             D365Error::Throttled { .. } => "throttled",
@@ -121,6 +128,33 @@ pub(crate) fn write_through_failed(lines: usize) {
 fn write_through(outcome: &'static str, lines: usize) {
     counter!("inventory_api_write_through_lines_total", "outcome" => outcome)
         .increment(lines as u64);
+}
+
+/// D365 kept failing.
+pub(crate) fn breaker_opened() {
+    counter!("inventory_api_live_breaker_opened_total").increment(1);
+}
+
+/// Whether live calls to an environment pass.
+pub(crate) fn breaker(environment: &str, is_closed: bool) {
+    gauge!("inventory_api_live_breaker_closed", "environment" => environment.to_owned())
+        .set(if is_closed { 1.0 } else { 0.0 });
+}
+
+/// A live line was compared with the cache.
+pub(crate) fn drift(tenant: &TenantId, warehouse: &WarehouseId, outcome: &'static str) {
+    counter!(
+        "inventory_api_drift_lines_total",
+        "tenant" => tenant.to_string(),
+        "warehouse" => warehouse.to_string(),
+        "outcome" => outcome,
+    )
+    .increment(1);
+}
+
+/// A hold was changed, or could not be.
+pub(crate) fn hold(outcome: &'static str) {
+    counter!("inventory_api_holds_total", "outcome" => outcome).increment(1);
 }
 
 /// Counts of asked SKUs were dropped.

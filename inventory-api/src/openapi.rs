@@ -8,8 +8,10 @@ mod paths;
 mod questions;
 
 use crate::availability_check::reply::CheckReply;
+use crate::drift::handler::DriftReply;
 use crate::error::ApiError;
 use crate::json_reply;
+use crate::orders::view::{OrderView, RejectionReply};
 use crate::service_limits::ServiceLimits;
 use crate::stock_query::reply::StockReply;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
@@ -27,6 +29,9 @@ use utoipa_swagger_ui::Config;
 #[openapi(components(schemas(
     StockReply<'static>,
     CheckReply<'static>,
+    DriftReply,
+    OrderView,
+    RejectionReply,
     ServiceLimits,
     Feedback
 )))]
@@ -74,7 +79,11 @@ pub fn document(settings: &ApiSettings) -> String {
         },
         "servers": [ { "url": "/" } ],
         "paths": paths::all(settings),
-        "components": { "schemas": schemas }
+        "security": [ { "basic": [] }, { "bearer": [] } ],
+        "components": { "schemas": schemas, "securitySchemes": {
+            "basic": { "type": "http", "scheme": "basic" },
+            "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" }
+        } }
     });
     // Indented JSON of a value that was just built cannot fail.
     serde_json::to_string_pretty(&document).unwrap_or_default()

@@ -24,6 +24,10 @@ pub(crate) struct QuestionBody<'a> {
     pub(crate) max_age_seconds: Option<&'a RawValue>,
     pub(crate) timeout_ms: Option<&'a RawValue>,
     pub(crate) on_live_failure: Option<&'a RawValue>,
+    pub(crate) order_id: Option<&'a RawValue>,
+    pub(crate) commit: Option<&'a RawValue>,
+    pub(crate) reservation_id: Option<&'a RawValue>,
+    pub(crate) ttl_seconds: Option<&'a RawValue>,
     pub(crate) products: Option<Vec<ProductEntry<'a>>>,
     pub(crate) skus: Option<Vec<Text<'a>>>,
 }
@@ -167,6 +171,10 @@ impl<'de> Visitor<'de> for BodySeed<'_> {
                 "maxAgeSeconds" => body.max_age_seconds = Some(map.next_value()?),
                 "timeoutMs" => body.timeout_ms = Some(map.next_value()?),
                 "onLiveFailure" => body.on_live_failure = Some(map.next_value()?),
+                "orderId" => body.order_id = Some(map.next_value()?),
+                "commit" => body.commit = Some(map.next_value()?),
+                "reservationId" => body.reservation_id = Some(map.next_value()?),
+                "ttlSeconds" => body.ttl_seconds = Some(map.next_value()?),
                 "products" => {
                     self.place.stand_at(".products", "a list of objects");
                     body.products = Some(map.next_value_seed(ListSeed {

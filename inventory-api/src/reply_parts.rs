@@ -9,7 +9,7 @@ use crate::feed::{Feed, FeedState};
 use crate::stock_query::answer::{Freshness, Told, tell_one};
 use serde::Serialize;
 use shared::http_edge::feedback::Problem;
-use shared::stock::{AsOf, ChannelPolicy, StockLevel, StockState, WarehouseId};
+use shared::stock::{AsOf, ChannelPolicy, QuantityDisplay, StockLevel, StockState, WarehouseId};
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -115,7 +115,7 @@ impl From<FeedState> for FeedWord {
 
 /// `stored`: every live answer is in the cache; `partly`: some were refused because something newer
 /// is stored already; `failed`: the cache did not take them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum WriteThrough {
     /// All stored.
@@ -198,6 +198,12 @@ impl<'a> Manner<'a> {
             Ages::Told => as_of.map(|as_of| as_of.age_at(self.freshness.now).as_secs()),
             Ages::LeftOut => None,
         }
+    }
+
+    /// What orders hold, where it is anything and the channel shows numbers.
+    pub(crate) fn held(&self, told: &Told) -> Option<Number> {
+        let is_told = told.held.is_positive() && self.policy.display == QuantityDisplay::Exact;
+        is_told.then_some(Number(told.held))
     }
 
     /// The warehouse of a line, if there is only one.

@@ -1,6 +1,7 @@
 //! A request's body: JSON, bounded in size and in time.
 
 use crate::error::ApiError;
+use crate::json_depth::is_deeper_than;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, Payload};
@@ -32,12 +33,17 @@ pub(crate) async fn read(
         return Err(too_large());
     }
     let whole = payload.to_bytes_limited(limits.body_bytes);
-    match tokio::time::timeout(limits.header_timeout, whole).await {
+    match tokio::time::timeout(limits.body_timeout, whole).await {
+        Ok(Ok(Ok(body))) if is_deeper_than(limits.json_depth, &body) => Err(ApiError::TooLarge {
+            path: "$".to_owned(),
+            name: "jsonDepth",
+            limit: limits.json_depth,
+        }),
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(_broken))) => Err(ApiError::BodyBroken),
         Ok(Err(_beyond_limit)) => Err(too_large()),
         Err(_elapsed) => Err(ApiError::BodyTooSlow {
-            limit: limits.header_timeout,
+            limit: limits.body_timeout,
         }),
     }
 }

@@ -1,24 +1,81 @@
 //! Around every request: counted, timed, and turned away when too many are in work.
+//!
+//! Lists go first, then details, orders last: of the places there are, browsing may take nine in
+//! ten, a list three in four, an order check all.
 
 use crate::error::ApiError;
+use crate::live_look_up::Arrival;
 use crate::state::AppState;
 use crate::{metrics, routes};
-use actix_web::ResponseError;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{HttpMessage, ResponseError};
+use shared::http_edge::route_pattern::route_pattern;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// SKUs from which a browse question is a list.
+const LIST_FROM: usize = 6;
+
+/// How soon a request is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Many products at once: first.
+    List,
+    /// A product page or a cart: next.
+    Detail,
+    /// Somebody pressed "Submit Order", or nothing is asked of Redis or D365: last.
+    Order,
+}
+
+impl Weight {
+    fn of_route(route: &str) -> Self {
+        if route == routes::INVENTORIES {
+            Self::Detail
+        } else {
+            Self::Order
+        }
+    }
+
+    fn of_browsing(skus: usize) -> Self {
+        if skus >= LIST_FROM {
+            Self::List
+        } else {
+            Self::Detail
+        }
+    }
+
+    /// Places it may use of so many; at least one.
+    fn places_of(self, limit: usize) -> usize {
+        match self {
+            Self::List => limit.saturating_mul(3) / 4,
+            Self::Detail => limit.saturating_mul(9) / 10,
+            Self::Order => limit,
+        }
+        .max(1)
+    }
+}
+
+/// Turns a browse question away that asks for too much at this hour. The gate itself has let it in
+/// as a detail: how many products it names is known only once it was read.
+pub(crate) fn check_browsing(state: &AppState, skus: usize) -> Result<(), ApiError> {
+    let limit = Weight::of_browsing(skus).places_of(state.settings.limits.in_flight);
+    if state.in_flight.load(Ordering::Relaxed) > limit {
+        return Err(ApiError::Overloaded { limit });
+    }
+    Ok(())
+}
 
 /// Holds one request's place; gives it back also when the caller goes away and the request is
 /// dropped.
 struct InWork(Arc<AppState>);
 
 impl InWork {
-    /// A place, unless all are taken.
-    fn enter(state: &Arc<AppState>) -> Result<Self, ApiError> {
-        let limit = state.settings.limits.in_flight;
+    /// A place, unless all that such a request may use are taken.
+    fn enter(state: &Arc<AppState>, weight: Weight) -> Result<Self, ApiError> {
+        let limit = weight.places_of(state.settings.limits.in_flight);
         let before = state.in_flight.fetch_add(1, Ordering::Relaxed);
         let place = Self(Arc::clone(state));
         if before >= limit {
@@ -36,29 +93,21 @@ impl Drop for InWork {
     }
 }
 
-/// Middleware (`wrap(from_fn(request_gate::pass))`).
-pub(crate) async fn pass<B: MessageBody>(
+/// Middleware (`wrap(from_fn(request_gate::measure))`), outermost: notes when a request came, and
+/// how it ended.
+pub(crate) async fn measure<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+) -> Result<ServiceResponse<B>, actix_web::Error> {
     let Some(state) = request.app_data::<Data<AppState>>().cloned() else {
-        return next
-            .call(request)
-            .await
-            .map(ServiceResponse::map_into_left_body);
+        return next.call(request).await;
     };
     let state = state.into_inner();
     let started = state.clock.monotonic();
-    let route = routes::label(request.match_pattern().as_deref());
-    let answer = match InWork::enter(&state) {
-        Ok(_place) => next
-            .call(request)
-            .await
-            .map(ServiceResponse::map_into_left_body),
-        Err(refused) => Ok(request
-            .into_response(refused.error_response())
-            .map_into_right_body()),
-    };
+    let route = routes::label(route_pattern(&request).as_deref());
+    request.extensions_mut().insert(Arrival(started));
+    request.extensions_mut().insert(Weight::of_route(route));
+    let answer = next.call(request).await;
     let status = match &answer {
         Ok(answer) => answer.status(),
         Err(error) => error.as_response_error().status_code(),
@@ -66,4 +115,44 @@ pub(crate) async fn pass<B: MessageBody>(
     let took = state.clock.monotonic().saturating_sub(started);
     metrics::request(route, status.as_u16(), took);
     answer
+}
+
+/// Middleware (`wrap(from_fn(request_gate::take_place))`), inside of whatever finds out who calls:
+/// lets a request through if there is a place for it.
+pub(crate) async fn take_place<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let state = request.app_data::<Data<AppState>>().cloned();
+    let weight = request.extensions().get::<Weight>().copied();
+    let place = match (state, weight) {
+        (Some(state), Some(weight)) => InWork::enter(&state, weight).map(Some),
+        _ => Ok(None),
+    };
+    match place {
+        Ok(_place) => next
+            .call(request)
+            .await
+            .map(ServiceResponse::map_into_left_body),
+        Err(refused) => Ok(request
+            .into_response(refused.error_response())
+            .map_into_right_body()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_turned_away_before_details_and_orders_last() {
+        let places =
+            [Weight::List, Weight::Detail, Weight::Order].map(|weight| weight.places_of(512));
+        assert_eq!(places, [384, 460, 512]);
+        assert_eq!(Weight::List.places_of(1), 1);
+        assert_eq!(Weight::of_browsing(5), Weight::Detail);
+        assert_eq!(Weight::of_browsing(6), Weight::List);
+        assert_eq!(Weight::of_route(routes::INVENTORIES), Weight::Detail);
+        assert_eq!(Weight::of_route(routes::AVAILABILITY_CHECKS), Weight::Order);
+    }
 }

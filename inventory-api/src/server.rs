@@ -1,33 +1,38 @@
 //! Start, serve, drain, end.
 
 use crate::asked_recorder::AskedRecorder;
+use crate::caller_rate::CallerRates;
+use crate::connection_count::ConnectionCounts;
+use crate::drift::DriftMeter;
+use crate::live_desk::DeskTools;
 use crate::live_sources::{LiveSources, OpenSource};
+use crate::orders::{self, Turns};
 use crate::readiness::ApiReadiness;
 use crate::state::AppState;
 use crate::tenant_directory::{Directory, Tenant, keep_fresh};
-use crate::{request_gate, routes};
+use crate::{caller_rate, request_gate, routes};
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use arc_swap::ArcSwap;
 use shared::d365::{D365Client, OnHandSource, Purpose};
+use shared::http_edge::auth::door::{self, Door};
+use shared::http_edge::auth::{AuthSetupError, Authenticator};
+use shared::http_edge::tls::{ServedCertificate, TlsError};
 use shared::http_edge::{management, request_id};
-use shared::process::clock::Clock;
+use shared::process::clock::{Clock, SystemClock};
 use shared::process::metrics::{MetricsError, MetricsHandle};
 use shared::process::shutdown::Shutdown;
 use shared::process::tasks::Tasks;
 use shared::redis_store::{SharedThrottleGate, StockStore, StoreError};
-use shared::settings::{ApiSettings, Settings};
+use shared::settings::{ApiSettings, Settings, SettingsError};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// Keep-alive of a connection nobody uses.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,15 @@ pub enum StartError {
         /// What is wrong.
         problem: String,
     },
+    /// Nothing says who may call.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What says who may call cannot be used.
+    #[error(transparent)]
+    Authentication(#[from] AuthSetupError),
+    /// The certificate cannot be served.
+    #[error("setting api.tls: {0}")]
+    Tls(#[from] TlsError),
     /// The metrics cannot be recorded.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -64,7 +78,14 @@ pub enum StartError {
 impl StartError {
     /// Whether somebody must change the settings before another start can succeed.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Tenant { .. })
+        matches!(
+            self,
+            Self::Store(_)
+                | Self::Tenant { .. }
+                | Self::Settings(_)
+                | Self::Authentication(_)
+                | Self::Tls(_)
+        )
     }
 }
 
@@ -130,10 +151,25 @@ pub async fn run(
     open: OpenSource,
     shutdown: Shutdown,
 ) -> Result<Ended, StartError> {
+    settings.check_authentication()?;
+    let authenticator = authenticator_of(&settings.api)?;
     let metrics = shared::process::metrics::install()?;
-    let sources = LiveSources::new(open, settings.api.live.concurrency);
-    let state = Arc::new(state_of(&settings, store, &sources, &shutdown)?);
+    let certificate = settings
+        .api
+        .tls
+        .as_ref()
+        .map(|files| ServedCertificate::load("api", files))
+        .transpose()?;
     let tasks = Tasks::new();
+    let drift = Arc::new(DriftMeter::default());
+    let tools = DeskTools {
+        store: store.clone(),
+        drift: Arc::clone(&drift),
+        tasks: tasks.clone(),
+        clock: store.clock().clone(),
+    };
+    let sources = LiveSources::new(open, settings.api.live.concurrency, tools);
+    let state = Arc::new(state_of(&settings, store, &sources, &shutdown)?);
     // Background work outlives the drain: open requests still need the clock.
     let background = CancellationToken::new();
     let clock = Arc::clone(state.store.clock());
@@ -143,13 +179,29 @@ pub async fn run(
     tasks.spawn("asked", async move {
         asking.asked.keep_telling(&asking.store, stop).await;
     });
+    let (telling, stop) = (state.store.clone(), background.clone());
+    tasks.spawn("drift", async move {
+        drift.keep_telling(&telling, stop).await;
+    });
+    let (cleaning, stop) = (Arc::clone(&state), background.clone());
+    tasks.spawn("ended-holds", async move {
+        orders::keep_clean(&cleaning, stop).await;
+    });
     tasks.spawn(
         "tenant-directory",
         keep_fresh(Arc::clone(&state), sources, background.clone()),
     );
 
+    let (keeping, stop) = (Arc::clone(&authenticator), background.clone());
+    tasks.spawn("authentication", async move { keeping.run(stop).await });
+    authenticator.settled().await;
+    if let Some(certificate) = certificate.clone() {
+        tasks.spawn("certificate", certificate.keep_fresh(background.clone()));
+    }
+
     listeners.announce()?;
-    let api = serve(Arc::clone(&state), listeners.api)?;
+    let door = Door::new(authenticator, routes::need);
+    let api = serve(Arc::clone(&state), door, listeners.api, certificate)?;
     let management = serve_management(&state, metrics, listeners.management)?;
     let (api_handle, management_handle) = (api.handle(), management.handle());
     tasks.spawn("management", async move {
@@ -221,17 +273,32 @@ fn state_of(
         clock,
         directory: ArcSwap::from_pointee(directory),
         asked: AskedRecorder::default(),
+        turns: Turns::default(),
+        caller_rates: CallerRates::of(&settings.api.limits),
         in_flight: AtomicUsize::new(0),
         stopping: shutdown.soft().clone(),
     })
 }
 
-fn serve(state: Arc<AppState>, listener: TcpListener) -> io::Result<Server> {
+/// Tokens are judged by this machine's clock: Redis' may be put back.
+fn authenticator_of(settings: &ApiSettings) -> Result<Arc<Authenticator>, AuthSetupError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    Authenticator::new(&settings.auth, &clock).map(Arc::new)
+}
+
+fn serve(
+    state: Arc<AppState>,
+    door: Door,
+    listener: TcpListener,
+    certificate: Option<Arc<ServedCertificate>>,
+) -> Result<Server, StartError> {
     let settings = state.settings.clone();
     let limits = &settings.limits;
     let document = Data::new(crate::openapi::Served::of(&settings));
     let store = state.store.clone();
+    let door = Data::new(door);
     let state = Data::from(state);
+    let counts = Arc::new(ConnectionCounts::new(limits.connections_per_address));
     let mut server = HttpServer::new(move || {
         // Made per thread: each keeps one connection to Redis of its own.
         let reader = Data::new(store.reader());
@@ -239,12 +306,19 @@ fn serve(state: Arc<AppState>, listener: TcpListener) -> io::Result<Server> {
             .app_data(state.clone())
             .app_data(document.clone())
             .app_data(reader)
-            .wrap(from_fn(request_gate::pass))
+            .app_data(door.clone())
+            .wrap(from_fn(caller_rate::pass))
+            // Behind the door: strangers take no places of those who may ask.
+            .wrap(from_fn(request_gate::take_place))
+            .wrap(from_fn(door::pass))
+            .wrap(from_fn(request_gate::measure))
             .wrap(from_fn(request_id::echo))
             .configure(routes::configure)
     })
-    .keep_alive(KEEP_ALIVE)
+    .keep_alive(limits.keep_alive)
     .client_request_timeout(limits.header_timeout)
+    .tls_handshake_timeout(limits.header_timeout)
+    .on_connect(move |connection, data| counts.connected(connection, data))
     .max_connections(limits.connections)
     // A caller that goes away cancels its work.
     .h1_allow_half_closed(false)
@@ -253,7 +327,11 @@ fn serve(state: Arc<AppState>, listener: TcpListener) -> io::Result<Server> {
     if settings.workers > 0 {
         server = server.workers(settings.workers);
     }
-    Ok(server.listen(listener)?.run())
+    let server = match certificate {
+        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
 }
 
 fn serve_management(

@@ -36,6 +36,30 @@ pub(crate) struct ServiceLimits {
     /// Bytes of a request's body.
     #[schema(minimum = 1, example = 1_048_576)]
     pub body_bytes: usize,
+    /// How deep a body's JSON may be nested.
+    #[schema(minimum = 1, example = 32)]
+    pub json_depth: usize,
+    /// Time a request's headers may take to arrive.
+    #[schema(minimum = 1000, example = 5000)]
+    pub header_timeout_ms: u64,
+    /// Time a request's body may take to arrive.
+    #[schema(minimum = 1, example = 5000)]
+    pub body_timeout_ms: u64,
+    /// How long a connection nobody uses stays open.
+    #[schema(minimum = 1000, example = 75000)]
+    pub keep_alive_ms: u64,
+    /// Open connections of each of the service's threads; more wait until one ends.
+    #[schema(minimum = 1, example = 5000)]
+    pub connections: usize,
+    /// Open connections of one address; more are closed as they come. 0 is no limit.
+    #[schema(minimum = 0, example = 1000)]
+    pub connections_per_address: usize,
+    /// Requests a second of one caller, in the long run; 0 does not limit them.
+    #[schema(minimum = 0, example = 1000)]
+    pub requests_per_second_per_caller: u32,
+    /// Requests one caller may send at once after a rest.
+    #[schema(minimum = 0, example = 2000)]
+    pub burst_per_caller: u32,
     /// Requests in work at once; more are refused with 429.
     #[schema(minimum = 1, example = 512)]
     pub requests_in_flight: usize,
@@ -67,6 +91,14 @@ impl ServiceLimits {
             warehouses: limits.warehouses,
             sku_characters: Sku::MAX_CHARS,
             body_bytes: limits.body_bytes,
+            json_depth: limits.json_depth,
+            header_timeout_ms: whole_ms(limits.header_timeout),
+            body_timeout_ms: whole_ms(limits.body_timeout),
+            keep_alive_ms: whole_ms(limits.keep_alive),
+            connections: limits.connections,
+            connections_per_address: limits.connections_per_address,
+            requests_per_second_per_caller: limits.requests_per_second_per_caller,
+            burst_per_caller: limits.burst_per_caller,
             requests_in_flight: limits.in_flight,
             quantity: LARGEST_QUANTITY,
             max_age_seconds: LONGEST_MAX_AGE_SECONDS,

@@ -1,7 +1,9 @@
 //! What every request may use.
 
 use crate::asked_recorder::AskedRecorder;
+use crate::caller_rate::CallerRates;
 use crate::feed::Feed;
+use crate::orders::Turns;
 use crate::tenant_directory::{Directory, Tenant};
 use arc_swap::{ArcSwap, Guard};
 use shared::process::clock::Clock;
@@ -26,6 +28,10 @@ pub(crate) struct AppState {
     pub directory: ArcSwap<Directory>,
     /// What is asked for.
     pub asked: AskedRecorder,
+    /// Where orders for the same SKU queue.
+    pub turns: Turns,
+    /// How often each caller asks.
+    pub caller_rates: CallerRates,
     /// Requests in work.
     pub in_flight: AtomicUsize,
     /// Cancelled once the process takes nothing new.

@@ -7,7 +7,7 @@ mod refresh;
 
 pub(crate) use refresh::keep_fresh;
 
-use crate::live_look_up::LiveLookUp;
+use crate::live_desk::LiveDesk;
 use shared::settings::ChannelSettings;
 use shared::stock::{ChannelId, ChannelPolicy, LegalEntity, TenantId, WarehouseId};
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ pub(crate) struct Tenant {
     /// Time from one snapshot's start to the next.
     pub refresh_interval: Duration,
     /// How D365 is asked live; none without credentials.
-    pub live: Option<LiveLookUp>,
+    pub live: Option<LiveDesk>,
 }
 
 /// One sales channel.

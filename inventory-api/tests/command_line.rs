@@ -27,12 +27,14 @@ fn checked(text: &str) -> Output {
         .unwrap()
 }
 
+const OPEN: &str = "[api.auth]\ninsecure_no_authentication = true\n";
+
 const TENANT: &str = "[[tenants]]\nid = 'contoso'\nenvironment_url = 'https://contoso.operations.dynamics.com'\n\
     legal_entity = 'usmf'\nwarehouses = ['11']\n[tenants.entra]\ntenant_id = 't'\nclient_id = 'c'\n";
 
 #[test]
 fn check_prints_the_settings_without_their_secrets() {
-    let text = format!("{TENANT}client_secret = 'hush-hush'\n");
+    let text = format!("{OPEN}{TENANT}client_secret = 'hush-hush'\n");
     let file = config(&text);
     for arguments in [vec!["check"], vec!["--check"]] {
         let output = program()
@@ -66,6 +68,12 @@ fn bad_settings_end_the_start_with_one_message_that_names_the_key() {
             "tenants[1].id",
         ),
         ("[redis]\nurl = 'http://x'\n".to_owned(), "redis.url"),
+        (String::new(), "api.auth"),
+        (format!("{OPEN}[api]\nlisten = '0.0.0.0:1'\n"), "api.listen"),
+        (
+            format!("{OPEN}[worker]\nlisten = '[::]:1'\n"),
+            "worker.listen",
+        ),
     ] {
         for command in ["check", "run"] {
             let file = config(&text);
@@ -81,7 +89,7 @@ fn bad_settings_end_the_start_with_one_message_that_names_the_key() {
             assert!(said.contains(key), "{said}");
         }
     }
-    let missing = checked("");
+    let missing = checked(OPEN);
     assert!(
         missing.status.success(),
         "no tenant is needed: one may be published"
@@ -91,6 +99,38 @@ fn bad_settings_end_the_start_with_one_message_that_names_the_key() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(78));
+}
+
+#[test]
+fn a_password_becomes_a_hash_that_the_settings_take() {
+    let hash_of = |password: &str| {
+        let mut child = program()
+            .arg("hash-password")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut typed = child.stdin.take().unwrap();
+        writeln!(typed, "{password}").unwrap();
+        drop(typed);
+        child.wait_with_output().unwrap()
+    };
+    let output = hash_of("correct horse battery");
+    assert!(output.status.success());
+    let hash = String::from_utf8(output.stdout).unwrap();
+    let hash = hash.trim_end();
+    assert!(hash.starts_with("$argon2id$v=19$"), "{hash}");
+    let user =
+        format!("[[api.auth.basic]]\nname = 'icm'\npassword_hash = '{hash}'\nroles = ['browse']\n");
+    let shown = checked(&user);
+    let said = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success(), "{said}");
+    assert!(said.contains("icm") && !said.contains("argon2"), "{said}");
+    let short = hash_of("short");
+    assert!(!short.status.success());
+    let said = String::from_utf8(short.stderr).unwrap();
+    assert!(said.contains("12") && !said.contains("short\n"), "{said}");
 }
 
 #[test]
@@ -111,7 +151,9 @@ impl Drop for Running {
 
 #[test]
 fn it_starts_without_redis_says_where_it_listens_and_ends_when_told() {
+    let file = config(OPEN);
     let child = program()
+        .args(["-c", file.path().to_str().unwrap()])
         .args([
             "run",
             "--listen",
@@ -127,14 +169,19 @@ fn it_starts_without_redis_says_where_it_listens_and_ends_when_told() {
     let mut running = Running(child);
     let mut log = BufReader::new(running.0.stdout.take().unwrap()).lines();
     let mut surfaces = Vec::new();
+    let mut is_said_open = false;
     while surfaces.len() < 2 {
         let line: serde_json::Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+        is_said_open |= line["message"]
+            .as_str()
+            .is_some_and(|said| line["level"] == "WARN" && said.contains("not authenticated"));
         if line["message"] == "listening" {
             assert!(!line["address"].as_str().unwrap().ends_with(":0"));
             surfaces.push(line["surface"].as_str().unwrap().to_owned());
         }
     }
     assert_eq!(surfaces, ["api", "management"]);
+    assert!(is_said_open, "an open door is told about before it opens");
     let pid = running.0.id().to_string();
     assert!(
         Command::new("kill")

@@ -1,10 +1,14 @@
-//! question -> D365 (and the cache beside it) -> verdict -> reply.
+//! question -> D365 (and the cache beside it) -> verdict -> hold -> reply.
 
-use super::reply::{CheckReply, Checked};
+use super::reply::{CheckReply, Checked, HoldWord};
 use super::request::OrderQuestion;
-use super::verdict::{Fallback, Rules, Verdict, decide};
+use super::verdict::{Fallback, Rules, Verdict, decide, decided_before};
+use crate::channel_scope::{Scope, rights_of};
 use crate::error::ApiError;
-use crate::live_look_up::{Deadline, Gathered, LiveFailure, Wanted, gather};
+use crate::evidence::{self, Evidence};
+use crate::live_desk::{Gathered, Wanted, gather};
+use crate::live_look_up::{Deadline, LiveFailure};
+use crate::orders::placing::{Asked, Commit, Placed, own, place, recall};
 use crate::reply_parts::{Ages, Manner};
 use crate::state::AppState;
 use crate::stock_query::answer::{Freshness, Told};
@@ -12,6 +16,7 @@ use crate::{json_reply, metrics, request_bytes};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::redis_store::StockReader;
+use shared::stock::{AsOf, HoldOwner};
 
 /// Bytes a line takes in a reply, about.
 const BYTES_PER_LINE: usize = 400;
@@ -25,51 +30,22 @@ pub(crate) async fn post(
 ) -> Result<HttpResponse, ApiError> {
     let body = request_bytes::read(&request, payload, &state.settings.limits).await?;
     let question = OrderQuestion::of_body(&body, &state.settings)?;
-    let deadline = Deadline::begin(&state.clock, question.timeout);
-    let limits = &state.settings.limits;
-    let scope = question
-        .scope
-        .resolve(&state.directory(), limits.warehouses)?;
-    if let Some(live) = &scope.tenant.live {
-        live.check_all_askable(&question.skus)?;
-    }
-    let fallback = Fallback::of(question.on_live_failure, &scope.policy);
-    let wanted = Wanted {
-        scope: &scope,
-        skus: question.skus.all(),
-        timeout: question.timeout,
+    let reservation = question.reservation.clone().map(HoldOwner::Reservation);
+    let order = question.order.clone().map(HoldOwner::Order);
+    let own: Vec<HoldOwner> = order.iter().chain(&reservation).cloned().collect();
+    let commit = order.filter(|_| question.is_commit).map(|owner| Commit {
+        owner,
+        reservation,
+        time: state.settings.orders.hold,
+        must_exist: false,
+    });
+    let check = Check {
+        request: &request,
+        question: &question,
+        own: &own,
+        commit: commit.as_ref(),
     };
-    state.asked.note(&scope.tenant.id, question.skus.all());
-    let mut gathered = gather(&state, &reader, wanted, &deadline).await;
-    if let Some(failure) = gathered.failure.take_if(|_| fallback.is_refusal()) {
-        let policy = fallback.as_str();
-        return Err(ApiError::Live { failure, policy });
-    }
-    let manner = Manner {
-        warehouses: &scope.warehouses,
-        policy: &scope.policy,
-        freshness: Freshness {
-            now: state.clock.now(),
-            stale_after: state.stale_after(&scope.tenant),
-        },
-        ages: Ages::Told,
-    };
-    let verdicts = verdicts(&question, &gathered, fallback, &manner);
-    let told: Vec<Told> = verdicts.iter().map(|verdict| verdict.told).collect();
-    metrics::lines(&told);
-    let checked = Checked {
-        skus: &question.skus,
-        verdicts: &verdicts,
-        evidence: &gathered.evidence,
-        feeds: &state.feeds(&scope.tenant, &gathered.snapshots),
-        refresh_interval: scope.tenant.refresh_interval,
-        fallback,
-        live_failure: gathered.failure.as_ref().map(LiveFailure::code),
-        write_through: gathered.write_through,
-    };
-    let reply = CheckReply::of(&checked, &manner);
-    let expected = gathered.evidence.len() * BYTES_PER_LINE + 512;
-    let body = json_reply::written(&reply, expected)?;
+    let (body, _) = answer(check, &state, &reader).await?;
     Ok(json_reply::send(
         HttpResponse::Ok(),
         request.headers(),
@@ -77,23 +53,205 @@ pub(crate) async fn post(
     ))
 }
 
-fn verdicts(
-    question: &OrderQuestion<'_>,
-    gathered: &Gathered,
-    fallback: Fallback,
-    manner: &Manner<'_>,
-) -> Vec<Verdict> {
-    let warehouses = manner.warehouses.len().max(1);
-    let rules = Rules {
+/// A check that is to be answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Check<'a> {
+    /// Its request.
+    pub request: &'a HttpRequest,
+    /// What is asked.
+    pub question: &'a OrderQuestion<'a>,
+    /// Whose holds do not stand in its way.
+    pub own: &'a [HoldOwner],
+    /// For whom what is granted is held, if it is to be.
+    pub commit: Option<&'a Commit>,
+}
+
+/// Answers a check; gives back the reply and what became of the hold.
+pub(crate) async fn answer(
+    check: Check<'_>,
+    state: &AppState,
+    reader: &StockReader,
+) -> Result<(Vec<u8>, Option<HoldWord>), ApiError> {
+    let question = check.question;
+    let deadline = Deadline::of(check.request, &state.clock, question.timeout);
+    let limits = &state.settings.limits;
+    let may_ask = rights_of(check.request)?;
+    let scope = question
+        .scope
+        .resolve(&state.directory(), limits.warehouses, &may_ask)?;
+    let own = own(state, &scope, check.own, &deadline).await;
+    let check = Check { own: &own, ..check };
+    if let Some(live) = &scope.tenant.live {
+        live.look_up().check_all_askable(&question.skus)?;
+    }
+    let fallback = Fallback::of(question.on_live_failure, &scope.policy);
+    let asked = Asked {
+        scope: &scope,
+        skus: question.skus.all(),
+        requested: &question.requested,
+    };
+    state.asked.note(&scope.tenant.id, question.skus.all());
+    let before = match check.commit {
+        Some(commit) => recall(state, asked, commit, &deadline).await?,
+        None => None,
+    };
+    let outcome = match before {
+        Some(until) => repeat(check, &scope, state, reader, (&deadline, until)).await,
+        None => decide_now(check, asked, state, reader, (&deadline, fallback)).await?,
+    };
+    let manner = manner(&scope, state);
+    let told: Vec<Told> = outcome
+        .verdicts
+        .iter()
+        .map(|verdict| verdict.told)
+        .collect();
+    metrics::lines(&told);
+    let hold = outcome.hold.map(|(hold, _)| hold);
+    let gathered = &outcome.gathered;
+    let checked = Checked {
+        skus: &question.skus,
+        verdicts: &outcome.verdicts,
+        evidence: &gathered.evidence,
+        feeds: &state.feeds(&scope.tenant, &gathered.snapshots),
+        refresh_interval: scope.tenant.refresh_interval,
+        fallback,
+        live_failure: gathered.failure.as_ref().map(LiveFailure::code),
+        write_through: gathered.write_through,
+        hold: check
+            .commit
+            .zip(outcome.hold)
+            .map(|(commit, (hold, until))| (&commit.owner, hold, until)),
+    };
+    let reply = CheckReply::of(&checked, &manner);
+    let expected = gathered.evidence.len() * BYTES_PER_LINE + 512;
+    Ok((json_reply::written(&reply, expected)?, hold))
+}
+
+/// What a check came to.
+struct Outcome {
+    gathered: Gathered,
+    verdicts: Vec<Verdict>,
+    hold: Option<(HoldWord, Option<AsOf>)>,
+}
+
+/// The same order again: what it was granted stands, whatever D365 says by now.
+async fn repeat(
+    check: Check<'_>,
+    scope: &Scope,
+    state: &AppState,
+    reader: &StockReader,
+    (deadline, until): (&Deadline, AsOf),
+) -> Outcome {
+    let skus = check.question.skus.all();
+    let reading = reader.read_many(&scope.tenant.id, &scope.warehouses, skus);
+    let mut gathered = Gathered {
+        evidence: vec![Evidence::NONE; skus.len() * scope.warehouses.len()],
+        is_answered: Vec::new(),
+        snapshots: Vec::new(),
+        failure: None,
+        write_through: None,
+    };
+    if let Some(Ok(reading)) = deadline.wait_for(reading).await {
+        let now = state.clock.now();
+        gathered.evidence = evidence::of_reading(&reading, now, state.store.line_ttl());
+        let (held, own) = (&reading.held, check.own);
+        evidence::hold_back(&mut gathered.evidence, held, &scope.warehouses, now, own);
+        gathered.snapshots = reading.snapshots;
+    }
+    let manner = manner(scope, state);
+    let rules = rules(&manner, Fallback::Cache);
+    let of_skus = gathered.evidence.chunks(scope.warehouses.len().max(1));
+    let verdicts = check
+        .question
+        .requested
+        .iter()
+        .zip(of_skus)
+        .map(|(requested, evidence)| decided_before(*requested, evidence, rules))
+        .collect();
+    Outcome {
+        gathered,
+        verdicts,
+        hold: Some((HoldWord::Repeated, Some(until))),
+    }
+}
+
+async fn decide_now(
+    check: Check<'_>,
+    asked: Asked<'_>,
+    state: &AppState,
+    reader: &StockReader,
+    (deadline, fallback): (&Deadline, Fallback),
+) -> Result<Outcome, ApiError> {
+    let wanted = Wanted {
+        scope: asked.scope,
+        skus: asked.skus,
+        own: check.own,
+    };
+    let mut gathered = gather(state, reader, wanted, deadline).await;
+    if let Some(failure) = gathered.failure.take_if(|_| fallback.is_refusal()) {
+        let policy = fallback.as_str();
+        return Err(ApiError::Live { failure, policy });
+    }
+    let manner = manner(asked.scope, state);
+    let rules = rules(&manner, fallback);
+    let (mut evidence, is_answered) = (
+        std::mem::take(&mut gathered.evidence),
+        std::mem::take(&mut gathered.is_answered),
+    );
+    let decide = |evidence: &[Evidence]| verdicts(check.question, evidence, &is_answered, rules);
+    let (verdicts, hold) = match check.commit {
+        None => (decide(&evidence), None),
+        Some(commit) => {
+            let placed = place(state, asked, commit, &mut evidence, decide, deadline).await?;
+            let Placed {
+                verdicts,
+                hold,
+                until,
+            } = placed;
+            (verdicts, Some((hold, until)))
+        }
+    };
+    gathered.evidence = evidence;
+    Ok(Outcome {
+        gathered,
+        verdicts,
+        hold,
+    })
+}
+
+fn manner<'a>(scope: &'a Scope, state: &AppState) -> Manner<'a> {
+    Manner {
+        warehouses: &scope.warehouses,
+        policy: &scope.policy,
+        freshness: Freshness {
+            now: state.clock.now(),
+            stale_after: state.stale_after(&scope.tenant),
+        },
+        ages: Ages::Told,
+    }
+}
+
+fn rules<'a>(manner: &Manner<'a>, fallback: Fallback) -> Rules<'a> {
+    Rules {
         policy: manner.policy,
         fallback,
         freshness: manner.freshness,
-    };
+    }
+}
+
+fn verdicts(
+    question: &OrderQuestion<'_>,
+    evidence: &[Evidence],
+    is_answered: &[bool],
+    rules: Rules<'_>,
+) -> Vec<Verdict> {
+    let warehouses = evidence.len() / question.requested.len().max(1);
+    let warehouses = warehouses.max(1);
     question
         .requested
         .iter()
-        .zip(gathered.evidence.chunks(warehouses))
-        .zip(gathered.is_answered.chunks(warehouses))
+        .zip(evidence.chunks(warehouses))
+        .zip(is_answered.chunks(warehouses))
         .map(|((requested, evidence), is_answered)| {
             let is_answered = is_answered.iter().all(|answered| *answered);
             decide(*requested, evidence, is_answered, rules)

@@ -1,6 +1,6 @@
 //! JSON out. Field names, their order and the words are contract.
 
-use super::verdict::{Fallback, Verdict};
+use super::verdict::{DecidedBy, Fallback, Verdict};
 use crate::asked_skus::AskedSkus;
 use crate::evidence::Evidence;
 use crate::feed::Feed;
@@ -8,8 +8,10 @@ use crate::reply_parts::{
     FeedSummary, FeedWord, Instant, Level, Manner, Number, SourceWord, State, SupplierStock,
     WarehouseFeed, WriteThrough, warehouse_feeds, whole_seconds,
 };
+use crate::stock_query::answer::Offer;
 use serde::Serialize;
 use shared::http_edge::feedback::Problem;
+use shared::stock::{AsOf, HoldOwner};
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -25,6 +27,8 @@ pub(crate) enum Basis {
     AcceptIfFresh,
     /// Nothing; the channel accepts without knowing.
     Accept,
+    /// The same order's earlier check: the stock is held for it already.
+    Repeated,
 }
 
 /// The policy in force where D365 does not answer.
@@ -55,6 +59,26 @@ impl From<Fallback> for PolicyWord {
     }
 }
 
+/// What a line was decided from where D365 did not answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PolicyEvidence {
+    /// The cached quantity that can be sold, before the policy's buffer; none if nothing is known.
+    #[schema(required = true)]
+    pub quantity: Option<Number>,
+    /// Its age at the moment of the answer.
+    #[schema(required = true, minimum = 0)]
+    pub age_seconds: Option<u64>,
+    /// The oldest age the policy accepts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
+    pub max_age_seconds: Option<u64>,
+    /// What the policy keeps in stock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub buffer: Option<Number>,
+}
+
 /// One SKU of the order.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -78,6 +102,10 @@ pub(crate) struct CheckedLine<'a> {
     pub orderable: bool,
     /// What decided.
     pub basis: Basis,
+    /// What it was decided from, if not from a live answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub evidence: Option<PolicyEvidence>,
     /// Whether any is offered.
     pub in_stock: bool,
     /// What is offered, safety stock held back; -1: some, amount not told.
@@ -96,6 +124,11 @@ pub(crate) struct CheckedLine<'a> {
     pub stale: bool,
     /// Whether D365 has a number for it.
     pub found: bool,
+    /// What other orders hold of it and D365 does not show yet; already taken from
+    /// `availableStock`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub held: Option<Number>,
     /// How much there is, coarsely.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -141,6 +174,34 @@ pub(crate) struct CheckMeta<'a> {
     pub warehouses: Vec<WarehouseFeed<'a>>,
 }
 
+/// What became of the hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HoldWord {
+    /// All lines are held.
+    Held,
+    /// The same lines were held before.
+    Repeated,
+    /// Not all lines may be sold, so none is held.
+    NothingToHold,
+    /// The cache did not take it, or did not say so in time: others may be granted the same stock.
+    NotStored,
+}
+
+/// What is held for an order or reservation.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct HoldReply {
+    /// Its id.
+    pub id: String,
+    /// What became of it.
+    pub hold: HoldWord,
+    /// Until when it is held at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub until: Option<Instant>,
+}
+
 /// The answer to an order's question.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -151,6 +212,14 @@ pub(crate) struct CheckReply<'a> {
     pub partial: bool,
     /// The policy in force where D365 does not answer; `basis` says where it was used.
     pub policy: PolicyWord,
+    /// What is held for the order, if it was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub order: Option<HoldReply>,
+    /// What is held for the reservation, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reservation: Option<HoldReply>,
     /// One entry per distinct SKU, in the order of first mention.
     #[schema(min_items = 1)]
     pub data: Vec<CheckedLine<'a>>,
@@ -185,6 +254,8 @@ pub(crate) struct Checked<'a> {
     pub live_failure: Option<&'static str>,
     /// Whether live answers were stored.
     pub write_through: Option<WriteThrough>,
+    /// For whom stock was to be held, and what became of it.
+    pub hold: Option<(&'a HoldOwner, HoldWord, Option<AsOf>)>,
 }
 
 impl<'a> CheckReply<'a> {
@@ -222,11 +293,14 @@ impl<'a> CheckReply<'a> {
                     .iter()
                     .any(|verdict| verdict.granted.is_positive()),
             policy: checked.fallback.into(),
+            order: hold_reply(checked, |owner| matches!(owner, HoldOwner::Order(_))),
+            reservation: hold_reply(checked, |owner| matches!(owner, HoldOwner::Reservation(_))),
             data,
             errors,
             infos,
             meta: CheckMeta {
-                degraded: checked.live_failure.is_some(),
+                degraded: checked.live_failure.is_some()
+                    || matches!(checked.hold, Some((_, HoldWord::NotStored, _))),
                 live_failure: checked.live_failure,
                 write_through: checked.write_through,
                 state: summary.map(|summary| summary.state.into()),
@@ -237,6 +311,15 @@ impl<'a> CheckReply<'a> {
             },
         }
     }
+}
+
+fn hold_reply(checked: &Checked<'_>, is_it: impl Fn(&HoldOwner) -> bool) -> Option<HoldReply> {
+    let (owner, hold, until) = checked.hold.filter(|(owner, ..)| is_it(owner))?;
+    Some(HoldReply {
+        id: owner.id().to_string(),
+        hold,
+        until: until.map(Instant),
+    })
 }
 
 fn line<'a>(
@@ -254,6 +337,8 @@ fn line<'a>(
         granted: Number(verdict.granted),
         orderable: verdict.is_orderable(),
         basis: basis(verdict, fallback),
+        evidence: (verdict.by == DecidedBy::Fallback)
+            .then(|| policy_evidence(verdict, fallback, manner)),
         in_stock: told.offer.is_in_stock(),
         available_stock: Number(told.shown_offer(manner.policy).number()),
         state: told.state.into(),
@@ -262,14 +347,37 @@ fn line<'a>(
         age_seconds: manner.age(told.as_of),
         stale: told.is_stale,
         found: told.is_found(),
+        held: manner.held(told),
         stock_level: told.level.map(Into::into),
         supplier_stock: manner.supplier_stock(evidence),
     }
 }
 
+fn policy_evidence(verdict: &Verdict, fallback: Fallback, manner: &Manner<'_>) -> PolicyEvidence {
+    let told = &verdict.told;
+    let quantity = match told.offer {
+        Offer::Amount(amount) if told.is_found() => Some(Number(amount)),
+        Offer::Amount(_) | Offer::Unspecified => None,
+    };
+    let (max_age_seconds, buffer) = match fallback {
+        Fallback::AcceptIfFresh { max_age, buffer } => {
+            (Some(whole_seconds(max_age)), Some(Number(buffer)))
+        }
+        Fallback::Fail | Fallback::Reject | Fallback::Cache | Fallback::Accept => (None, None),
+    };
+    PolicyEvidence {
+        quantity,
+        age_seconds: manner.age(told.as_of),
+        max_age_seconds,
+        buffer,
+    }
+}
+
 fn basis(verdict: &Verdict, fallback: Fallback) -> Basis {
-    if verdict.is_live {
-        return Basis::Live;
+    match verdict.by {
+        DecidedBy::Live => return Basis::Live,
+        DecidedBy::EarlierCheck => return Basis::Repeated,
+        DecidedBy::Fallback => {}
     }
     match fallback {
         // A check that fails has no lines; were one told, it would be the cache's.

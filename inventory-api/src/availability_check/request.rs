@@ -4,10 +4,11 @@ use crate::asked_skus::{AskedSkus, MentionedIn};
 use crate::channel_scope::AskedScope;
 use crate::error::ApiError;
 use crate::live_look_up::OnLiveFailure;
-use crate::question_body::{self, ProductEntry, number};
+use crate::question_body::{self, ProductEntry, number, text};
 use crate::stock_query::request::{check_live_size, on_live_failure, timeout};
+use serde_json::value::RawValue;
 use shared::settings::ApiSettings;
-use shared::stock::Quantity;
+use shared::stock::{HoldId, Quantity};
 use std::time::Duration;
 
 /// Smallest and largest quantity of one mention: D365 keeps six decimals.
@@ -28,6 +29,14 @@ pub(crate) struct OrderQuestion<'a> {
     pub skus: AskedSkus,
     /// How much of each; mentions of the same SKU are added up.
     pub requested: Vec<Quantity>,
+    /// The order it is for.
+    pub order: Option<HoldId>,
+    /// Whether what is granted is to be held for the order.
+    pub is_commit: bool,
+    /// The reservation it may use up.
+    pub reservation: Option<HoldId>,
+    /// How long a reservation is held; the service's own time if it does not say.
+    pub reservation_time: Duration,
 }
 
 impl<'a> OrderQuestion<'a> {
@@ -52,14 +61,66 @@ impl<'a> OrderQuestion<'a> {
             requested[number] =
                 sum.map_err(|problem| ApiError::invalid(quantity_path(at), problem.to_string()))?;
         }
+        let order = body
+            .order_id
+            .map(|raw| hold_id(raw, "$.orderId"))
+            .transpose()?;
+        let is_commit = body.commit.map_or(Ok(false), switch)?;
+        if is_commit && order.is_none() {
+            return Err(ApiError::invalid(
+                "$.orderId",
+                "name the order that is to be committed",
+            ));
+        }
+        let reservation = body
+            .reservation_id
+            .map(|raw| hold_id(raw, "$.reservationId"))
+            .transpose()?;
+        let reservation_time = body
+            .ttl_seconds
+            .map_or(Ok(settings.orders.reservation), |raw| {
+                reservation_time(raw, settings.orders.longest_reservation)
+            })?;
         Ok(Self {
             scope,
             timeout,
             on_live_failure,
             skus,
             requested,
+            order,
+            is_commit,
+            reservation,
+            reservation_time,
         })
     }
+}
+
+fn hold_id(raw: &RawValue, path: &str) -> Result<HoldId, ApiError> {
+    let id = text(raw, path)?;
+    HoldId::parse(&*id).map_err(|problem| ApiError::invalid(path, problem.to_string()))
+}
+
+fn switch(raw: &RawValue) -> Result<bool, ApiError> {
+    match raw.get() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(ApiError::WrongType {
+            path: "$.commit".to_owned(),
+            expected: "true or false",
+        }),
+    }
+}
+
+fn reservation_time(raw: &RawValue, longest: Duration) -> Result<Duration, ApiError> {
+    const PATH: &str = "$.ttlSeconds";
+    let seconds = number(raw, PATH)?.parse::<u64>().ok();
+    let longest = longest.as_secs().max(1);
+    seconds
+        .filter(|seconds| (1..=longest).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| {
+            ApiError::invalid(PATH, format!("must be a whole number from 1 to {longest}"))
+        })
 }
 
 fn quantity_path(at: usize) -> String {
@@ -140,6 +201,32 @@ mod tests {
         for quantity in ["1", "0.000001", "1000000000", "1e3", "2.50"] {
             let body = format!(r#"{{"products":[{{"sku":"a","quantity":{quantity}}}]}}"#);
             assert!(read(&body).is_ok(), "{quantity}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_committed_has_an_id() {
+        let with = |more: &str| format!(r#"{{"products":[{{"sku":"a","quantity":1}}],{more}}}"#);
+        for good in [
+            r#""orderId":"O-1""#,
+            r#""orderId":"O-1","commit":true"#,
+            r#""commit":false,"reservationId":"r","ttlSeconds":86400"#,
+        ] {
+            assert!(read(&with(good)).is_ok(), "{good}");
+        }
+        for (bad, expected) in [
+            (r#""commit":true"#, "422 $.orderId"),
+            (r#""commit":"true""#, "400 $.commit"),
+            (r#""orderId":"""#, "422 $.orderId"),
+            (r#""orderId":"a b""#, "422 $.orderId"),
+            (r#""orderId":1"#, "400 $.orderId"),
+            (r#""reservationId":null"#, "400 $.reservationId"),
+            (r#""ttlSeconds":0"#, "422 $.ttlSeconds"),
+            (r#""ttlSeconds":86401"#, "422 $.ttlSeconds"),
+            (r#""ttlSeconds":1.5"#, "422 $.ttlSeconds"),
+            (r#""ttlSeconds":"1""#, "400 $.ttlSeconds"),
+        ] {
+            assert_eq!(read(&with(bad)).unwrap_err(), expected, "{bad}");
         }
     }
 

@@ -59,6 +59,17 @@ impl Fallback {
     }
 }
 
+/// What decided a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DecidedBy {
+    /// D365's live answer.
+    Live,
+    /// The policy for when there is none.
+    Fallback,
+    /// The same order's earlier check, which holds the stock.
+    EarlierCheck,
+}
+
 /// What is decided about one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -66,8 +77,8 @@ pub(crate) struct Verdict {
     pub requested: Quantity,
     /// How much may be sold.
     pub granted: Quantity,
-    /// Whether D365's live answer decided; otherwise the fallback did.
-    pub is_live: bool,
+    /// What decided.
+    pub by: DecidedBy,
     /// What is told about the SKU.
     pub told: Told,
 }
@@ -120,8 +131,26 @@ pub(crate) fn decide(
     Verdict {
         requested,
         granted,
-        is_live: is_answered,
+        by: if is_answered {
+            DecidedBy::Live
+        } else {
+            DecidedBy::Fallback
+        },
         told,
+    }
+}
+
+/// A line the same order was granted before, and that is held for it.
+pub(crate) fn decided_before(
+    requested: Quantity,
+    evidence: &[Evidence],
+    rules: Rules<'_>,
+) -> Verdict {
+    Verdict {
+        requested,
+        granted: requested,
+        by: DecidedBy::EarlierCheck,
+        told: tell_several(evidence, rules.policy, rules.freshness),
     }
 }
 
@@ -133,18 +162,16 @@ fn fresh_amount(
     max_age: Duration,
     buffer: Quantity,
 ) -> Quantity {
-    let fresh = evidence
-        .iter()
-        .map(|evidence| evidence.judged)
-        .filter(|judged| {
-            judged.state == StockState::Present
-                && judged
-                    .as_of
-                    .is_some_and(|as_of| as_of.age_at(rules.freshness.now) <= max_age)
-        });
+    let fresh = evidence.iter().filter(|evidence| {
+        let judged = evidence.judged;
+        judged.state == StockState::Present
+            && judged
+                .as_of
+                .is_some_and(|as_of| as_of.age_at(rules.freshness.now) <= max_age)
+    });
     let sellable = fresh
-        .filter_map(|judged| judged.quantities)
-        .map(|quantities| rules.policy.sellable(quantities.available));
+        .filter_map(Evidence::left)
+        .map(|left| rules.policy.sellable(left));
     sum_sellable(sellable)
         .and_then(|sum| sum.checked_sub(buffer))
         .map_or(Quantity::ZERO, clamp_to_sellable)

@@ -1,8 +1,18 @@
 //! What is left of the caller's time.
 
+use actix_web::{HttpMessage, HttpRequest};
 use shared::process::clock::Clock;
+use shared::process::guards::{self, Guard};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What the rig gets that switches deadlines off.
+const NO_DEADLINE: Duration = Duration::from_mins(1);
+
+/// When a request arrived: the reading of the monotonic clock when its head was there. Its deadline
+/// counts from here, so that a slow body uses up the caller's time and not ours.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival(pub(crate) Duration);
 
 /// The end of a question's time, on the monotonic clock.
 #[derive(Debug, Clone)]
@@ -13,6 +23,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     /// Begins now.
+    #[cfg(test)]
     pub(crate) fn begin(clock: &Arc<dyn Clock>, time: Duration) -> Self {
         Self {
             ends_at: clock.monotonic().saturating_add(time),
@@ -20,8 +31,21 @@ impl Deadline {
         }
     }
 
+    /// The deadline of a request that arrived then.
+    pub(crate) fn of(request: &HttpRequest, clock: &Arc<dyn Clock>, time: Duration) -> Self {
+        let arrival = request.extensions().get::<Arrival>().copied();
+        let began = arrival.map_or_else(|| clock.monotonic(), |Arrival(began)| began);
+        Self {
+            ends_at: began.saturating_add(time),
+            clock: Arc::clone(clock),
+        }
+    }
+
     /// The time left; none once it has passed.
     pub(crate) fn left(&self) -> Option<Duration> {
+        if guards::is_off(Guard::Deadline) {
+            return Some(NO_DEADLINE);
+        }
         self.ends_at
             .checked_sub(self.clock.monotonic())
             .filter(|left| !left.is_zero())
@@ -34,6 +58,20 @@ impl Deadline {
             clock: Arc::clone(&self.clock),
             ends_at: self.ends_at.saturating_sub(time),
         }
+    }
+
+    /// The later of two.
+    #[must_use]
+    pub(crate) fn or_later(self, other: &Self) -> Self {
+        Self {
+            ends_at: self.ends_at.max(other.ends_at),
+            clock: self.clock,
+        }
+    }
+
+    /// Waits for something, until the deadline at the latest.
+    pub(crate) async fn wait_for<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(self.left()?, work).await.ok()
     }
 
     /// A reading to measure from.

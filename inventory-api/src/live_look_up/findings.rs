@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// What was learned about one SKU in one warehouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(crate) enum Finding {
     /// Its line, or its proved absence.
     Line(LineValue),
     /// D365 answered, and the answer proves nothing: it compares without case, so a row of a
@@ -23,22 +23,35 @@ pub(super) enum Finding {
 
 /// What was learned: SKU by SKU, each with all warehouses.
 #[derive(Debug)]
-pub(super) struct Findings {
-    pub(super) findings: Vec<Finding>,
+pub(crate) struct Findings {
+    pub(crate) findings: Vec<Finding>,
     /// The first failure, if any.
-    pub(super) failure: Option<LiveFailure>,
+    pub(crate) failure: Option<LiveFailure>,
 }
 
 impl Findings {
-    pub(super) fn all_failed(count: usize, failure: LiveFailure) -> Self {
+    pub(crate) fn all_failed(count: usize, failure: LiveFailure) -> Self {
         Self {
             findings: vec![Finding::Failed; count],
             failure: Some(failure),
         }
     }
 
+    /// Since when one SKU is known in all warehouses: the oldest as-of; none if something failed or
+    /// was not proved.
+    pub(crate) fn as_of(of_sku: &[Finding]) -> Option<AsOf> {
+        of_sku
+            .iter()
+            .map(|finding| match finding {
+                Finding::Line(line) => Some(line.as_of),
+                Finding::Unproved | Finding::Failed => None,
+            })
+            .reduce(|a, b| Some(a?.min(b?)))
+            .flatten()
+    }
+
     /// The lines to store.
-    pub(super) fn lines(&self, skus: &[Sku], warehouses: &[WarehouseId]) -> Vec<StockLine> {
+    pub(crate) fn lines(&self, skus: &[Sku], warehouses: &[WarehouseId]) -> Vec<StockLine> {
         let places = skus
             .iter()
             .flat_map(|sku| warehouses.iter().map(move |warehouse| (sku, warehouse)));

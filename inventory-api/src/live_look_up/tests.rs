@@ -16,7 +16,11 @@ fn rig(mapping: SkuMapping, permits: usize) -> Rig {
     let live = LiveLookUp::new(
         source.clone(),
         mapping,
-        Arc::new(Semaphore::new(permits)),
+        Arc::new(Environment::new(
+            "https://e".to_owned(),
+            permits,
+            Arc::clone(&clock),
+        )),
         Duration::from_hours(1),
     );
     Rig {
@@ -111,11 +115,15 @@ async fn a_slow_erp_ends_with_the_deadline() {
 #[tokio::test]
 async fn without_a_free_permit_nothing_is_asked() {
     let rig = rig(SkuMapping::ItemNumber, 1);
-    let _taken = rig.live.permits.acquire().await.unwrap();
-    assert!(!rig.live.has_room());
-    let found = rig.ask(&["A"], Duration::from_millis(50)).await;
-    assert_eq!(found.failure, Some(LiveFailure::DeadlinePassed));
-    assert!(rig.source.questions().look_ups.is_empty());
+    rig.source.delay_look_ups(Duration::from_mins(1));
+    let (first, second) = futures_util::join!(
+        rig.ask(&["A"], Duration::from_millis(100)),
+        rig.ask(&["B"], Duration::from_millis(50))
+    );
+    assert!(first.failure.is_some());
+    assert_eq!(second.failure, Some(LiveFailure::DeadlinePassed));
+    assert_eq!(rig.source.questions().look_ups.len(), 1);
+    assert!(rig.live.has_room());
 }
 
 #[tokio::test]

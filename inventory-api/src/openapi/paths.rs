@@ -1,13 +1,14 @@
 //! Every route with every status it answers.
 
 use super::questions;
+use crate::drift::handler::MOST_DAYS;
 use crate::routes;
 use crate::stock_query::request::address_skus;
 use serde_json::{Map, Value, json};
 use shared::settings::ApiSettings;
 
 /// What may go wrong on any route.
-const ANYWHERE: [u16; 1] = [429];
+const ANYWHERE: [u16; 4] = [401, 403, 429, 503];
 const WITH_BODY: [u16; 5] = [400, 408, 413, 415, 422];
 
 /// The paths object.
@@ -18,6 +19,16 @@ pub(super) fn all(settings: &ApiSettings) -> Value {
             "get": get_inventories(settings),
         },
         routes::AVAILABILITY_CHECKS: { "post": post_availability_checks() },
+        routes::ORDER: { "get": get_order(), "delete": delete_order() },
+        routes::ORDER_CONFIRMED: { "post": confirm_order() },
+        routes::RESERVATIONS: { "post": post_reservation() },
+        routes::RESERVATION: {
+            "get": get_reservation(),
+            "put": put_reservation(),
+            "delete": delete_reservation(),
+        },
+        routes::REJECTIONS: { "post": post_rejection() },
+        routes::DRIFT: { "get": get_drift(settings) },
         routes::LIMITS: { "get": get_limits() },
         routes::API: { "get": get_api() },
         routes::API_PAGE: { "get": get_page_file() },
@@ -97,7 +108,7 @@ fn get_inventories(settings: &ApiSettings) -> Value {
 }
 
 fn post_availability_checks() -> Value {
-    let mut responses = refusals(&[&WITH_BODY[..], &[404, 502, 503, 504]].concat());
+    let mut responses = refusals(&[&WITH_BODY[..], &[404, 409, 502, 503, 504]].concat());
     responses.insert(
         "200".to_owned(),
         json_reply("What may be sold of each line.", "CheckReply"),
@@ -108,6 +119,168 @@ fn post_availability_checks() -> Value {
         "description": "Asked of D365, live. A short line is no HTTP error: see orderable and errors.",
         "parameters": tracing_headers(),
         "requestBody": json_question("OrderQuestion"),
+        "responses": responses
+    })
+}
+
+/// The headers, the id in the path, and the organization.
+fn about_one(id: &str) -> Vec<Value> {
+    let mut parameters = tracing_headers();
+    parameters.push(json!({
+        "name": id, "in": "path", "required": true,
+        "schema": questions::hold_id(),
+        "description": "As the shop named it."
+    }));
+    parameters.push(json!({
+        "name": "organization", "in": "query", "required": false,
+        "schema": questions::organization()
+    }));
+    parameters.push(json!({
+        "name": "channel", "in": "query", "required": false,
+        "schema": questions::channel(),
+        "description": "Then an order of another channel is not there."
+    }));
+    parameters
+}
+
+/// An operation on one order or reservation.
+fn one_held(operation: &str, summary: &str, id: &str, refused: &[u16]) -> Value {
+    let statuses = [&[400, 404, 422, 503], refused].concat();
+    let mut responses = refusals(&statuses);
+    responses.insert(
+        "200".to_owned(),
+        json_reply("How it stands now.", "OrderView"),
+    );
+    json!({
+        "operationId": operation,
+        "summary": summary,
+        "parameters": about_one(id),
+        "responses": responses
+    })
+}
+
+fn get_order() -> Value {
+    one_held("getOrder", "What is held for an order?", "orderId", &[])
+}
+
+fn delete_order() -> Value {
+    one_held("cancelOrder", "The order was cancelled", "orderId", &[409])
+}
+
+fn confirm_order() -> Value {
+    one_held(
+        "confirmOrder",
+        "The ERP has booked the order",
+        "orderId",
+        &[409],
+    )
+}
+
+fn get_reservation() -> Value {
+    one_held("getReservation", "What is reserved?", "reservationId", &[])
+}
+
+fn delete_reservation() -> Value {
+    one_held(
+        "deleteReservation",
+        "The reservation is given up",
+        "reservationId",
+        &[409],
+    )
+}
+
+fn reservation(operation: &str, summary: &str, mut parameters: Vec<Value>, is_new: bool) -> Value {
+    let mut responses = refusals(&[&WITH_BODY[..], &[404, 409, 502, 503, 504]].concat());
+    responses.insert(
+        "200".to_owned(),
+        json_reply(
+            "What may be sold of each line; reserved only if all may.",
+            "CheckReply",
+        ),
+    );
+    if is_new {
+        let mut created = json_reply("All lines are reserved.", "CheckReply");
+        created["headers"]["Location"] = header("Where the reservation is.");
+        responses.insert("201".to_owned(), created);
+        parameters = tracing_headers();
+    }
+    json!({
+        "operationId": operation,
+        "summary": summary,
+        "description": "Checked like an order, live; held like one, for a while.",
+        "parameters": parameters,
+        "requestBody": json_question("OrderQuestion"),
+        "responses": responses
+    })
+}
+
+fn post_reservation() -> Value {
+    reservation("reserve", "Hold stock for a cart", Vec::new(), true)
+}
+
+fn put_reservation() -> Value {
+    let parameters = about_one("reservationId");
+    let parameters = parameters
+        .into_iter()
+        .filter(|known| known["in"] != "query");
+    reservation(
+        "changeReservation",
+        "Other lines, or more time",
+        parameters.collect(),
+        false,
+    )
+}
+
+fn post_rejection() -> Value {
+    let mut responses = refusals(&[&WITH_BODY[..], &[404, 503]].concat());
+    responses.insert(
+        "200".to_owned(),
+        json_reply("What was given back.", "RejectionReply"),
+    );
+    json!({
+        "operationId": "reject",
+        "summary": "Give reserved stock back by product",
+        "description": "The oldest reservations give first; orders never do.",
+        "parameters": tracing_headers(),
+        "requestBody": json_question("OrderQuestion"),
+        "responses": responses
+    })
+}
+
+fn get_drift(settings: &ApiSettings) -> Value {
+    let mut parameters = tracing_headers();
+    parameters.extend([
+        json!({
+            "name": "organization", "in": "query", "required": false,
+            "schema": questions::organization()
+        }),
+        json!({
+            "name": "warehouseId", "in": "query", "required": false,
+            "style": "form", "explode": true,
+            "schema": {
+                "type": "array", "minItems": 1, "maxItems": settings.limits.warehouses,
+                "items": questions::warehouse()
+            },
+            "description": "All of the organization's unless named."
+        }),
+        json!({
+            "name": "days", "in": "query", "required": false,
+            "schema": { "type": "integer", "minimum": 1, "maximum": MOST_DAYS, "default": 1 },
+            "description": "Days that count, today included (UTC)."
+        }),
+    ]);
+    let mut responses = refusals(&[400, 404, 413, 422, 503]);
+    responses.insert(
+        "200".to_owned(),
+        json_reply(
+            "How far the cache was from what D365 answered live.",
+            "DriftReply",
+        ),
+    );
+    json!({
+        "operationId": "getDrift",
+        "summary": "What would the cache have got wrong?",
+        "parameters": parameters,
         "responses": responses
     })
 }
@@ -221,6 +394,9 @@ fn refusals(statuses: &[u16]) -> Map<String, Value> {
         .chain(statuses)
         .map(|status| {
             let mut reply = json_reply(meaning(*status), "Feedback");
+            if *status == 401 {
+                reply["headers"]["WWW-Authenticate"] = header("What is taken here.");
+            }
             if matches!(status, 429 | 503) {
                 reply["headers"]["Retry-After"] = header("Seconds to wait.");
             }
@@ -232,6 +408,8 @@ fn refusals(statuses: &[u16]) -> Map<String, Value> {
 fn meaning(status: u16) -> &'static str {
     match status {
         400 => "Not JSON, or JSON of the wrong types.",
+        401 => "No credentials, or credentials that are not accepted.",
+        403 => "This caller may not do this, or not for this organization or channel.",
         404 => "No such organization, channel, warehouse or file.",
         408 => "The body did not arrive in time.",
         413 => "More than a limit allows; the limit is in parameters.",
@@ -239,7 +417,7 @@ fn meaning(status: u16) -> &'static str {
         422 => "A value outside its rules; its path is in paths.",
         429 => "Too many requests in work.",
         502 => "D365 answered with an error.",
-        503 => "Nothing is known yet, or cache or D365 cannot be reached.",
+        503 => "Nothing is known yet, or cache, D365 or the token issuer cannot be reached.",
         504 => "D365 did not answer in time.",
         _ => "Refused.",
     }

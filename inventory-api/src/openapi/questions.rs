@@ -4,6 +4,7 @@ use crate::availability_check::request::LARGEST_QUANTITY;
 use crate::stock_query::request::{LONGEST_MAX_AGE_SECONDS, SHORTEST_TIMEOUT_MS};
 use serde_json::{Map, Value, json};
 use shared::settings::ApiSettings;
+use shared::stock::HoldId;
 use shared::stock::{ChannelId, Sku, WarehouseId};
 
 /// No control characters; everything else is allowed and compared exactly.
@@ -176,6 +177,25 @@ fn order_question(settings: &ApiSettings) -> Value {
         "onLiveFailure".to_owned(),
         on_live_failure("Goes before the channel's own policy."),
     );
+    properties.insert("orderId".to_owned(), hold_id());
+    properties.insert(
+        "commit".to_owned(),
+        json!({
+            "type": "boolean",
+            "default": false,
+            "description": "Hold what is granted for the order, if all of it is; needs orderId."
+        }),
+    );
+    properties.insert("reservationId".to_owned(), hold_id());
+    properties.insert(
+        "ttlSeconds".to_owned(),
+        json!({
+            "type": "integer",
+            "minimum": 1,
+            "maximum": settings.orders.longest_reservation.as_secs().max(1),
+            "description": "How long a reservation is held."
+        }),
+    );
     properties.insert(
         "products".to_owned(),
         json!({
@@ -208,6 +228,17 @@ fn order_question(settings: &ApiSettings) -> Value {
             "warehouseId": "24",
             "products": [ { "sku": "201807171", "quantity": 2 } ]
         }
+    })
+}
+
+/// The id of an order or reservation.
+pub(super) fn hold_id() -> Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": HoldId::MAX_CHARS,
+        "pattern": "^[!-{}~]+$",
+        "example": "INTRON-00001234"
     })
 }
 

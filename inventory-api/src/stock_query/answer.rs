@@ -73,6 +73,8 @@ pub(crate) struct Told {
     pub quantities: Option<Quantities>,
     /// How much there is, coarsely; none without an amount.
     pub level: Option<StockLevel>,
+    /// What orders hold of it.
+    pub held: Quantity,
 }
 
 impl Told {
@@ -98,15 +100,18 @@ pub(crate) fn tell_one(evidence: &Evidence, policy: &ChannelPolicy, freshness: F
     let offer = if policy.offers_without_number(judged.state) {
         Offer::Unspecified
     } else {
-        let available = judged.quantities.map(|quantities| quantities.available);
-        Offer::Amount(available.map_or(Quantity::ZERO, |available| policy.sellable(available)))
+        Offer::Amount(
+            evidence
+                .left()
+                .map_or(Quantity::ZERO, |left| policy.sellable(left)),
+        )
     };
     told(
         judged.state,
         evidence.source,
         offer,
         judged.as_of,
-        judged.quantities,
+        (judged.quantities, evidence.held),
         policy,
         freshness,
     )
@@ -136,11 +141,8 @@ pub(crate) fn tell_several(
     };
     let amount = sum_sellable(evidence.iter().map(|evidence| {
         evidence
-            .judged
-            .quantities
-            .map_or(Quantity::ZERO, |quantities| {
-                policy.sellable(quantities.available)
-            })
+            .left()
+            .map_or(Quantity::ZERO, |left| policy.sellable(left))
     }));
     // A sum beyond 28 digits cannot be told; then there is some, and how much is left open.
     let offer = match amount {
@@ -172,7 +174,14 @@ pub(crate) fn tell_several(
         })
         .ok()
         .flatten();
-    told(state, source, offer, as_of, quantities, policy, freshness)
+    let held = evidence
+        .iter()
+        .try_fold(Quantity::ZERO, |sum, evidence| {
+            sum.checked_add(evidence.held)
+        })
+        .unwrap_or(Quantity::MAX);
+    let numbers = (quantities, held);
+    told(state, source, offer, as_of, numbers, policy, freshness)
 }
 
 fn told(
@@ -180,7 +189,7 @@ fn told(
     source: Source,
     offer: Offer,
     as_of: Option<AsOf>,
-    quantities: Option<Quantities>,
+    (quantities, held): (Option<Quantities>, Quantity),
     policy: &ChannelPolicy,
     freshness: Freshness,
 ) -> Told {
@@ -196,6 +205,7 @@ fn told(
         is_stale: freshness.is_stale(source, as_of),
         quantities,
         level,
+        held,
     }
 }
 

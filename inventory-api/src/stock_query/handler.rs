@@ -4,14 +4,15 @@ use super::answer::Freshness;
 use super::reply::{Answered, StockReply};
 use super::request::{Severity, StockQuestion};
 use super::revalidation::{Validators, is_known_to};
-use crate::channel_scope::Scope;
+use crate::channel_scope::{Scope, rights_of};
 use crate::error::ApiError;
 use crate::evidence::{self, Evidence};
 use crate::feed::{Feed, FeedState};
-use crate::live_look_up::{Deadline, Gathered, LiveFailure, OnLiveFailure, Wanted, gather};
+use crate::live_desk::{Gathered, LiveDesk, Wanted, gather};
+use crate::live_look_up::{Deadline, LiveFailure, OnLiveFailure};
 use crate::reply_parts::{Ages, FeedSummary, Manner, WriteThrough};
 use crate::state::AppState;
-use crate::{json_reply, metrics, request_bytes};
+use crate::{json_reply, metrics, request_bytes, request_gate};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::redis_store::StockReader;
@@ -38,8 +39,9 @@ pub(crate) async fn post(
 ) -> Result<HttpResponse, ApiError> {
     let body = request_bytes::read(&request, payload, &state.settings.limits).await?;
     let question = StockQuestion::of_body(&body, &state.settings)?;
-    let scope = scope_of(&question, &state)?;
-    let known = know(&question, &scope, &state, &reader).await?;
+    let scope = scope_of(&request, &question, &state)?;
+    let deadline = Deadline::of(&request, &state.clock, question.timeout);
+    let known = know(&question, &scope, &state, &reader, &deadline).await?;
     let answered = answered(&question, &scope, &known);
     let reply = StockReply::of(&answered, manner(&question, &scope, &state));
     metrics::lines(reply.told());
@@ -58,8 +60,9 @@ pub(crate) async fn get(
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
     let question = StockQuestion::of_query(request.query_string(), &state.settings)?;
-    let scope = scope_of(&question, &state)?;
-    let known = know(&question, &scope, &state, &reader).await?;
+    let scope = scope_of(&request, &question, &state)?;
+    let deadline = Deadline::of(&request, &state.clock, question.timeout);
+    let known = know(&question, &scope, &state, &reader, &deadline).await?;
     let answered = answered(&question, &scope, &known);
     let manner = manner(&question, &scope, &state);
     let told = StockReply::of(&answered, manner);
@@ -86,13 +89,19 @@ pub(crate) async fn get(
     Ok(json_reply::send(reply, request.headers(), body))
 }
 
-fn scope_of(question: &StockQuestion<'_>, state: &AppState) -> Result<Scope, ApiError> {
+fn scope_of(
+    request: &HttpRequest,
+    question: &StockQuestion<'_>,
+    state: &AppState,
+) -> Result<Scope, ApiError> {
     let longest = state.settings.limits.warehouses;
-    let scope = question.scope.resolve(&state.directory(), longest)?;
+    let may_ask = rights_of(request)?;
+    let asked = &question.scope;
+    let scope = asked.resolve(&state.directory(), longest, &may_ask)?;
     if question.severity == Severity::Exact
         && let Some(live) = &scope.tenant.live
     {
-        live.check_all_askable(&question.skus)?;
+        live.look_up().check_all_askable(&question.skus)?;
     }
     Ok(scope)
 }
@@ -102,11 +111,13 @@ async fn know(
     scope: &Scope,
     state: &AppState,
     reader: &StockReader,
+    deadline: &Deadline,
 ) -> Result<Known, ApiError> {
+    request_gate::check_browsing(state, question.skus.all().len())?;
     state.asked.note(&scope.tenant.id, question.skus.all());
     match question.severity {
-        Severity::Fast => know_fast(question, scope, state, reader).await,
-        Severity::Exact => know_exact(question, scope, state, reader).await,
+        Severity::Fast => know_fast(question, scope, state, reader, deadline).await,
+        Severity::Exact => know_exact(question, scope, state, reader, deadline).await,
     }
 }
 
@@ -115,6 +126,7 @@ async fn know_fast(
     scope: &Scope,
     state: &AppState,
     reader: &StockReader,
+    deadline: &Deadline,
 ) -> Result<Known, ApiError> {
     let skus = question.skus.all();
     let reading = reader
@@ -122,14 +134,17 @@ async fn know_fast(
         .await
         .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })?;
     let now = state.clock.now();
+    let mut evidence = evidence::of_reading(&reading, now, state.store.line_ttl());
+    evidence::hold_back(&mut evidence, &reading.held, &scope.warehouses, now, &[]);
     let mut known = Known {
-        evidence: evidence::of_reading(&reading, now, state.store.line_ttl()),
+        evidence,
         feeds: state.feeds(&scope.tenant, &reading.snapshots),
         degraded: None,
         write_through: None,
     };
     if let Some(max_age) = question.max_age {
-        renew_old(&mut known, question, scope, state, reader, (now, max_age)).await;
+        let old = Old { now, max_age };
+        renew_old(&mut known, question, scope, state, reader, (old, deadline)).await;
     }
     let nothing_is_known = known
         .evidence
@@ -145,6 +160,21 @@ async fn know_fast(
     Ok(known)
 }
 
+/// What is older than the caller takes.
+#[derive(Debug, Clone, Copy)]
+struct Old {
+    now: AsOf,
+    max_age: Duration,
+}
+
+impl Old {
+    fn is(self, evidence: &Evidence) -> bool {
+        let is_too_old = |as_of: AsOf| as_of.age_at(self.now) > self.max_age;
+        evidence.judged.state == StockState::Unknown
+            || evidence.judged.as_of.is_some_and(is_too_old)
+    }
+}
+
 /// Asks D365 for what is older than the caller takes, if there is room; otherwise it stays stale.
 async fn renew_old(
     known: &mut Known,
@@ -152,19 +182,18 @@ async fn renew_old(
     scope: &Scope,
     state: &AppState,
     reader: &StockReader,
-    (now, max_age): (AsOf, Duration),
+    (old, deadline): (Old, &Deadline),
 ) {
-    let Some(live) = scope.tenant.live.as_ref().filter(|live| live.has_room()) else {
+    let Some(live) = scope
+        .tenant
+        .live
+        .as_ref()
+        .map(LiveDesk::look_up)
+        .filter(|live| live.has_room())
+    else {
         return;
     };
     let warehouses = scope.warehouses.len();
-    let is_old = |evidence: &Evidence| {
-        evidence.judged.state == StockState::Unknown
-            || evidence
-                .judged
-                .as_of
-                .is_some_and(|as_of| as_of.age_at(now) > max_age)
-    };
     let (numbers, skus): (Vec<usize>, Vec<Sku>) = question
         .skus
         .all()
@@ -172,7 +201,7 @@ async fn renew_old(
         .zip(known.evidence.chunks(warehouses))
         .enumerate()
         .filter(|(_, (sku, evidence))| {
-            evidence.iter().any(is_old) && live.check_askable(sku).is_ok()
+            evidence.iter().any(|evidence| old.is(evidence)) && live.check_askable(sku).is_ok()
         })
         .map(|(number, (sku, _))| (number, sku.clone()))
         .unzip();
@@ -182,10 +211,9 @@ async fn renew_old(
     let wanted = Wanted {
         scope,
         skus: &skus,
-        timeout: question.timeout,
+        own: &[],
     };
-    let deadline = Deadline::begin(&state.clock, question.timeout);
-    let gathered = gather(state, reader, wanted, &deadline).await;
+    let gathered = gather(state, reader, wanted, deadline).await;
     for (at, number) in numbers.into_iter().enumerate() {
         for warehouse in 0..warehouses {
             let from = at * warehouses + warehouse;
@@ -203,12 +231,12 @@ async fn know_exact(
     scope: &Scope,
     state: &AppState,
     reader: &StockReader,
+    deadline: &Deadline,
 ) -> Result<Known, ApiError> {
-    let deadline = Deadline::begin(&state.clock, question.timeout);
     let wanted = Wanted {
         scope,
         skus: question.skus.all(),
-        timeout: question.timeout,
+        own: &[],
     };
     let Gathered {
         evidence,
@@ -216,7 +244,7 @@ async fn know_exact(
         failure,
         write_through,
         ..
-    } = gather(state, reader, wanted, &deadline).await;
+    } = gather(state, reader, wanted, deadline).await;
     let degraded = match (failure, question.on_live_failure) {
         (None, _) => None,
         (Some(failure), OnLiveFailure::Cache) => Some(failure.code()),

@@ -56,6 +56,10 @@ pub(crate) struct StockLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub ordered: Option<Number>,
+    /// What orders hold of it and D365 does not show yet; already taken from `availableStock`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub held: Option<Number>,
     /// How much there is, coarsely; absent where the amount is not told by policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -254,6 +258,7 @@ fn line<'a>(
         on_hand: quantities.map(|quantities| Number(quantities.on_hand)),
         reserved: quantities.map(|quantities| Number(quantities.reserved)),
         ordered: quantities.map(|quantities| Number(quantities.ordered)),
+        held: manner.held(told),
         stock_level: told.level.map(Into::into),
         supplier_stock: manner.supplier_stock(evidence),
     }

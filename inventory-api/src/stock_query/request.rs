@@ -234,7 +234,7 @@ fn whole_number(text: &str) -> Option<i64> {
     Quantity::parse(text).ok()?.as_integer()
 }
 
-fn set_once<'a>(
+pub(crate) fn set_once<'a>(
     place: &mut Option<Cow<'a, str>>,
     value: Cow<'a, str>,
     name: &str,
@@ -247,7 +247,7 @@ fn set_once<'a>(
 
 /// Decodes one side of a query pair. Bytes that are no UTF-8 are refused rather than replaced: a
 /// replaced one would be another SKU.
-fn decoded(text: &str) -> Result<Cow<'_, str>, ApiError> {
+pub(crate) fn decoded(text: &str) -> Result<Cow<'_, str>, ApiError> {
     if !text.contains('+') {
         return percent_encoding::percent_decode_str(text)
             .decode_utf8()

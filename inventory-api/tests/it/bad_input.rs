@@ -191,7 +191,7 @@ async fn only_plain_json_is_read() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let rig = Rig::start_with("[api.limits]\nheader_timeout = \"300ms\"").await;
+    let rig = Rig::start_with("[api.limits]\nbody_timeout = \"300ms\"").await;
     let address = rig.api.strip_prefix("http://").unwrap();
     let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
     let head = format!(

@@ -4,7 +4,10 @@
 
 mod bad_input;
 mod browse;
+mod holding;
 mod lifecycle;
+mod limits;
 mod order;
 mod rig;
+mod rights;
 mod surface;

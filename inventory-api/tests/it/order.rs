@@ -3,6 +3,7 @@
 use crate::rig::{Rig, code};
 use serde_json::{Value, json};
 use shared::d365::D365Error;
+use shared::process::clock::Clock;
 use shared::stock::{AsOf, ItemNumber};
 use std::time::Duration;
 
@@ -115,6 +116,15 @@ async fn without_the_erp_the_declared_policy_decides_and_is_named() {
             (&line["basis"], &line["granted"]),
             (&json!(policy), &json!(granted))
         );
+        let evidence = &line["evidence"];
+        assert_eq!(evidence["quantity"], 5);
+        assert!(evidence["ageSeconds"].as_u64().unwrap() >= 60, "{evidence}");
+        if policy == "accept-if-fresh" {
+            assert_eq!(evidence["maxAgeSeconds"], 600);
+            assert_eq!(evidence["buffer"], 2);
+        } else {
+            assert!(evidence.get("buffer").is_none());
+        }
         assert_eq!(line["source"], "CACHE");
         assert_eq!(body["meta"]["degraded"], true);
         assert_eq!(body["meta"]["liveFailure"], "inventory.backend.error");
@@ -159,4 +169,89 @@ async fn a_newer_stored_line_is_kept_and_the_order_still_sees_its_own_answer() {
     let (_, body) = rig.check(order(&[("A", 8.0)])).await;
     assert_eq!(body["orderable"], true);
     assert_eq!(body["meta"]["writeThrough"], "partly");
+}
+
+#[tokio::test]
+async fn with_an_erp_that_never_answers_the_policy_is_told_inside_the_deadline() {
+    let rig = Rig::start().await;
+    rig.snapshot(rig.ago(MINUTE), &["11"], &[("A", "11", "5")])
+        .await;
+    rig.source.delay_look_ups(10 * MINUTE);
+    for (channel, expected) in [("lenient", 200), ("trusting", 200), ("coy", 504)] {
+        let mut question = order(&[("A", 2.0)]);
+        question["channel"] = json!(channel);
+        question["timeoutMs"] = json!(600);
+        let began = rig.store.clock().monotonic();
+        let (status, body) = rig.check(question).await;
+        let took = rig.store.clock().monotonic().saturating_sub(began);
+        assert_eq!(status, expected, "{body}");
+        assert!(took < Duration::from_millis(900), "{channel}: {took:?}");
+        if status == 200 {
+            assert_eq!(body["meta"]["degraded"], true);
+        }
+    }
+    let last = json!({"warehouseId": "11", "channel": "coy", "timeoutMs": 600,
+                      "products": [{"sku": "A", "quantity": 1}]});
+    for _ in 0..2 {
+        assert_eq!(rig.check(last.clone()).await.0, 504);
+    }
+    let began = rig.store.clock().monotonic();
+    let (status, body) = rig.check(last).await;
+    let took = rig.store.clock().monotonic().saturating_sub(began);
+    assert_eq!(
+        (status, code(&body)),
+        (503, "inventory.backend.unavailable.error"),
+        "after five failures D365 is left alone"
+    );
+    assert!(took < Duration::from_millis(300), "{took:?}");
+    assert_eq!(rig.source.questions().look_ups.len(), 5);
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("inventory_api_live_breaker_opened_total"));
+}
+
+#[tokio::test]
+async fn what_the_cache_would_have_oversold_is_told_with_the_buffer_against_it() {
+    let rig = Rig::start().await;
+    rig.snapshot(
+        rig.ago(2 * MINUTE),
+        &["11"],
+        &[("A", "11", "9"), ("B", "11", "4")],
+    )
+    .await;
+    rig.erp_has(&[("A", "11", "2"), ("B", "11", "6")]);
+    let (status, _) = rig.check(order(&[("A", 1.0), ("B", 1.0)])).await;
+    assert_eq!(status, 200);
+    let drift = async || {
+        let reply = rig.get("/inventory/v1/drift?days=2").send().await.unwrap();
+        crate::rig::told(reply).await
+    };
+    rig.eventually("the comparison is in Redis", async || {
+        drift().await.1["data"][0]["compared"] == 2
+    })
+    .await;
+    let (status, body) = drift().await;
+    assert_eq!(status, 200);
+    let told = &body["data"][0];
+    assert_eq!(told["warehouseId"], "11");
+    assert_eq!(told["oversold"], json!({"lines": 1, "meanQuantity": 7}));
+    assert_eq!(told["undersold"], json!({"lines": 1, "meanQuantity": 2}));
+    assert_eq!(told["bufferFor99Percent"], 8);
+    assert_eq!(
+        told["byAge"],
+        json!([{"upToSeconds": 300, "compared": 2, "oversold": 1}])
+    );
+    assert_eq!(body["data"][1]["compared"], 0);
+    for (query, expected) in [
+        ("days=0", 422),
+        ("days=8", 422),
+        ("organization=nobody", 404),
+        ("warehouseId=99", 404),
+    ] {
+        let reply = rig
+            .get(&format!("/inventory/v1/drift?{query}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status().as_u16(), expected, "{query}");
+    }
 }

@@ -28,6 +28,9 @@ command_timeout = "1s"
 workers = 1
 drain_timeout = "5s"
 
+[api.auth]
+insecure_no_authentication = true
+
 [[tenants]]
 id = "contoso"
 environment_url = "http://127.0.0.1:1"

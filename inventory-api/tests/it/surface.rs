@@ -110,7 +110,7 @@ async fn the_document_has_a_page_that_needs_no_network() {
 
 #[tokio::test]
 async fn a_published_tenant_is_answered_without_a_section_of_its_own() {
-    let sign_in = "[api]\nworkers = 1\n[api.live.entra]\ntenant_id = 't'\nclient_id = 'c'\nclient_secret = 's'";
+    let sign_in = "[api]\nworkers = 1\nauth.insecure_no_authentication = true\n[api.live.entra]\ntenant_id = 't'\nclient_id = 'c'\nclient_secret = 's'";
     let rig = Rig::start_as(sign_in).await;
     let (status, _) = rig
         .stock(json!({"organization": "contoso", "warehouseId": "11", "skus": ["A"]}))
@@ -143,7 +143,7 @@ async fn a_published_tenant_is_answered_without_a_section_of_its_own() {
 
 #[tokio::test]
 async fn without_a_sign_in_a_published_tenant_is_browsed_only() {
-    let rig = Rig::start_as("[api]\nworkers = 1").await;
+    let rig = Rig::start_as("[api]\nworkers = 1\nauth.insecure_no_authentication = true").await;
     rig.store
         .publish(&PublishedTenant::of(&tenant("http://127.0.0.1:1")))
         .await

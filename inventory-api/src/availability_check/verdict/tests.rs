@@ -19,6 +19,7 @@ fn evidence(state: StockState, available: &str, read_at: i64, source: Source) ->
             as_of: Some(at(read_at)),
         },
         source,
+        held: Quantity::ZERO,
     }
 }
 
@@ -46,7 +47,7 @@ fn granted(
         },
     };
     let verdict = decide(requested.parse().unwrap(), evidence, is_answered, rules);
-    assert_eq!(verdict.is_live, is_answered);
+    assert_eq!(verdict.by == DecidedBy::Live, is_answered);
     assert_eq!(verdict.is_orderable(), verdict.granted == verdict.requested);
     verdict.granted.to_string()
 }

@@ -22,6 +22,7 @@ fn with_number(state: StockState, available: &str, read_at: i64, source: Source)
             as_of: Some(at(read_at)),
         },
         source,
+        held: Quantity::ZERO,
     }
 }
 
@@ -37,6 +38,7 @@ fn absent(read_at: i64) -> Evidence {
             as_of: Some(at(read_at)),
         },
         source: Source::Cache,
+        held: Quantity::ZERO,
     }
 }
 

@@ -1,14 +1,18 @@
 //! Storing what D365 said, before the reply.
 
-use super::Deadline;
+use crate::live_look_up::Deadline;
 use crate::metrics;
 use crate::reply_parts::WriteThrough;
 use shared::process::clock::Clock;
 use shared::redis_store::StockStore;
 use shared::stock::{StockLine, TenantId};
+use std::time::Duration;
+
+/// Longest wait for Redis to store them.
+const LONGEST: Duration = Duration::from_millis(500);
 
 /// Stores lines; none if there are none. A cache that cannot take them does not fail the question:
-/// D365's answer stands.
+/// D365's answer stands, and what is left of the time after it is not spent on a Redis that hangs.
 ///
 /// Without the shared clock nothing is stored: the stamps could not be compared with others.
 pub(super) async fn write_through(
@@ -22,7 +26,7 @@ pub(super) async fn write_through(
     }
     let stored = match deadline.left() {
         Some(left) if store.clock().is_shared() => {
-            tokio::time::timeout(left, store.apply(tenant, lines)).await
+            tokio::time::timeout(LONGEST.min(left * 2 / 3), store.apply(tenant, lines)).await
         }
         _ => {
             metrics::write_through_failed(lines.len());

@@ -1,18 +1,13 @@
 //! Cache and D365 asked side by side: everything an EXACT question or an order check decides from.
 
-use super::findings::{Finding, Findings};
-use super::write_through::write_through;
-use super::{Deadline, LiveFailure};
+use super::Answers;
 use crate::channel_scope::Scope;
 use crate::evidence::{self, Evidence};
+use crate::live_look_up::{Deadline, Finding, LiveFailure};
 use crate::reply_parts::WriteThrough;
 use crate::state::AppState;
 use shared::redis_store::StockReader;
-use shared::stock::{Sku, WarehouseSnapshot};
-use std::time::Duration;
-
-/// Longest time kept back from D365 for storing its answer.
-const LONGEST_WRITE: Duration = Duration::from_millis(150);
+use shared::stock::{HoldOwner, Sku, WarehouseSnapshot};
 
 /// What is to be learned.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +16,8 @@ pub(crate) struct Wanted<'a> {
     pub scope: &'a Scope,
     /// Which SKUs.
     pub skus: &'a [Sku],
-    /// The caller's whole time.
-    pub timeout: Duration,
+    /// Whose holds do not count: the asker's own.
+    pub own: &'a [HoldOwner],
 }
 
 /// What was learned.
@@ -40,7 +35,7 @@ pub(crate) struct Gathered {
     pub write_through: Option<WriteThrough>,
 }
 
-/// Asks D365 and reads the cache at the same time, then stores what D365 said.
+/// Asks D365 and reads the cache at the same time; what D365 says is stored before it is told.
 pub(crate) async fn gather(
     state: &AppState,
     reader: &StockReader,
@@ -50,32 +45,30 @@ pub(crate) async fn gather(
     let Scope {
         tenant, warehouses, ..
     } = wanted.scope;
-    let live_deadline = deadline.earlier_by(LONGEST_WRITE.min(wanted.timeout / 10));
     let ask = async {
         match &tenant.live {
-            Some(live) => live.ask(wanted.skus, warehouses, &live_deadline).await,
-            None => Findings::all_failed(
+            Some(live) => live.ask(wanted.skus, warehouses, deadline).await,
+            None => Answers::all_failed(
                 wanted.skus.len() * warehouses.len(),
                 LiveFailure::NoCredentials,
             ),
         }
     };
-    let read = reader.read_many(&tenant.id, warehouses, wanted.skus);
+    let read = deadline.wait_for(reader.read_many(&tenant.id, warehouses, wanted.skus));
     let (found, reading) = futures_util::join!(ask, read);
-    let lines = found.lines(wanted.skus, warehouses);
-    let write_through = write_through(&state.store, &tenant.id, &lines, deadline).await;
-    let (cached, snapshots) = match reading {
-        Ok(reading) => {
+    let (cached, held, snapshots) = match reading {
+        Some(Ok(reading)) => {
             let now = state.clock.now();
             let cached = evidence::of_reading(&reading, now, state.store.line_ttl());
-            (cached, reading.snapshots)
+            (cached, reading.held, reading.snapshots)
         }
-        Err(cause) => {
+        Some(Err(cause)) => {
             tracing::warn!(tenant.id = %tenant.id, %cause, "only D365 can be asked: Redis does not answer");
-            (Vec::new(), Vec::new())
+            (Vec::new(), Vec::new(), Vec::new())
         }
+        None => (Vec::new(), Vec::new(), Vec::new()),
     };
-    let evidence = found
+    let mut evidence: Vec<Evidence> = found
         .findings
         .iter()
         .enumerate()
@@ -85,6 +78,14 @@ pub(crate) async fn gather(
             Finding::Failed => cached.get(at).copied().unwrap_or(Evidence::NONE),
         })
         .collect();
+    // Judged against the live numbers too: what they show already is not taken twice.
+    evidence::hold_back(
+        &mut evidence,
+        &held,
+        warehouses,
+        state.clock.now(),
+        wanted.own,
+    );
     Gathered {
         evidence,
         is_answered: found
@@ -94,6 +95,6 @@ pub(crate) async fn gather(
             .collect(),
         snapshots,
         failure: found.failure,
-        write_through,
+        write_through: found.write_through,
     }
 }

@@ -1,0 +1,279 @@
+//! One D365 environment as all its tenants share it: so many calls at once, and a breaker.
+
+use super::breaker::{Breaker, CallVerdict, Leave};
+use super::{Deadline, LiveFailure};
+use crate::metrics;
+use shared::d365::D365Error;
+use shared::process::clock::Clock;
+use shared::process::guards::{self, Guard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// A call with less time than this says nothing about D365 when its time is over.
+const FAIR_TIME: Duration = Duration::from_millis(500);
+
+/// Who may call one environment, and when.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    name: String,
+    clock: Arc<dyn Clock>,
+    permits: Semaphore,
+    breaker: Mutex<Breaker>,
+}
+
+/// A call under way; dropped without an end it says nothing about the environment.
+struct CallUnderWay<'a> {
+    environment: &'a Environment,
+    leave: Leave,
+    began: Duration,
+    allowed: Duration,
+    is_over: bool,
+}
+
+impl CallUnderWay<'_> {
+    fn end(mut self, answer: &Result<(), LiveFailure>) {
+        self.is_over = true;
+        let took = self
+            .environment
+            .clock
+            .monotonic()
+            .saturating_sub(self.began);
+        let had_fair_time = self.allowed >= FAIR_TIME;
+        let verdict = verdict_of(answer, had_fair_time || took >= FAIR_TIME);
+        self.environment.note(self.leave, verdict);
+    }
+}
+
+impl Drop for CallUnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.environment.note(self.leave, None);
+        }
+    }
+}
+
+/// What an ended call says about the environment.
+fn verdict_of(answer: &Result<(), LiveFailure>, had_fair_time: bool) -> Option<CallVerdict> {
+    let failure = match answer {
+        Ok(()) => return Some(CallVerdict::Works),
+        Err(failure) => failure,
+    };
+    match failure {
+        LiveFailure::DeadlinePassed | LiveFailure::Erp(D365Error::TimedOut { .. }) => {
+            had_fair_time.then_some(CallVerdict::Fails)
+        }
+        LiveFailure::Erp(
+            D365Error::Connection { .. }
+            | D365Error::BadAnswer { .. }
+            | D365Error::Token {
+                is_configuration: false,
+                ..
+            },
+        ) => Some(CallVerdict::Fails),
+        LiveFailure::Erp(D365Error::Status { status, .. }) if *status >= 500 => {
+            Some(CallVerdict::Fails)
+        }
+        LiveFailure::Erp(D365Error::Status { .. }) => Some(CallVerdict::Works),
+        // The throttle gate looks after these; the rest never left the house.
+        LiveFailure::NoCredentials
+        | LiveFailure::Resting { .. }
+        | LiveFailure::Erp(
+            D365Error::Throttled { .. }
+            | D365Error::Token { .. }
+            | D365Error::Setup { .. }
+            | D365Error::Unaskable { .. },
+        ) => None,
+    }
+}
+
+impl Environment {
+    /// Nothing was asked yet; at most so many calls at once.
+    pub(crate) fn new(name: String, permits: usize, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            name,
+            clock,
+            permits: Semaphore::new(permits),
+            breaker: Mutex::default(),
+        }
+    }
+
+    /// Whether a call could be sent right away.
+    pub(crate) fn has_room(&self) -> bool {
+        self.permits.available_permits() > 0 && self.rest_left().is_none()
+    }
+
+    /// Makes one call: with a permit, if the breaker lets it, ending with the deadline. `call` is
+    /// told how much time it has.
+    ///
+    /// The breaker is asked after the wait for a permit: what opened it meanwhile counts, and a call
+    /// that only waited is no trial.
+    pub(crate) async fn call<T>(
+        &self,
+        deadline: &Deadline,
+        call: impl AsyncFnOnce(Duration) -> Result<T, D365Error>,
+    ) -> Result<T, LiveFailure> {
+        let left = deadline.left().ok_or(LiveFailure::DeadlinePassed)?;
+        if let Some(wait) = self.rest_left() {
+            return Err(LiveFailure::Resting { wait });
+        }
+        let _permit = tokio::time::timeout(left, self.permits.acquire())
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or(LiveFailure::DeadlinePassed)?;
+        let leave = self.leave();
+        if let Leave::Rest(wait) = leave {
+            return Err(LiveFailure::Resting { wait });
+        }
+        let allowed = deadline.left().unwrap_or_default();
+        let under_way = CallUnderWay {
+            environment: self,
+            leave,
+            began: self.clock.monotonic(),
+            allowed,
+            is_over: false,
+        };
+        let answer = if allowed.is_zero() {
+            Err(LiveFailure::DeadlinePassed)
+        } else {
+            match tokio::time::timeout(allowed, call(allowed)).await {
+                Ok(answer) => answer.map_err(LiveFailure::from),
+                Err(_elapsed) => Err(LiveFailure::DeadlinePassed),
+            }
+        };
+        match &answer {
+            Ok(_) => under_way.end(&Ok(())),
+            Err(failure) => under_way.end(&Err(failure.clone())),
+        }
+        answer
+    }
+
+    /// How long nothing may be asked, without taking the trial.
+    fn rest_left(&self) -> Option<Duration> {
+        if guards::is_off(Guard::Breaker) {
+            return None;
+        }
+        let now = self.clock.monotonic();
+        self.breaker().rest_left(now)
+    }
+
+    fn leave(&self) -> Leave {
+        if guards::is_off(Guard::Breaker) {
+            return Leave::Pass;
+        }
+        let now = self.clock.monotonic();
+        self.breaker().ask(now)
+    }
+
+    fn note(&self, leave: Leave, verdict: Option<CallVerdict>) {
+        let now = self.clock.monotonic();
+        let mut breaker = self.breaker();
+        let was_closed = breaker.is_closed();
+        let opened = breaker.note(leave, verdict, now);
+        let is_closed = breaker.is_closed();
+        drop(breaker);
+        if opened {
+            metrics::breaker_opened();
+            tracing::warn!(
+                environment = self.name,
+                "D365 keeps failing: no live call for ten seconds, then one tries"
+            );
+        } else if is_closed && !was_closed {
+            tracing::info!(environment = self.name, "D365 answers again");
+        }
+        metrics::breaker(&self.name, is_closed);
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::process::clock::ManualClock;
+    use shared::stock::AsOf;
+
+    fn house(permits: usize) -> (Arc<ManualClock>, Arc<Environment>, Deadline) {
+        let manual = Arc::new(ManualClock::at(AsOf::EPOCH));
+        let clock: Arc<dyn Clock> = manual.clone();
+        let deadline = Deadline::begin(&clock, Duration::from_hours(1));
+        let environment = Environment::new("https://e".to_owned(), permits, clock);
+        (manual, Arc::new(environment), deadline)
+    }
+
+    fn failing() -> Result<(), D365Error> {
+        Err(D365Error::Connection {
+            cause: "refused".to_owned(),
+        })
+    }
+
+    #[tokio::test]
+    async fn an_open_breaker_answers_at_once_and_lets_one_call_try() {
+        let (clock, environment, deadline) = house(4);
+        let mut sent = 0;
+        for _ in 0..8 {
+            let answer = environment
+                .call(&deadline, async |_| {
+                    sent += 1;
+                    failing()
+                })
+                .await;
+            assert!(answer.is_err());
+        }
+        assert_eq!(sent, 5);
+        assert!(!environment.has_room());
+        clock.advance(Duration::from_secs(10));
+        assert!(environment.has_room());
+        assert_eq!(environment.call(&deadline, async |_| Ok(7)).await, Ok(7));
+        assert!(environment.has_room());
+    }
+
+    #[tokio::test]
+    async fn a_trial_whose_caller_left_is_given_to_the_next() {
+        let (clock, environment, deadline) = house(4);
+        for _ in 0..5 {
+            let _failed = environment.call(&deadline, async |_| failing()).await;
+        }
+        clock.advance(Duration::from_secs(10));
+        let left = tokio::time::timeout(
+            Duration::from_millis(1),
+            environment.call(&deadline, async |_| {
+                std::future::pending::<Result<(), D365Error>>().await
+            }),
+        );
+        assert!(left.await.is_err());
+        assert_eq!(environment.call(&deadline, async |_| Ok(7)).await, Ok(7));
+    }
+
+    #[test]
+    fn only_what_d365_is_to_blame_for_counts() {
+        let erp = |cause| Err(LiveFailure::Erp(cause));
+        let status = |status| {
+            erp(D365Error::Status {
+                status,
+                message: String::new(),
+            })
+        };
+        let timed_out = || erp(D365Error::TimedOut { stage: "" });
+        for (answer, had_fair_time, expected) in [
+            (Ok(()), true, Some(CallVerdict::Works)),
+            (status(404), true, Some(CallVerdict::Works)),
+            (status(500), true, Some(CallVerdict::Fails)),
+            (timed_out(), true, Some(CallVerdict::Fails)),
+            (timed_out(), false, None),
+            (Err(LiveFailure::DeadlinePassed), false, None),
+            (
+                erp(D365Error::Throttled {
+                    retry_after: Duration::ZERO,
+                }),
+                true,
+                None,
+            ),
+        ] {
+            assert_eq!(verdict_of(&answer, had_fair_time), expected, "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Orders, reservations and rejections over HTTP.
+
+use super::placing::{Asked, Commit};
+use super::rejecting::reject;
+use super::settling::{Place, Settlement, look, settle};
+use super::view::{OrderView, RejectedLine, RejectionReply};
+use crate::availability_check::handler::{Check, answer};
+use crate::availability_check::reply::HoldWord;
+use crate::availability_check::request::OrderQuestion;
+use crate::channel_scope::{AskedScope, Places, rights_of};
+use crate::error::ApiError;
+use crate::live_look_up::Deadline;
+use crate::reply_parts::Number;
+use crate::state::AppState;
+use crate::stock_query::request::{decoded, set_once};
+use crate::tenant_directory::Tenant;
+use crate::{json_reply, request_bytes, routes};
+use actix_web::http::header::LOCATION;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use shared::redis_store::StockReader;
+use shared::stock::{HoldId, HoldOwner};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// `GET /inventory/v1/orders/{orderId}`
+pub(crate) async fn get_order(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    get(&request, order(&id)?, &state).await
+}
+
+/// `POST /inventory/v1/orders/{orderId}/confirmed`: the ERP has booked the order.
+pub(crate) async fn confirm_order(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    let confirmed = Settlement::Confirmed(state.clock.now());
+    end(&request, order(&id)?, confirmed, &state).await
+}
+
+/// `DELETE /inventory/v1/orders/{orderId}`: the order was cancelled.
+pub(crate) async fn delete_order(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    end(&request, order(&id)?, Settlement::Released, &state).await
+}
+
+/// `POST /inventory/v1/reservations`
+pub(crate) async fn post_reservation(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<AppState>,
+    reader: Data<StockReader>,
+) -> Result<HttpResponse, ApiError> {
+    let id = HoldId::parse(uuid::Uuid::new_v4().simple().to_string())
+        .map_err(|problem| ApiError::invalid("$", problem.to_string()))?;
+    let owner = HoldOwner::Reservation(id.clone());
+    let reserving = reserve(&request, payload, owner, false, &state, &reader);
+    let (body, hold) = Box::pin(reserving).await?;
+    let mut reply = if hold == Some(HoldWord::Held) {
+        let mut created = HttpResponse::Created();
+        let place = format!("{}/{id}", routes::RESERVATIONS);
+        created.insert_header((LOCATION, place));
+        created
+    } else {
+        HttpResponse::Ok()
+    };
+    reply.insert_header(("cache-control", "no-store"));
+    Ok(json_reply::send(reply, request.headers(), body))
+}
+
+/// `PUT /inventory/v1/reservations/{reservationId}`: other lines, or more time.
+pub(crate) async fn put_reservation(
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+    state: Data<AppState>,
+    reader: Data<StockReader>,
+) -> Result<HttpResponse, ApiError> {
+    let owner = reservation(&id)?;
+    let reserving = reserve(&request, payload, owner, true, &state, &reader);
+    let (body, _) = Box::pin(reserving).await?;
+    Ok(json_reply::send(
+        HttpResponse::Ok(),
+        request.headers(),
+        body,
+    ))
+}
+
+/// `GET /inventory/v1/reservations/{reservationId}`
+pub(crate) async fn get_reservation(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    get(&request, reservation(&id)?, &state).await
+}
+
+/// `DELETE /inventory/v1/reservations/{reservationId}`
+pub(crate) async fn delete_reservation(
+    request: HttpRequest,
+    id: Path<String>,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    end(&request, reservation(&id)?, Settlement::Released, &state).await
+}
+
+/// `POST /inventory/v1/rejections`
+pub(crate) async fn post_rejection(
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    let body = request_bytes::read(&request, payload, &state.settings.limits).await?;
+    let question = OrderQuestion::of_body(&body, &state.settings)?;
+    let deadline = Deadline::of(&request, &state.clock, question.timeout);
+    let limits = &state.settings.limits;
+    let may_ask = rights_of(&request)?;
+    let scope = question
+        .scope
+        .resolve(&state.directory(), limits.warehouses, &may_ask)?;
+    let asked = Asked {
+        scope: &scope,
+        skus: question.skus.all(),
+        requested: &question.requested,
+    };
+    let released = reject(&state, asked, &deadline).await?;
+    let lines = asked.skus.iter().zip(asked.requested).zip(released);
+    let data = lines
+        .map(|((sku, requested), released)| RejectedLine {
+            sku: sku.to_string(),
+            requested: Number(*requested),
+            released: Number(released),
+        })
+        .collect();
+    send(&request, &RejectionReply { data })
+}
+
+async fn reserve(
+    request: &HttpRequest,
+    payload: Payload,
+    owner: HoldOwner,
+    must_exist: bool,
+    state: &AppState,
+    reader: &StockReader,
+) -> Result<(Vec<u8>, Option<HoldWord>), ApiError> {
+    let body = request_bytes::read(request, payload, &state.settings.limits).await?;
+    let question = OrderQuestion::of_body(&body, &state.settings)?;
+    let commit = Commit {
+        owner,
+        reservation: None,
+        time: question.reservation_time,
+        must_exist,
+    };
+    let check = Check {
+        request,
+        question: &question,
+        own: std::slice::from_ref(&commit.owner),
+        commit: Some(&commit),
+    };
+    answer(check, state, reader).await
+}
+
+async fn get(
+    request: &HttpRequest,
+    owner: HoldOwner,
+    state: &AppState,
+) -> Result<HttpResponse, ApiError> {
+    let (tenant, channel) = tenant_of(request, state)?;
+    let deadline = Deadline::of(request, &state.clock, state.settings.live.default_deadline);
+    let place = Place {
+        tenant: &tenant.id,
+        owner: &owner,
+        channel: channel.as_deref(),
+    };
+    let view = deadline.wait_for(look(state, place)).await;
+    send(
+        request,
+        &view.unwrap_or(Err(ApiError::CacheUnavailable { cause: None }))?,
+    )
+}
+
+async fn end(
+    request: &HttpRequest,
+    owner: HoldOwner,
+    settlement: Settlement,
+    state: &AppState,
+) -> Result<HttpResponse, ApiError> {
+    let (tenant, channel) = tenant_of(request, state)?;
+    let deadline = Deadline::of(request, &state.clock, state.settings.live.default_deadline);
+    let place = Place {
+        tenant: &tenant.id,
+        owner: &owner,
+        channel: channel.as_deref(),
+    };
+    let view: OrderView = settle(state, place, settlement, &deadline).await?;
+    send(request, &view)
+}
+
+fn send(request: &HttpRequest, reply: &impl serde::Serialize) -> Result<HttpResponse, ApiError> {
+    let body = json_reply::written(reply, 512)?;
+    Ok(json_reply::send(
+        HttpResponse::Ok(),
+        request.headers(),
+        body,
+    ))
+}
+
+fn order(id: &str) -> Result<HoldOwner, ApiError> {
+    parsed(id, "orderId").map(HoldOwner::Order)
+}
+
+fn reservation(id: &str) -> Result<HoldOwner, ApiError> {
+    parsed(id, "reservationId").map(HoldOwner::Reservation)
+}
+
+fn parsed(id: &str, path: &str) -> Result<HoldId, ApiError> {
+    HoldId::parse(id).map_err(|problem| ApiError::invalid(path, problem.to_string()))
+}
+
+/// The tenant of a request without a body, and its channel: `organization` or `channel`, unless
+/// there is only one organization.
+fn tenant_of(
+    request: &HttpRequest,
+    state: &AppState,
+) -> Result<(Arc<Tenant>, Option<String>), ApiError> {
+    let mut scope = AskedScope {
+        places: Places::Query,
+        ..AskedScope::default()
+    };
+    let pairs = request.query_string().split('&');
+    for pair in pairs.filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match &*decoded(name)? {
+            "organization" => set_once(&mut scope.organization, decoded(value)?, "organization")?,
+            "channel" => set_once(&mut scope.channel, decoded(value)?, "channel")?,
+            _ => {}
+        }
+    }
+    let tenant = scope.resolve_tenant(&state.directory(), &rights_of(request)?)?;
+    let channel = scope.channel.map(Cow::into_owned);
+    Ok((tenant, channel))
+}

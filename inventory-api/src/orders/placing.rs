@@ -1,0 +1,412 @@
+//! Holding what a check grants: all lines of the order or none.
+
+use super::record::{OrderState, Record, digest_of};
+use super::{RECORD_KEPT, others, superseded};
+use crate::availability_check::reply::HoldWord;
+use crate::availability_check::verdict::Verdict;
+use crate::channel_scope::Scope;
+use crate::error::ApiError;
+use crate::evidence::{self, Evidence};
+use crate::live_look_up::Deadline;
+use crate::metrics;
+use crate::state::AppState;
+use shared::redis_store::{HeldOfSku, HeldSku, OrderChange, OrderText, StoreError};
+use shared::stock::{AsOf, Hold, HoldOwner, Quantity, Sku, WarehouseId};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+/// How long Redis may take to say whether an order was placed before.
+const RECALL_LIMIT: Duration = Duration::from_millis(300);
+/// Longest pause before a change is tried again that somebody else was faster with.
+const LONGEST_PAUSE_MS: u64 = 20;
+
+/// For whom a check's stock is to be held.
+#[derive(Debug, Clone)]
+pub(crate) struct Commit {
+    /// The order or reservation.
+    pub owner: HoldOwner,
+    /// The reservation that becomes this order.
+    pub reservation: Option<HoldOwner>,
+    /// How long it is held.
+    pub time: Duration,
+    /// Whether it must be there already: a reservation that is changed.
+    pub must_exist: bool,
+}
+
+impl Commit {
+    /// Whose holds do not stand in the way.
+    pub(crate) fn owners(&self) -> Vec<HoldOwner> {
+        let reservation = self.reservation.iter().cloned();
+        std::iter::once(self.owner.clone())
+            .chain(reservation)
+            .collect()
+    }
+}
+
+/// What an order asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// Whose stock, where.
+    pub scope: &'a Scope,
+    /// Which SKUs.
+    pub skus: &'a [Sku],
+    /// How much of each.
+    pub requested: &'a [Quantity],
+}
+
+impl Asked<'_> {
+    fn digest(&self) -> String {
+        digest_of(self.skus, self.requested, &self.scope.warehouses)
+    }
+}
+
+/// What became of a hold.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// What is granted, judged with the holds as they were when it was decided.
+    pub verdicts: Vec<Verdict>,
+    /// What became of it.
+    pub hold: HoldWord,
+    /// Until when it is held at the latest.
+    pub until: Option<AsOf>,
+}
+
+/// Looks whether the same order was placed before: then until when it is held.
+///
+/// # Errors
+/// If the order is settled and asks for something else, or a reservation that must be there is not.
+pub(crate) async fn recall(
+    state: &AppState,
+    asked: Asked<'_>,
+    commit: &Commit,
+    deadline: &Deadline,
+) -> Result<Option<AsOf>, ApiError> {
+    let tenant = &asked.scope.tenant.id;
+    let owners = [commit.owner.clone()];
+    let reading = state.store.read_orders(tenant, &owners, &[]);
+    let limit = deadline.left().unwrap_or_default().min(RECALL_LIMIT);
+    let record = match tokio::time::timeout(limit, reading).await {
+        Ok(Ok((records, _))) => record_of(&records),
+        // The check goes on; what it grants will not be stored either.
+        Ok(Err(cause)) => {
+            tracing::warn!(tenant.id = %tenant, %cause, "whether an order was placed before is not known");
+            return Ok(None);
+        }
+        Err(_elapsed) => return Ok(None),
+    };
+    let before = standing(record.as_ref(), asked, commit, state.clock.now())?;
+    Ok(match before {
+        Standing::Repeated(until) => {
+            metrics::hold("repeated");
+            Some(until)
+        }
+        Standing::Open => None,
+    })
+}
+
+/// How an order stands before it is placed.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// The same lines are held, or were confirmed.
+    Repeated(AsOf),
+    /// It may be placed.
+    Open,
+}
+
+fn record_of(records: &[OrderText]) -> Option<Record> {
+    Record::read(records.first()?.text.as_deref()?)
+}
+
+fn standing(
+    record: Option<&Record>,
+    asked: Asked<'_>,
+    commit: &Commit,
+    now: AsOf,
+) -> Result<Standing, ApiError> {
+    let id = || commit.owner.id().to_string();
+    let Some(record) = record else {
+        return if commit.must_exist {
+            Err(ApiError::ReservationNotFound { id: id() })
+        } else {
+            Ok(Standing::Open)
+        };
+    };
+    if !record.is_open_to(asked.scope.channel.as_deref()) {
+        // A reservation is not there for another channel; an order's id is taken all the same.
+        return Err(if commit.must_exist {
+            ApiError::ReservationNotFound { id: id() }
+        } else {
+            ApiError::OrderSettled { id: id() }
+        });
+    }
+    let digest = asked.digest();
+    let until = record.until().unwrap_or(AsOf::EPOCH);
+    match record.state {
+        // A reservation that is changed starts its time again, be it with the same lines.
+        OrderState::Held if commit.must_exist && now < until => Ok(Standing::Open),
+        OrderState::Held if commit.must_exist => Err(ApiError::ReservationNotFound { id: id() }),
+        OrderState::Held if record.digest == digest && now < until => Ok(Standing::Repeated(until)),
+        OrderState::Held => Ok(Standing::Open),
+        OrderState::Confirmed if record.digest == digest => Ok(Standing::Repeated(until)),
+        OrderState::Released if commit.must_exist => {
+            Err(ApiError::ReservationNotFound { id: id() })
+        }
+        OrderState::Confirmed | OrderState::Released => Err(ApiError::OrderSettled { id: id() }),
+    }
+}
+
+/// Holds what is granted, if all of it is. `decide` judges the evidence once the holds of others are
+/// known; what it saw is what is stored, or it is asked again.
+pub(crate) async fn place(
+    state: &AppState,
+    asked: Asked<'_>,
+    commit: &Commit,
+    evidence: &mut [Evidence],
+    decide: impl Fn(&[Evidence]) -> Vec<Verdict>,
+    deadline: &Deadline,
+) -> Result<Placed, ApiError> {
+    let tenant = &asked.scope.tenant.id;
+    let placing = async {
+        let _turn = state.turns.wait(tenant, asked.skus).await;
+        let mut pause_ms = 1;
+        loop {
+            match attempt(state, asked, commit, evidence, &decide).await? {
+                Attempt::Done(placed) => return Ok(placed),
+                Attempt::Overtaken => metrics::hold("overtaken"),
+            }
+            let chance = RandomState::new().hash_one(pause_ms) % pause_ms;
+            tokio::time::sleep(Duration::from_millis(chance)).await;
+            pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
+        }
+    };
+    let outcome = deadline.wait_for(placing).await;
+    match outcome {
+        Some(Ok(placed)) => return Ok(placed),
+        Some(Err(PlacingError::Refused(refusal))) => return Err(refusal),
+        Some(Err(PlacingError::Store(cause))) => {
+            tracing::warn!(tenant.id = %tenant, %cause, "what an order was granted is not held");
+        }
+        None => {
+            tracing::warn!(tenant.id = %tenant, "what an order was granted could not be held in time");
+        }
+    }
+    metrics::hold("not_stored");
+    Ok(Placed {
+        verdicts: decide(evidence),
+        hold: HoldWord::NotStored,
+        until: None,
+    })
+}
+
+enum Attempt {
+    Done(Placed),
+    /// Somebody else changed something in between.
+    Overtaken,
+}
+
+enum PlacingError {
+    Refused(ApiError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for PlacingError {
+    fn from(cause: StoreError) -> Self {
+        Self::Store(cause)
+    }
+}
+
+async fn attempt(
+    state: &AppState,
+    asked: Asked<'_>,
+    commit: &Commit,
+    evidence: &mut [Evidence],
+    decide: impl Fn(&[Evidence]) -> Vec<Verdict>,
+) -> Result<Attempt, PlacingError> {
+    let Scope {
+        tenant, warehouses, ..
+    } = asked.scope;
+    let owners = commit.owners();
+    let (records, held) = read(state, asked, &owners).await?;
+    let owners = open_to(asked.scope.channel.as_deref(), &records);
+    let now = state.clock.now();
+    let digest = asked.digest();
+    let before = standing(record_of(&records).as_ref(), asked, commit, now);
+    let before = before.map_err(PlacingError::Refused)?;
+    let of_asked: Vec<HeldOfSku> = held.iter().take(asked.skus.len()).map(known).collect();
+    evidence::hold_back(evidence, &of_asked, warehouses, now, &owners);
+    let verdicts = decide(evidence);
+    let done = |hold, until| {
+        Ok(Attempt::Done(Placed {
+            verdicts: decide(evidence),
+            hold,
+            until,
+        }))
+    };
+    if let Standing::Repeated(until) = before {
+        return done(HoldWord::Repeated, Some(until));
+    }
+    if !verdicts.iter().all(Verdict::is_orderable) {
+        metrics::hold("short");
+        return done(HoldWord::NothingToHold, None);
+    }
+    let until = now.plus(commit.time);
+    let granted = allotted(asked, &verdicts, evidence);
+    let mut changes = Vec::with_capacity(held.len());
+    for held in &held {
+        let Some(mut holds) = others(held, &owners, now) else {
+            return done(HoldWord::NotStored, None);
+        };
+        let own = granted.iter().filter(|(sku, ..)| *sku == held.sku);
+        holds.extend(own.map(|(_, warehouse, quantity)| Hold {
+            owner: commit.owner.clone(),
+            warehouse: warehouse.clone(),
+            quantity: *quantity,
+            placed: now,
+            until,
+            confirmed: None,
+        }));
+        Box::pin(superseded::end_soon(
+            state, &tenant.id, &held.sku, &mut holds, now,
+        ))
+        .await;
+        if holds.len() > state.settings.orders.holds_per_sku {
+            tracing::warn!(tenant.id = %tenant.id, sku = %held.sku, "too many orders hold this SKU: one more is not held");
+            metrics::hold("not_stored");
+            return done(HoldWord::NotStored, None);
+        }
+        changes.push(held.becomes(holds));
+    }
+    let channel = asked.scope.channel.as_deref();
+    let record = Record::held((&digest, channel), now, until, &granted);
+    let kept = commit.time.saturating_add(RECORD_KEPT);
+    let records = records_after(&records, &owners, &record, kept);
+    if !state
+        .store
+        .swap_orders(&tenant.id, &records, &changes)
+        .await?
+    {
+        return Ok(Attempt::Overtaken);
+    }
+    metrics::hold("placed");
+    done(HoldWord::Held, Some(until))
+}
+
+/// Reads the records and the holds of all SKUs they and the question name; the question's first.
+async fn read(
+    state: &AppState,
+    asked: Asked<'_>,
+    owners: &[HoldOwner],
+) -> Result<(Vec<OrderText>, Vec<HeldSku>), StoreError> {
+    let tenant = &asked.scope.tenant.id;
+    let (records, held) = state.store.read_orders(tenant, owners, asked.skus).await?;
+    let texts = records.iter().filter_map(|record| record.text.as_deref());
+    let channel = asked.scope.channel.as_deref();
+    let mut skus = asked.skus.to_vec();
+    for sku in texts
+        .filter_map(Record::read)
+        .filter(|record| record.is_open_to(channel))
+        .flat_map(|record| record.skus())
+    {
+        if !skus.contains(&sku) {
+            skus.push(sku);
+        }
+    }
+    if skus.len() == asked.skus.len() {
+        return Ok((records, held));
+    }
+    // The order had other lines before: those are given back in the same step.
+    state.store.read_orders(tenant, owners, &skus).await
+}
+
+fn known(held: &HeldSku) -> HeldOfSku {
+    match &held.holds {
+        None => HeldOfSku::Unreadable,
+        Some(holds) if holds.is_empty() => HeldOfSku::Nothing,
+        Some(holds) => HeldOfSku::Holds(holds.clone()),
+    }
+}
+
+/// Those of these owners a channel may know of: others' holds stand in its way like everybody's.
+fn open_to(channel: Option<&str>, records: &[OrderText]) -> Vec<HoldOwner> {
+    let is_open = |record: &&OrderText| {
+        let text = record.text.as_deref();
+        text.and_then(Record::read)
+            .is_none_or(|record| record.is_open_to(channel))
+    };
+    let open = records.iter().filter(is_open);
+    open.map(|record| record.owner.clone()).collect()
+}
+
+/// Whose holds do not stand in the way of a check that names these orders and reservations. What
+/// cannot be looked up is believed: then the holds are not known either.
+pub(crate) async fn own(
+    state: &AppState,
+    scope: &Scope,
+    named: &[HoldOwner],
+    deadline: &Deadline,
+) -> Vec<HoldOwner> {
+    if named.is_empty() || scope.channel.is_none() {
+        return named.to_vec();
+    }
+    let reading = state.store.read_orders(&scope.tenant.id, named, &[]);
+    let limit = deadline.left().unwrap_or_default().min(RECALL_LIMIT);
+    match tokio::time::timeout(limit, reading).await {
+        Ok(Ok((records, _))) => open_to(scope.channel.as_deref(), &records),
+        _ => named.to_vec(),
+    }
+}
+
+/// The order's new record; the reservation it came from is over, if it was the caller's to name.
+fn records_after(
+    records: &[OrderText],
+    owners: &[HoldOwner],
+    record: &Record,
+    kept: Duration,
+) -> Vec<OrderChange> {
+    records
+        .iter()
+        .enumerate()
+        .filter_map(|(at, text)| {
+            if at == 0 {
+                return Some(text.becomes(record.text(), kept));
+            }
+            if !owners.contains(&text.owner) {
+                return None;
+            }
+            let mut reservation = Record::read(text.text.as_deref()?)?;
+            reservation.state = OrderState::Released;
+            Some(text.becomes(reservation.text(), RECORD_KEPT))
+        })
+        .collect()
+}
+
+/// Which warehouse gives how much: in the order asked for, each what it has left. What none of them
+/// has (the channel sells without a number) is held in the first.
+fn allotted(
+    asked: Asked<'_>,
+    verdicts: &[Verdict],
+    evidence: &[Evidence],
+) -> Vec<(Sku, WarehouseId, Quantity)> {
+    let warehouses = &asked.scope.warehouses;
+    let mut allotted = Vec::new();
+    let of_skus = evidence.chunks(warehouses.len().max(1));
+    for ((sku, verdict), evidence) in asked.skus.iter().zip(verdicts).zip(of_skus) {
+        let mut rest = verdict.granted;
+        let mut shares: Vec<Quantity> = Vec::with_capacity(warehouses.len());
+        for evidence in evidence {
+            let left = evidence.left().unwrap_or_default();
+            let share = asked.scope.policy.sellable(left).min(rest);
+            rest = rest.checked_sub(share).unwrap_or_default();
+            shares.push(share);
+        }
+        if let Some(first) = shares.first_mut() {
+            *first = first.checked_add(rest).unwrap_or(*first);
+        }
+        for (warehouse, share) in warehouses.iter().zip(shares) {
+            if share.is_positive() {
+                allotted.push((sku.clone(), warehouse.clone(), share));
+            }
+        }
+    }
+    allotted
+}

@@ -1,0 +1,154 @@
+//! What callers may send, how fast and how often.
+
+use crate::rig::{PATIENCE, Rig, code, fast, told};
+use serde_json::json;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+const STOCK: &str = "/inventory/v1/inventories";
+
+async fn connect(rig: &Rig) -> TcpStream {
+    let address = rig.api.strip_prefix("http://").unwrap();
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// Everything until the service closes the connection, which it must.
+async fn rest(connection: &mut TcpStream) -> String {
+    let mut reply = Vec::new();
+    // A reset is an end too.
+    let _ = timeout(PATIENCE, connection.read_to_end(&mut reply))
+        .await
+        .expect("the connection is closed");
+    String::from_utf8(reply).unwrap()
+}
+
+#[tokio::test]
+async fn every_limit_is_served() {
+    let rig = Rig::start_with("[api.limits]\njson_depth = 7\nheader_timeout = \"2s\"").await;
+    let (_, limits) = told(rig.get("/inventory/v1/limits").send().await.unwrap()).await;
+    let expected = json!({ "jsonDepth": 7, "headerTimeoutMs": 2_000, "bodyTimeoutMs": 5_000,
+        "keepAliveMs": 75_000, "connections": 5_000, "requestsPerSecondPerCaller": 1_000,
+        "burstPerCaller": 2_000, "bodyBytes": 1_048_576, "requestsInFlight": 512 });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&limits[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_not_waited_for() {
+    let rig = Rig::start_with("[api.limits]\nbody_timeout = \"300ms\"").await;
+    let mut connection = connect(&rig).await;
+    let head = format!(
+        "POST {STOCK} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{{"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let (mut reading, mut writing) = connection.into_split();
+    let trickle = async {
+        while writing.write_all(b" ").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut reply = Vec::new();
+    tokio::select! {
+        () = trickle => {}
+        read = timeout(PATIENCE, reading.read_to_end(&mut reply)) => { let _ = read.unwrap(); }
+    }
+    let reply = String::from_utf8(reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
+    assert!(reply.contains("\"name\":\"bodyTimeoutMs\""), "{reply}");
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_is_not_waited_for() {
+    let rig = Rig::start_with("[api.limits]\nheader_timeout = \"1s\"").await;
+    let (mut reading, mut writing) = connect(&rig).await.into_split();
+    let trickle = async {
+        writing.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+        while writing.write_all(b"y").await.is_ok() {
+            sleep(Duration::from_millis(100)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut reply = Vec::new();
+    tokio::select! {
+        () = trickle => {}
+        read = timeout(PATIENCE, reading.read_to_end(&mut reply)) => { let _ = read.unwrap(); }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_nobody_uses_is_closed() {
+    let rig = Rig::start_with("[api.limits]\nkeep_alive = \"1s\"\nheader_timeout = \"1s\"").await;
+    let mut silent = connect(&rig).await;
+    let mut used = connect(&rig).await;
+    used.write_all(b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(rest(&mut used).await.starts_with("HTTP/1.1 200 "));
+    rest(&mut silent).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_nested_too_deep_is_refused_unparsed() {
+    let rig = Rig::start().await;
+    let nested = |depth: usize| {
+        format!(
+            "{{\"warehouseId\":\"11\",\"skus\":[\"a\"],\"x\":{}{}}}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        )
+    };
+    let send = async |body: String| {
+        let request = rig.client.post(format!("{}{STOCK}", rig.api));
+        let request = request.header("content-type", "application/json");
+        told(request.body(body).send().await.unwrap()).await
+    };
+    let (status, body) = send(nested(31)).await;
+    assert_ne!(status, 413, "{body}");
+    for depth in [32, 100_000] {
+        let (status, body) = send(nested(depth)).await;
+        assert_eq!(
+            (status, code(&body)),
+            (413, "inventory.request.too_large.error")
+        );
+        assert_eq!(
+            body["errors"][0]["parameters"],
+            json!({ "name": "jsonDepth", "limit": "32" })
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_asks_too_often_is_told_when_to_come_back() {
+    let limits = "[api.limits]\nrequests_per_second_per_caller = 1\nburst_per_caller = 3";
+    let rig = Rig::start_with(limits).await;
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(rig.stock(fast("11", &["a"])).await.0);
+    }
+    assert!(
+        statuses[..3].iter().all(|status| *status != 429),
+        "{statuses:?}"
+    );
+    let request = rig.post(STOCK, &fast("11", &["a"]));
+    let mut reply = request.send().await.unwrap();
+    while reply.status() != 429 {
+        reply = rig.post(STOCK, &fast("11", &["a"])).send().await.unwrap();
+    }
+    let wait: u64 = reply.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=2).contains(&wait), "{wait}");
+    let (_, body) = told(reply).await;
+    assert_eq!(code(&body), "inventory.throttled.error");
+    assert_eq!(
+        body["errors"][0]["parameters"],
+        json!({ "name": "requestsPerSecondPerCaller", "limit": "1" })
+    );
+    assert_eq!(rig.ready().await["ready"], true);
+}
