@@ -112,6 +112,7 @@ fn execute_inner(line: &CommandLine) -> Result<ExitCode, WorkerError> {
     }
     let settings = settings_of(line)?;
     if line.check {
+        settings.check_authentication()?;
         write!(std::io::stdout(), "{}", settings.shown()?)?;
         return Ok(ExitCode::SUCCESS);
     }

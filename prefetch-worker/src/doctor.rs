@@ -29,6 +29,17 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, WorkerError> 
         "settings",
         Finding::Good(format!("{} tenants", worker.feeds.len())),
     )?;
+    let callers = match settings.check_authentication() {
+        Ok(()) if settings.api.auth.insecure_no_authentication => {
+            Finding::Warning("callers are not authenticated".to_owned())
+        }
+        Ok(()) => Finding::Good("known callers only".to_owned()),
+        Err(cause) => Finding::Bad {
+            problem: cause.problem,
+            setting: "api.auth",
+        },
+    };
+    report.note("callers", callers)?;
     redis(&worker, &mut report).await?;
     for feed in worker.feeds.iter() {
         tenant(feed, &mut report).await?;

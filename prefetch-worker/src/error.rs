@@ -1,6 +1,8 @@
 //! Why the worker cannot work.
 
 use shared::d365::D365Error;
+use shared::http_edge::auth::AuthSetupError;
+use shared::http_edge::tls::TlsError;
 use shared::process::metrics::MetricsError;
 use shared::process::telemetry::TelemetryError;
 use shared::redis_store::StoreError;
@@ -13,6 +15,9 @@ pub enum WorkerError {
     /// A setting is wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// What says who may call cannot be used.
+    #[error(transparent)]
+    Authentication(#[from] AuthSetupError),
     /// Logging could not be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -30,6 +35,9 @@ pub enum WorkerError {
         /// The system's reason.
         cause: std::io::Error,
     },
+    /// The certificate cannot be served.
+    #[error("setting worker.tls: {0}")]
+    Tls(#[from] TlsError),
     /// Redis failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,8 +76,10 @@ impl WorkerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_)
+            | Self::Authentication(_)
             | Self::NoTenant
             | Self::Telemetry(_)
+            | Self::Tls(_)
             | Self::Store(StoreError::Settings { .. }) => 78,
             Self::D365 { cause, .. } if !cause.may_be_tried_again() => 78,
             _ => 1,

@@ -8,11 +8,11 @@ mod collector;
 
 pub(crate) use collector::Hints;
 
-use crate::metrics;
 use crate::refusal::Refusal;
 use crate::state::{TenantFeed, Worker};
-use actix_web::web::{Data, Json};
-use actix_web::{HttpRequest, HttpResponse};
+use crate::{json_body, metrics};
+use actix_web::web::{Data, Payload};
+use actix_web::{Error, HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -60,16 +60,21 @@ pub(crate) async fn take(
     request: HttpRequest,
     worker: Data<Worker>,
     hints: Data<Hints>,
-    body: Json<Value>,
-) -> Result<HttpResponse, Refusal> {
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
     let Some(secret) = &worker.settings.events.secret else {
-        return Err(Refusal::no_events());
+        return Err(Refusal::no_events().into());
     };
     if !is_allowed(&request, secret) {
         metrics::event("refused");
-        return Err(Refusal::wrong_key());
+        return Err(Refusal::wrong_key().into());
     }
-    let events = match body.into_inner() {
+    let body = json_body::read(&request, payload).await?;
+    Ok(take_all(&worker, &hints, body).await?)
+}
+
+async fn take_all(worker: &Worker, hints: &Hints, body: Value) -> Result<HttpResponse, Refusal> {
+    let events = match body {
         Value::Array(events) => events,
         event @ Value::Object(_) => vec![event],
         _ => return Err(Refusal::invalid("$", "an event or a list of events")),
@@ -89,7 +94,7 @@ pub(crate) async fn take(
             reply.validation_response = code.map(str::to_owned);
             continue;
         }
-        take_one(&worker, &hints, event, &mut reply).await?;
+        take_one(worker, hints, event, &mut reply).await?;
     }
     Ok(HttpResponse::Ok().json(reply))
 }

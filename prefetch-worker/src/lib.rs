@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod explain;
 mod heartbeat;
+mod json_body;
 mod metrics;
 mod once;
 mod openapi;

@@ -5,7 +5,8 @@ use crate::routes::{ROOT, RefreshReply, RefreshRequest};
 use crate::status::Status;
 use shared::http_edge::feedback::Feedback;
 use std::sync::LazyLock;
-use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 /// Where the page lies.
@@ -20,8 +21,26 @@ pub(crate) const PAGE_ADDRESS: &str = "/inventoryPrefetcher/api/page/";
     servers((url = "/")),
     paths(status, refreshes, take_events, document_route),
     components(schemas(Feedback)),
+    security(("basic" = []), ("bearer" = [])),
+    modifiers(&Credentials),
 )]
 struct Document;
+
+/// How callers show who they are.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let basic = Http::new(HttpAuthScheme::Basic);
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
+        components.add_security_scheme("basic", SecurityScheme::Http(basic));
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
 
 /// The document.
 pub fn document() -> utoipa::openapi::OpenApi {
@@ -49,7 +68,10 @@ pub(crate) fn page() -> SwaggerUi {
     get, path = "/inventoryPrefetcher/v1/status", operation_id = "readStatus", tag = "prefetch",
     responses(
         (status = 200, description = "The status.", body = Status),
-        (status = 503, description = "Redis cannot be reached.", body = Feedback),
+        (status = 401, description = "No credentials, or credentials that are not accepted.", body = Feedback),
+        (status = 403, description = "This caller may not do this.", body = Feedback),
+        (status = 429, description = "Too many passwords are being checked.", body = Feedback),
+        (status = 503, description = "Redis or the token issuer cannot be reached.", body = Feedback),
     )
 )]
 #[expect(
@@ -68,12 +90,14 @@ fn status() {}
     responses(
         (status = 202, description = "Taken; it happens in the background.", body = RefreshReply),
         (status = 400, description = "Not the JSON that was expected.", body = Feedback),
+        (status = 401, description = "No credentials, or credentials that are not accepted.", body = Feedback),
+        (status = 403, description = "This caller may not do this.", body = Feedback),
         (status = 404, description = "Tenant or warehouse not configured.", body = Feedback),
         (status = 413, description = "Too large; the limit is in the parameters.", body = Feedback),
         (status = 415, description = "Not application/json.", body = Feedback),
         (status = 422, description = "A value that may not be.", body = Feedback),
         (status = 429, description = "Too many refreshes wait.", body = Feedback),
-        (status = 503, description = "Redis cannot be reached.", body = Feedback),
+        (status = 503, description = "Redis or the token issuer cannot be reached.", body = Feedback),
     )
 )]
 #[expect(
@@ -94,6 +118,7 @@ fn refreshes() {}
         ("code" = Option<String>, Query, description = "The same key, for senders without headers."),
     ),
     request_body(content = Object, description = "One event, or a list of at most 100."),
+    security(()),
     responses(
         (status = 200, description = "What became of them.", body = EventsReply),
         (status = 400, description = "Not the JSON that was expected.", body = Feedback),
@@ -120,6 +145,9 @@ fn take_events() {}
     responses(
         (status = 200, description = "The document.", content_type = "application/json", body = Object),
         (status = 303, description = "The interactive page, for a browser."),
+        (status = 401, description = "No credentials, or credentials that are not accepted.", body = Feedback),
+        (status = 429, description = "Too many passwords are being checked.", body = Feedback),
+        (status = 503, description = "The token issuer cannot be reached.", body = Feedback),
     )
 )]
 #[expect(

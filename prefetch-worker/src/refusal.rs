@@ -7,6 +7,7 @@ use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
 use shared::http_edge::feedback::{Feedback, Problem};
 use std::fmt;
+use std::time::Duration;
 
 /// A request that is not done, and what the caller is told.
 #[derive(Debug)]
@@ -46,6 +47,15 @@ impl Refusal {
             "more than one request may carry",
         )
         .with(|problem| problem.path(path).parameter("limit", &limit))
+    }
+
+    pub(crate) fn not_allowed() -> Self {
+        Self::of(
+            StatusCode::FORBIDDEN,
+            "inventory.authorization.error",
+            "this caller may not operate this tenant",
+        )
+        .with(|problem| problem.path("$.tenant"))
     }
 
     pub(crate) fn unknown_tenant() -> Self {
@@ -100,6 +110,26 @@ impl Refusal {
         );
         refusal.retry_after_seconds = Some(1);
         refusal
+    }
+
+    pub(crate) fn encoded() -> Self {
+        Self::of(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "inventory.request.media_type.error",
+            "send the body as it is, not compressed",
+        )
+    }
+
+    pub(crate) fn too_slow(limit: Duration) -> Self {
+        Self::of(
+            StatusCode::REQUEST_TIMEOUT,
+            "inventory.request.timeout.error",
+            "the body did not come in time",
+        )
+        .with(|problem| {
+            let problem = problem.parameter("name", "bodyTimeoutMs");
+            problem.parameter("limit", &limit.as_millis())
+        })
     }
 
     pub(crate) fn of_json(error: &JsonPayloadError) -> Self {

@@ -1,24 +1,30 @@
 //! The worker's own HTTP surface: the only place with paths.
 
+use crate::error::WorkerError;
 use crate::events::{self, Hints};
 use crate::openapi;
 use crate::refresh_request::{Refreshes, SkuRefresh};
 use crate::refusal::Refusal;
 use crate::state::{TenantFeed, Worker};
 use crate::status::{self, Status};
-use crate::{metrics, plan};
+use crate::{json_body, metrics, plan};
 use actix_web::dev::Server;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, ALLOW, ContentType, LOCATION};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, Data, Json, JsonConfig, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::web::{self, Data, Json, JsonConfig, Payload, ServiceConfig};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer};
 use serde::{Deserialize, Serialize};
+use shared::http_edge::auth::Caller;
+use shared::http_edge::auth::door::{self, Door, Need};
 use shared::http_edge::feedback::{Feedback, Problem};
 use shared::http_edge::request_id;
+use shared::http_edge::tls::ServedCertificate;
+use shared::settings::RoleName;
 use shared::stock::{Sku, WarehouseId};
 use std::collections::HashSet;
 use std::net::TcpListener;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -32,8 +38,11 @@ pub(crate) fn serve(
     worker: Worker,
     refreshes: Refreshes,
     hints: Hints,
-) -> std::io::Result<Server> {
+    door: Door,
+    certificate: Option<&Arc<ServedCertificate>>,
+) -> Result<Server, WorkerError> {
     let worker = Data::new(worker);
+    let door = Data::new(door);
     let hints = Data::new(hints);
     let refreshes = Data::new(refreshes);
     let server = HttpServer::new(move || {
@@ -41,16 +50,20 @@ pub(crate) fn serve(
             .app_data(worker.clone())
             .app_data(refreshes.clone())
             .app_data(hints.clone())
+            .app_data(door.clone())
             .configure(configure)
+            .wrap(from_fn(door::pass))
             .wrap(from_fn(request_id::echo))
     })
     .workers(1)
     .max_connections(256)
     .disable_signals()
-    .shutdown_timeout(2)
-    .listen(listener)?
-    .run();
-    Ok(server)
+    .shutdown_timeout(2);
+    let server = match certificate {
+        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
 }
 
 fn configure(service: &mut ServiceConfig) {
@@ -78,6 +91,17 @@ fn configure(service: &mut ServiceConfig) {
         .service(document)
         .service(openapi::page())
         .default_service(web::to(async || not_found()));
+}
+
+/// What a path asks of its caller. One that is not named here is for operators.
+pub(crate) fn need(pattern: Option<&str>) -> Need {
+    match pattern.and_then(|pattern| pattern.strip_prefix(ROOT)) {
+        // Senders of events show a key of their own.
+        Some("/v1/events") => Need::OwnDoor,
+        Some(path) if path.starts_with("/api") => Need::Caller,
+        Some(_) => Need::Role(RoleName::Operate),
+        None => Need::Caller,
+    }
 }
 
 /// What to read now: a warehouse, or SKUs in some warehouses.
@@ -112,20 +136,36 @@ pub(crate) struct RefreshReply {
     skus: usize,
 }
 
-async fn read_status(worker: Data<Worker>) -> Result<Json<Status>, Refusal> {
-    status::status(&worker).await.map(Json).map_err(|error| {
-        tracing::warn!(%error, "the status could not be read");
-        Refusal::away()
-    })
+async fn read_status(request: HttpRequest, worker: Data<Worker>) -> Result<Json<Status>, Refusal> {
+    let caller = Caller::of(&request);
+    let feeds = feeds_of(&worker, caller.as_deref());
+    status::status(&worker, &feeds)
+        .await
+        .map(Json)
+        .map_err(|error| {
+            tracing::warn!(%error, "the status could not be read");
+            Refusal::away()
+        })
 }
 
 async fn ask_refresh(
     worker: Data<Worker>,
     refreshes: Data<Refreshes>,
-    request: Json<RefreshRequest>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    let body = json_body::read(&request, payload).await?;
+    let caller = Caller::of(&request);
+    Ok(refresh(&worker, caller.as_deref(), &refreshes, body).await?)
+}
+
+async fn refresh(
+    worker: &Worker,
+    caller: Option<&Caller>,
+    refreshes: &Refreshes,
+    request: RefreshRequest,
 ) -> Result<HttpResponse, Refusal> {
-    let request = request.into_inner();
-    let feed = feed_of(&worker, request.tenant.as_deref())?;
+    let feed = feed_of(worker, caller, request.tenant.as_deref())?;
     let id = Uuid::new_v4();
     let reply = match (&request.warehouse_id, request.skus) {
         (Some(warehouse), None) => {
@@ -153,7 +193,7 @@ async fn ask_refresh(
             }
         }
         (None, Some(skus)) => {
-            let refresh = sku_refresh(&worker, feed, id, skus, request.warehouse_ids)?;
+            let refresh = sku_refresh(worker, feed, id, skus, request.warehouse_ids)?;
             let reply = RefreshReply {
                 id: id.to_string(),
                 tenant: feed.id().to_string(),
@@ -226,14 +266,41 @@ fn sku_refresh(
     })
 }
 
-fn feed_of<'a>(worker: &'a Worker, tenant: Option<&str>) -> Result<&'a TenantFeed, Refusal> {
-    match (tenant, worker.feeds.as_ref()) {
-        (Some(id), feeds) => feeds
-            .iter()
+/// Whether the caller may have a tenant read, or see how its reading goes. No channel can be named
+/// here, because what is read is the stock of all of them: a caller who is bound to channels may do
+/// neither. A request that came through no door has no caller, and no rights.
+fn may_operate(caller: Option<&Caller>, tenant: &str) -> bool {
+    caller.is_some_and(|caller| caller.may_ask(tenant, None).is_ok())
+}
+
+/// The feeds of the tenants the caller may operate.
+fn feeds_of<'a>(worker: &'a Worker, caller: Option<&Caller>) -> Vec<&'a TenantFeed> {
+    let feeds = worker.feeds.iter();
+    feeds
+        .filter(|feed| may_operate(caller, feed.id().as_str()))
+        .collect()
+}
+
+/// The feed of the tenant that was named, or of the only one the caller may operate. Rights come
+/// first, so that a caller is not told whether tenants that are not its own exist.
+fn feed_of<'a>(
+    worker: &'a Worker,
+    caller: Option<&Caller>,
+    tenant: Option<&str>,
+) -> Result<&'a TenantFeed, Refusal> {
+    if let Some(id) = tenant {
+        if !may_operate(caller, id) {
+            return Err(Refusal::not_allowed());
+        }
+        let mut feeds = worker.feeds.iter();
+        return feeds
             .find(|feed| feed.id().as_str() == id)
-            .ok_or_else(Refusal::unknown_tenant),
-        (None, [only]) => Ok(only),
-        (None, _) => Err(Refusal::invalid(
+            .ok_or_else(Refusal::unknown_tenant);
+    }
+    match feeds_of(worker, caller).as_slice() {
+        [only] => Ok(only),
+        [] => Err(Refusal::not_allowed()),
+        _ => Err(Refusal::invalid(
             "$.tenant",
             "several tenants are configured; name one",
         )),
@@ -288,3 +355,6 @@ fn not_found() -> HttpResponse {
     );
     HttpResponse::NotFound().json(Feedback::from(problem))
 }
+
+#[cfg(test)]
+mod tests;

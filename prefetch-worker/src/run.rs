@@ -6,8 +6,11 @@ use crate::poller::Poller;
 use crate::refresh_request::Refreshes;
 use crate::state::Worker;
 use crate::{heartbeat, routes, status};
+use shared::http_edge::auth::Authenticator;
+use shared::http_edge::auth::door::Door;
 use shared::http_edge::management;
-use shared::process::clock::Clock as _;
+use shared::http_edge::tls::ServedCertificate;
+use shared::process::clock::{Clock, SystemClock};
 use shared::process::metrics;
 use shared::process::shutdown::Shutdown;
 use shared::settings::Settings;
@@ -19,7 +22,17 @@ use std::time::Duration;
 /// Runs until a stop is asked for, then lets pages under way finish.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, WorkerError> {
     let metrics = metrics::install()?;
+    let certificate = settings
+        .worker
+        .tls
+        .as_ref()
+        .map(|files| ServedCertificate::load("worker", files))
+        .transpose()?;
     let worker = Worker::build(&settings, shutdown)?;
+    settings.check_authentication()?;
+    // Tokens are judged by this machine's clock: Redis' may be put back.
+    let wall_clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let authenticator = Arc::new(Authenticator::new(&settings.api.auth, &wall_clock)?);
     let api = listen(settings.worker.listen)?;
     let management = listen(settings.worker.management_listen)?;
     worker.shutdown.watch_signals(&worker.tasks)?;
@@ -38,14 +51,28 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
             .tasks
             .spawn("poller", Poller::new(worker.clone(), number).run());
     }
+    if let Some(certificate) = certificate.clone() {
+        let stop = worker.shutdown.soft().clone();
+        worker
+            .tasks
+            .spawn("certificate", certificate.keep_fresh(stop));
+    }
     let refreshes = Refreshes::start(&worker);
     let hints = Hints::start(&worker);
+
+    let (keeping, stop) = (Arc::clone(&authenticator), worker.shutdown.soft().clone());
+    worker
+        .tasks
+        .spawn("authentication", async move { keeping.run(stop).await });
+    authenticator.settled().await;
+    let door = Door::new(authenticator, routes::need);
 
     say_listening("api", &api)?;
     say_listening("management", &management)?;
     let readiness = Arc::new(status::WorkerReadiness::new(worker.clone()));
     let management_server = management::serve(management, metrics, readiness)?;
-    let api_server = routes::serve(api, worker.clone(), refreshes, hints)?;
+    let certificate = certificate.as_ref();
+    let api_server = routes::serve(api, worker.clone(), refreshes, hints, door, certificate)?;
     let (api_handle, management_handle) = (api_server.handle(), management_server.handle());
     let soft = worker.shutdown.soft().clone();
     let drain = worker.settings.drain_timeout;

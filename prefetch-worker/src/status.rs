@@ -124,10 +124,10 @@ struct WorkerStatus {
 }
 
 /// Reads the status from Redis.
-pub(crate) async fn status(worker: &Worker) -> Result<Status, StoreError> {
+pub(crate) async fn status(worker: &Worker, feeds: &[&TenantFeed]) -> Result<Status, StoreError> {
     let now = worker.clock().now();
     let mut tenants = Vec::new();
-    for feed in worker.feeds.iter() {
+    for feed in feeds {
         let ids = &feed.settings.warehouses;
         let snapshots = worker.store.snapshots(feed.id(), ids).await?;
         let mut warehouses = Vec::new();
@@ -258,7 +258,8 @@ impl Readiness for WorkerReadiness {
     fn report(&self) -> BoxFuture<'_, ReadinessReport> {
         Box::pin(async move {
             let is_clock_shared = self.worker.clock().is_shared();
-            let status = status(&self.worker).await;
+            let feeds: Vec<&TenantFeed> = self.worker.feeds.iter().collect();
+            let status = status(&self.worker, &feeds).await;
             let ready = is_clock_shared && status.is_ok();
             let detail = match status {
                 Ok(status) => json!({ "ready": ready, "clock": is_clock_shared, "status": status }),

@@ -19,6 +19,8 @@ fn with_config(config: &str, arguments: &[&str]) -> Output {
 }
 
 const TENANT: &str = r#"
+[api.auth]
+insecure_no_authentication = true
 [[tenants]]
 id = "contoso"
 environment_url = "https://contoso.operations.dynamics.com"

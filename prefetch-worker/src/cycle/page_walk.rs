@@ -6,12 +6,16 @@
 //! settings say so; then the held item is carried over instead.
 
 use super::fold::Fold;
-use shared::d365::{NextLink, PageEnd, PageStart};
+use shared::d365::{LinkTrail, PageEnd, PageStart};
 use shared::settings::PagingMode;
 use shared::stock::ItemNumber;
 
 /// An item with more rows than this is not believed.
 const MOST_ROWS_OF_AN_ITEM: usize = 200_000;
+/// A part with more continuations than this has no end.
+const MOST_LINKS: usize = 50_000;
+/// So many pages without a row are not believed to lead anywhere.
+const MOST_EMPTY_PAGES: u32 = 20;
 
 /// Where the walk is.
 #[derive(Debug)]
@@ -24,7 +28,9 @@ pub(crate) struct PageWalk {
     last_complete: Option<ItemNumber>,
     /// Items completed by the page under way.
     completed_here: u64,
-    previous_link: Option<NextLink>,
+    trail: LinkTrail,
+    /// Pages without a row, in a row.
+    empty_pages: u32,
 }
 
 /// What follows a whole page.
@@ -48,7 +54,8 @@ impl PageWalk {
             after,
             last_complete: None,
             completed_here: 0,
-            previous_link: None,
+            trail: LinkTrail::new(MOST_LINKS),
+            empty_pages: 0,
         }
     }
 
@@ -93,10 +100,17 @@ impl PageWalk {
             return Next::End;
         }
         if let (PagingMode::NextLink, Some(link)) = (self.mode, end.next_link) {
-            if self.previous_link.as_ref() == Some(&link) {
-                return Next::Stuck("D365 gave the same continuation twice");
+            self.empty_pages = if end.rows == 0 {
+                self.empty_pages + 1
+            } else {
+                0
+            };
+            if self.empty_pages > MOST_EMPTY_PAGES {
+                return Next::Stuck("D365 announces more and more pages that are empty");
             }
-            self.previous_link = Some(link.clone());
+            if self.trail.follow(&link).is_err() {
+                return Next::Stuck("D365 gave a continuation twice, or continuations without end");
+            }
             self.start = PageStart::Link(link);
             return Next::Page;
         }
@@ -144,6 +158,7 @@ impl PageWalk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::d365::read_recorded_page;
     use shared::stock::{AsOf, OnHandRow, ProductDimensions, Quantities, WarehouseId};
 
     /// A warehouse of items with this many rows each, in D365's order, served by key or within an
@@ -276,5 +291,49 @@ mod tests {
             ..PageEnd::default()
         };
         assert_eq!(walk.page_ended(end, &mut fold), Next::End);
+    }
+
+    /// The end of a page that announces the one at this place; without rows of its own if asked so.
+    async fn end_before(place: u32, rows: u64) -> PageEnd {
+        let environment = [
+            ("ID", "contoso"),
+            ("ENVIRONMENT_URL", "https://contoso.operations.dynamics.com"),
+            ("LEGAL_ENTITY", "usmf"),
+            ("WAREHOUSES", "24"),
+            ("ENTRA__TENANT_ID", "directory"),
+            ("ENTRA__CLIENT_ID", "app"),
+            ("ENTRA__CLIENT_SECRET", "secret"),
+        ]
+        .map(|(name, value)| (format!("CONNECTOR__TENANTS__0__{name}"), value.to_owned()));
+        let settings = shared::settings::Layers::with_environment(environment.into());
+        let tenant = &settings.load().unwrap().tenants[0];
+        let page = format!(r#"{{"value":[],"@odata.nextLink":"?$skip={place}"}}"#);
+        let read = read_recorded_page(tenant, &tenant.warehouses[0], vec![page.into()]);
+        let (_, end) = read.await.unwrap();
+        PageEnd { rows, ..end }
+    }
+
+    #[tokio::test]
+    async fn continuations_that_run_in_a_circle_end_the_walk() {
+        let mut walk = PageWalk::new(PagingMode::NextLink, 100, None);
+        let mut fold = Fold::default();
+        for place in [1, 2, 3] {
+            let next = walk.page_ended(end_before(place, 100).await, &mut fold);
+            assert_eq!(next, Next::Page, "{place}");
+        }
+        let next = walk.page_ended(end_before(2, 100).await, &mut fold);
+        assert!(matches!(next, Next::Stuck(_)), "{next:?}");
+    }
+
+    #[tokio::test]
+    async fn empty_pages_are_borne_for_a_while() {
+        let mut walk = PageWalk::new(PagingMode::NextLink, 100, None);
+        let mut fold = Fold::default();
+        for place in 0..MOST_EMPTY_PAGES {
+            let next = walk.page_ended(end_before(place, 0).await, &mut fold);
+            assert_eq!(next, Next::Page, "{place}");
+        }
+        let next = walk.page_ended(end_before(1_000, 0).await, &mut fold);
+        assert!(matches!(next, Next::Stuck(_)), "{next:?}");
     }
 }
