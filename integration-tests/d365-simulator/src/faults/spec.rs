@@ -179,7 +179,7 @@ pub enum Action {
     },
     /// No rows and no continuation.
     Empty,
-    /// The first half of the rows and no continuation.
+    /// The first half of the rows, cut between two items, and no continuation.
     Halve,
     /// All rows but those of one item.
     DropItem {

@@ -23,6 +23,19 @@ pub(crate) fn spoil_skip(faults: &[Fault], skip: usize) -> usize {
     })
 }
 
+/// How many rows are half of them, without those of an item that would be cut in two.
+fn half_of(rows: &[SetRow<'_>]) -> usize {
+    let number = |row: &SetRow<'_>| row.item.map(|item| item.number.raw().to_owned());
+    let half = rows.len() / 2;
+    let Some(cut) = rows.get(half).and_then(number) else {
+        return half;
+    };
+    let whole = rows[..half]
+        .iter()
+        .rposition(|row| number(row).as_ref() != Some(&cut));
+    whole.map_or(half, |last| last + 1)
+}
+
 /// Damages the rows of a page. Returns whether the chain of pages ends here whatever follows.
 pub(crate) fn spoil_rows(faults: &[Fault], set: EntitySet, rows: &mut Vec<SetRow<'_>>) -> bool {
     let mut ends = false;
@@ -33,7 +46,7 @@ pub(crate) fn spoil_rows(faults: &[Fault], set: EntitySet, rows: &mut Vec<SetRow
                 ends = true;
             }
             Action::Halve => {
-                rows.truncate(rows.len() / 2);
+                rows.truncate(half_of(rows));
                 ends = true;
             }
             Action::DropItem { item } => {
