@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # One profile for tests and the demo (see Cargo.toml). `make run PROFILE=release` runs what ships.
 PROFILE ?= quick
 BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
-PROGRAMS := -p inventory-api -p prefetch-worker -p d365-simulator -p integration-tests
+PROGRAMS ?= -p inventory-api -p prefetch-worker -p d365-simulator -p integration-tests
 
 # Flags of the demo, each of them optional.
 DEMO_FLAGS = \
@@ -20,7 +20,7 @@ DEMO_FLAGS = \
 	$(if $(WORKER_MANAGEMENT_PORT),--worker-management-port $(WORKER_MANAGEMENT_PORT)) \
 	$(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
-.PHONY: menu run build bench bench-prefetch test ci fmt fmt-check lint doc deny api-fuzz faults redis redis-image shell-check clean
+.PHONY: menu run build bench bench-auth bench-prefetch test ci fmt fmt-check lint doc deny api-fuzz fuzz faults redis redis-image oidc-server shell-check clean
 
 menu: ## This list
 	@echo "make ..."
@@ -36,7 +36,7 @@ run: redis build ## The demo: D365 simulator, two workers, one API; ONCE=1 ends 
 build: ## The programs of the demo
 	@cargo build --locked --profile $(PROFILE) $(PROGRAMS) --bins
 
-test: redis redis-image ## All tests; sets up what they need by itself
+test: redis redis-image oidc-server ## All tests; sets up what they need by itself
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --locked --workspace --cargo-profile $(PROFILE) $(if $(CI),--profile ci) && \
 		cargo test --locked --workspace --profile $(PROFILE) --doc --quiet; \
@@ -44,6 +44,8 @@ test: redis redis-image ## All tests; sets up what they need by itself
 		cargo test --locked --workspace --profile $(PROFILE); \
 	fi
 
+# With the whole workspace the programs and the tests share one build of the dependencies.
+ci: export PROGRAMS := --workspace
 ci: ## All gates, as CI runs them; prints what each took
 	@scripts/timed --forget
 	@scripts/timed "format" $(MAKE) --no-print-directory fmt-check
@@ -83,6 +85,9 @@ bench-prefetch: redis ## Rows/s, CPU and memory of 1, 2 and 4 workers beside the
 	@cargo build --locked --release $(PROGRAMS) --bins
 	@exec env CONNECTOR_TEST_BINARIES=target/release target/release/bench_prefetch --programs target/release $(BENCH_FLAGS)
 
+bench-auth: ## Cost of a caller: token seen before, first look at a token, password
+	@cargo bench --locked --quiet -p shared --bench authentication
+
 faults: redis ## The fault rig: QUICK=1 for CI's rows, ROWS=F1,F8, SEED=n
 	@cargo build --locked --profile $(PROFILE) $(PROGRAMS) --bins \
 		--features inventory-api/negative-controls,prefetch-worker/negative-controls
@@ -96,11 +101,22 @@ faults: redis ## The fault rig: QUICK=1 for CI's rows, ROWS=F1,F8, SEED=n
 api-fuzz: redis build ## Attacks the live OpenAPI documents of both services (schemathesis)
 	@scripts/api-fuzz $(BUILT)/demo
 
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= request_body odata_page token configuration
+
+fuzz: ## Attacks the parsers for FUZZ_SECONDS each (nightly compiler); finds are in integration-tests/fuzz/artifacts
+	@scripts/ensure-cargo-tool cargo-fuzz 0.13.1
+	@for target in $(FUZZ_TARGETS); do \
+		scripts/fuzz $$target $(FUZZ_SECONDS); done
+
 redis: ## Finds redis-server or installs it
 	@scripts/ensure-redis
 
 redis-image: redis ## The image of the container tests, built here where none can be pulled
 	@scripts/redis-image
+
+oidc-server: ## The OpenID Connect server of the sign-in tests, from PyPI
+	@scripts/ensure-oidc-server
 
 shell-check: ## Syntax of the scripts; shellcheck's opinion where it is installed
 	@for script in scripts/* .ci/run; do bash -n "$$script"; done

@@ -29,6 +29,8 @@ pub struct ConnectorConfig {
     pub paging: Option<String>,
     /// App registration (client id and secret) of live look-ups; none is that of prefetching.
     pub live_app: Option<(String, String)>,
+    /// Whether everybody may call, without credentials; otherwise `more` says who may.
+    pub open_door: bool,
     /// More sections, as they would stand in the file.
     pub more: String,
 }
@@ -36,7 +38,19 @@ pub struct ConnectorConfig {
 #[derive(Serialize)]
 struct File<'a> {
     redis: Redis<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<Api>,
     tenants: [Tenant<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Api {
+    auth: Auth,
+}
+
+#[derive(Serialize)]
+struct Auth {
+    insecure_no_authentication: bool,
 }
 
 #[derive(Serialize)]
@@ -113,6 +127,7 @@ impl ConnectorConfig {
             refresh_interval: "15m".to_owned(),
             paging: None,
             live_app: None,
+            open_door: true,
             more: String::new(),
         }
     }
@@ -124,6 +139,11 @@ impl ConnectorConfig {
                 url: &self.redis_url,
                 key_prefix: &self.key_prefix,
             },
+            api: self.open_door.then_some(Api {
+                auth: Auth {
+                    insecure_no_authentication: true,
+                },
+            }),
             tenants: [Tenant {
                 id: &self.tenant,
                 environment_url: &self.d365_url,

@@ -1,11 +1,15 @@
 //! The harness: what a test, the demo or a benchmark needs to run the whole house.
 //!
 //! - [`redis_fixture`]: a Redis of one's own, as a process or as a container.
+//! - [`guarded_redis`], [`certificates`]: the same behind TLS and users, and who signs for it.
 //! - [`binaries`]: the built services and the simulator, started on free ports, their log captured.
 //! - [`connector_config`]: the configuration file both services read.
 //! - [`api_client`]: the inventory API in named calls.
 //! - [`tcp_proxy`], [`open_loop`], [`oracle`]: faults on the way, load at a fixed rate, and who finds
 //!   what was said that was not true.
+//! - [`token_issuer`], [`token_attacks`]: an issuer of tokens with keys of its own, and what should not
+//!   get in with one; [`oidc_server`]: an issuer somebody else wrote.
+//! - [`canary`]: who finds a secret that shows.
 //! - [`eventually`]: waiting for a condition with one patience; never a bare sleep.
 //!
 //! Everything that is started here is stopped when its value is dropped. Nothing here knows the
@@ -13,14 +17,20 @@
 
 pub mod api_client;
 pub mod binaries;
+pub mod canary;
+pub mod certificates;
 pub mod connector_config;
 pub mod environment;
 pub mod eventually;
 pub mod free_port;
+pub mod guarded_redis;
 pub mod log;
+pub mod oidc_server;
 pub mod open_loop;
 pub mod oracle;
 pub mod redis_fixture;
 pub mod server_process;
 pub mod stopwatch;
 pub mod tcp_proxy;
+pub mod token_attacks;
+pub mod token_issuer;

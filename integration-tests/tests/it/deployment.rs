@@ -7,14 +7,20 @@ use std::process::Command;
 
 /// Where the shipped files expect the secrets, and which.
 const SECRETS: &str = "/run/secrets/connector";
-const SECRET_FILES: [&str; 2] = ["redis-password", "d365-client-secret"];
+const SECRET_FILES: [(&str, &str); 4] = [
+    ("redis-password", "secret"),
+    ("d365-client-secret", "secret"),
+    ("icm-password-hash", HASH),
+    ("operator-password-hash", HASH),
+];
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$nHFlT7ZACpSn3HeD+XeqvA$DFDnQAKvU9UEKcdEKlW9zPDaZqfmgpleL3Q5KkkVs/s";
 
 #[test]
 fn both_services_accept_the_shipped_configurations() {
     for file in ["compose/connector.toml", "kubernetes/connector.toml"] {
         let place = tempfile::tempdir().unwrap();
-        for secret in SECRET_FILES {
-            fs::write(place.path().join(secret), "secret").unwrap();
+        for (file, secret) in SECRET_FILES {
+            fs::write(place.path().join(file), secret).unwrap();
         }
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../deploy")

@@ -9,7 +9,11 @@
 )]
 
 mod accepting;
+mod auth;
+mod auth_attacks;
+mod auth_oidc;
 mod bad_input;
+mod canary;
 mod demand;
 mod deployment;
 mod dirty_pages;
@@ -17,9 +21,12 @@ mod events;
 mod harness_itself;
 mod house;
 mod live_answers;
+mod orders_of_replicas;
 mod programs;
 mod redis_fixture;
+mod redis_users;
 mod scaling;
+mod tls;
 mod truth;
 mod vanishing_items;
 mod wrong_settings;

@@ -17,7 +17,14 @@ const OFTEN: [&str; 4] = [
     "finish_part.lua",
 ];
 /// Not run by the simulation: they serve demand and operators.
-const NOT_MODELLED: [&str; 3] = ["accept.lua", "note_asked.lua", "take_demand_calls.lua"];
+const NOT_MODELLED: [&str; 6] = [
+    "accept.lua",
+    "mark_live.lua",
+    "note_asked.lua",
+    "swap_orders.lua",
+    "take_demand_calls.lua",
+    "take_live.lua",
+];
 
 /// A call.
 #[derive(Debug)]

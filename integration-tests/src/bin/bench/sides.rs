@@ -83,6 +83,11 @@ impl Stage {
 
         let (api, mut log) = Program::start(
             Command::new(programs.join("inventory-api"))
+                // One caller makes all of the load.
+                .env(
+                    "CONNECTOR__API__LIMITS__REQUESTS_PER_SECOND_PER_CALLER",
+                    "0",
+                )
                 .args([
                     "--listen",
                     "127.0.0.1:0",
@@ -188,6 +193,8 @@ fn configuration_for(simulator: SocketAddr, redis: SocketAddr) -> String {
         r#"
 [redis]
 url = "redis://{redis}"
+[api.auth]
+insecure_no_authentication = true
 [[tenants]]
 id = "{TENANT}"
 environment_url = "http://{simulator}"

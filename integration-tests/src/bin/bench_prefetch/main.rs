@@ -120,7 +120,10 @@ async fn scene(d365: &Handle, warehouses: &[String]) -> Fallible<Scene> {
     let redis = RedisFixture::start_process().await?;
     let mut config = ConnectorConfig::new(&redis.url(), &d365.url(), warehouses.to_vec());
     "1h".clone_into(&mut config.refresh_interval);
-    config.more = format!("[worker]\nparallel_shards = {PARALLEL}\ndemand_share = 0\n");
+    // One caller makes all of the load.
+    config.more = format!(
+        "[api.limits]\nrequests_per_second_per_caller = 0\n[worker]\nparallel_shards = {PARALLEL}\ndemand_share = 0\n"
+    );
     let file = config.write()?;
     // The budget as it is after a while: how it is learned is not what is measured.
     let budget = format!("inv:budget:{}", Config::CLIENT_ID);

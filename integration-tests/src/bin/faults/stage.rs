@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::process::Command;
 
 /// The two warehouses every row reads.
 pub(crate) const WAREHOUSES: [&str; 2] = ["11", "24"];
@@ -156,7 +158,7 @@ impl Stage {
         self.d365.simulator().now().unix_millis()
     }
 
-    fn launch(&self, program: Program) -> Result<Launch, RowError> {
+    pub(crate) fn launch(&self, program: Program) -> Result<Launch, RowError> {
         let launch = Launch::new(program, self.file.path())?;
         Ok(match self.rig.guard {
             Some(guard) => launch
@@ -172,6 +174,28 @@ impl Stage {
             .named(name)
             .start()
             .await?)
+    }
+
+    /// One cycle of every warehouse; whether all were complete.
+    pub(crate) async fn once(&self) -> Result<bool, RowError> {
+        let program = Program::PrefetchWorker;
+        let path = match self.rig.guard {
+            Some(_) => self.rig.controls.join(program.name()),
+            None => program.path()?,
+        };
+        let mut command = Command::new(path);
+        command
+            .args(["once", "--config"])
+            .arg(self.file.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        if let Some(guard) = self.rig.guard {
+            command.env("CONNECTOR_GUARD_OFF", guard);
+        }
+        let ended = tokio::time::timeout(Duration::from_mins(3), command.status()).await??;
+        Ok(ended.success())
     }
 
     pub(crate) async fn api(&self) -> Result<(Service, ApiClient), RowError> {

@@ -1,0 +1,23 @@
+//! Secrets that must not show.
+
+use crate::outcome::{Outcome, RowError};
+use crate::stage::Rig;
+use integration_tests::canary::hunt;
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a secret that shows is told with its place"
+)]
+pub(super) async fn canaries(rig: Rig) -> Result<Outcome, RowError> {
+    let hunt = hunt(rig.guard.is_some()).await?;
+    if rig.guard.is_none() {
+        for hit in &hunt.hits {
+            eprintln!("{hit}");
+        }
+    }
+    let mut outcome = Outcome::default();
+    outcome.none("hits", hunt.hits.len() as u64);
+    outcome.happened("texts searched", hunt.texts);
+    outcome.happened("bytes searched", hunt.bytes);
+    Ok(outcome)
+}

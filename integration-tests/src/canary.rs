@@ -1,0 +1,417 @@
+//! Hunts secrets: each secret of both services is a canary, and everything they say is searched.
+//!
+//! Both run as they would in production, with TLS and Redis users, and log all they can. Then they
+//! are asked well and badly, told wrong secrets, and made to print what they can print.
+
+use crate::api_client::ApiClient;
+use crate::binaries::{Launch, Program, Service};
+use crate::certificates::{Authority, CertificateFiles};
+use crate::connector_config::{ConfigFile, ConnectorConfig};
+use crate::eventually::{eventually, eventually_within};
+use crate::guarded_redis::GuardedRedis;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use d365_simulator::{Config, Handle, WorldConfig};
+use reqwest::{Certificate, Client, Method};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// What every canary begins with; no other text holds it.
+const MARK: &str = "k4n4ry";
+const WEBHOOK_KEY: &str = "k4n4ry-webhook-key-0123456789";
+const WARM_UP: Duration = Duration::from_secs(30);
+
+/// Why the hunt could not be held.
+pub type HuntError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What was searched and found.
+#[derive(Debug, Default)]
+pub struct Hunt {
+    /// Where a secret was found, and around it what.
+    pub hits: Vec<String>,
+    /// Texts that were searched.
+    pub texts: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    needles: Vec<String>,
+}
+
+impl Hunt {
+    fn for_all(tls_key: &str) -> Self {
+        // Three bytes become four characters, so a text looks different at each of three offsets.
+        let encoded = (0..3).map(|offset| {
+            let padded = format!("{}{MARK}", "x".repeat(offset));
+            let text = STANDARD.encode(padded);
+            // Characters that depend on what stands before or after are left out.
+            text[if offset == 0 { 0 } else { 4 }..text.len() - 4].to_owned()
+        });
+        let mut needles: Vec<String> = encoded.collect();
+        needles.extend([
+            MARK.to_owned(),
+            Config::CLIENT_SECRET.to_owned(),
+            Config::CLIENT_SECRET.chars().take(14).collect(),
+            // How every token begins.
+            "eyJ".to_owned(),
+        ]);
+        // Of the key's file the first line is the same in all of them.
+        needles.extend(tls_key.lines().nth(1).map(|line| line[30..].to_owned()));
+        Self {
+            needles,
+            ..Self::default()
+        }
+    }
+
+    fn search(&mut self, place: &str, text: &str) {
+        self.texts += 1;
+        self.bytes += text.len() as u64;
+        for needle in &self.needles {
+            if let Some(at) = text.find(needle.as_str()) {
+                let begin = text.floor_char_boundary(at.saturating_sub(120));
+                let end = text.ceil_char_boundary((at + 60).min(text.len()));
+                self.hits
+                    .push(format!("{place}: {needle:?} in …{}…", &text[begin..end]));
+            }
+        }
+    }
+
+    fn search_output(&mut self, place: &str, output: &Output) {
+        self.search(place, &String::from_utf8_lossy(&output.stdout));
+        self.search(place, &String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+struct Scene {
+    redis: GuardedRedis,
+    _d365: Handle,
+    config: ConfigFile,
+    authority: Authority,
+    files: CertificateFiles,
+    folder: TempDir,
+}
+
+fn password_of(user: &str) -> String {
+    format!("{MARK}-redis-{user}")
+}
+
+impl Scene {
+    async fn set() -> Result<Self, HuntError> {
+        let folder = tempfile::tempdir()?;
+        let authority = Authority::new()?;
+        let files = authority.sign_into(folder.path(), 7)?;
+        let redis = GuardedRedis::start(password_of).await?;
+        let world = WorldConfig {
+            items: 30,
+            ..WorldConfig::default()
+        };
+        let d365 = d365_simulator::start(Config {
+            world: Some(world),
+            ..Config::default()
+        })?;
+        let mut config = ConnectorConfig::new(&redis.url(), &d365.url(), vec!["24".to_owned()]);
+        "2s".clone_into(&mut config.refresh_interval);
+        config.more = format!("[worker.events]\nsecret = \"{WEBHOOK_KEY}\"\n");
+        Ok(Self {
+            redis,
+            _d365: d365,
+            config: config.write()?,
+            authority,
+            files,
+            folder,
+        })
+    }
+
+    /// How a program is told its secrets.
+    fn environment(&self, program: Program) -> Vec<(&'static str, String)> {
+        let path = |path: &PathBuf| path.display().to_string();
+        vec![
+            ("CONNECTOR__REDIS__USERNAME", program.name().to_owned()),
+            ("CONNECTOR__REDIS__PASSWORD", password_of(program.name())),
+            (
+                "CONNECTOR__REDIS__CA_FILE",
+                self.redis.ca_file().display().to_string(),
+            ),
+            ("CONNECTOR__REDIS__CONNECT_TIMEOUT", "5s".to_owned()),
+            (
+                "CONNECTOR__API__TLS__CERTIFICATE_FILE",
+                path(&self.files.certificate),
+            ),
+            ("CONNECTOR__API__TLS__KEY_FILE", path(&self.files.key)),
+            (
+                "CONNECTOR__WORKER__TLS__CERTIFICATE_FILE",
+                path(&self.files.certificate),
+            ),
+            ("CONNECTOR__WORKER__TLS__KEY_FILE", path(&self.files.key)),
+        ]
+    }
+
+    /// A service that logs all it can, with some settings of its own.
+    async fn service(&self, program: Program, more: &[(&str, &str)]) -> Result<Service, HuntError> {
+        // All lines, from a file: memory keeps the last ones only.
+        let mut launch = Launch::new(program, self.config.path())?
+            .with_arg("--log-filter=trace")
+            .log_into(self.folder.path());
+        for (name, value) in self.environment(program) {
+            launch = launch.with_env(name, &value);
+        }
+        for (name, value) in more {
+            launch = launch.with_env(name, value);
+        }
+        Ok(launch.start().await?)
+    }
+
+    fn log_of(&self, service: &Service) -> Result<String, HuntError> {
+        let path = self.folder.path().join(format!("{}.log", service.name()));
+        Ok(std::fs::read_to_string(path)?)
+    }
+
+    fn output(
+        &self,
+        program: Program,
+        arguments: &[&str],
+        more: &[(&str, &str)],
+    ) -> Result<Output, HuntError> {
+        let mut command = Command::new(program.path()?);
+        command
+            .args(arguments)
+            .arg("--log-filter=trace")
+            .arg("--config")
+            .arg(self.config.path())
+            .envs(self.environment(program))
+            .envs(more.iter().copied());
+        Ok(command.output()?)
+    }
+
+    /// A caller that shows a password or a token with every request.
+    fn caller(&self) -> Result<Client, HuntError> {
+        Ok(Client::builder()
+            .add_root_certificate(Certificate::from_pem(self.authority.pem().as_bytes())?)
+            .timeout(Duration::from_secs(10))
+            .build()?)
+    }
+}
+
+fn https(service: &Service) -> String {
+    service.url().replacen("http:", "https:", 1)
+}
+
+/// Searches everything. With `planted`, one reply holds a canary that a caller sent, so that the
+/// hunter has something to find.
+pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
+    let scene = Scene::set().await?;
+    let mut hunt = Hunt::for_all(&std::fs::read_to_string(&scene.files.key)?);
+    let mut worker = scene.service(Program::PrefetchWorker, &[]).await?;
+    let mut api = scene.service(Program::InventoryApi, &[]).await?;
+    let caller = scene.caller()?;
+    let (worker_url, api_url) = (https(&worker), https(&api));
+    eventually("a snapshot that the API knows", async || {
+        let question = json!({ "warehouseId": "24", "skus": ["nothing"] });
+        let request = caller.post(format!("{api_url}/inventory/v1/inventories"));
+        let reply = request.json(&question).send().await.ok()?;
+        let text = reply.text().await.ok()?;
+        text.contains("ABSENT").then_some(())
+    })
+    .await?;
+    for (method, url, body) in questions(&api_url, &worker_url, planted) {
+        for is_token in [false, true] {
+            let mut request = caller
+                .request(method.clone(), &url)
+                .header("content-type", "application/json")
+                .body(body.clone());
+            request = if is_token {
+                request.bearer_auth(format!("{MARK}-token"))
+            } else {
+                request.basic_auth("icm", Some(format!("{MARK}-password")))
+            };
+            let reply = request.send().await?;
+            let headers = format!("{:?}", reply.headers());
+            let text = reply.text().await?;
+            hunt.search(&format!("reply of {method} {}", url.len()), &headers);
+            hunt.search(&format!("reply of {method}"), &text);
+        }
+    }
+    for service in [&worker, &api] {
+        let management = ApiClient::new(&service.management_url())?;
+        for path in ["/metrics", "/health/ready", "/health/live"] {
+            let place = format!("{} {path}", service.name());
+            hunt.search(&place, &management.fetch(path).await?.text);
+        }
+    }
+    search_redis(&scene, &mut hunt).await?;
+    for service in [&mut worker, &mut api] {
+        service.stop().await?;
+        hunt.search(
+            &format!("log of {}", service.name()),
+            &scene.log_of(service)?,
+        );
+    }
+    search_failures(&scene, &mut hunt).await?;
+    search_tools(&scene, &mut hunt)?;
+    Ok(hunt)
+}
+
+/// Good and bad questions to both services.
+fn questions(api: &str, worker: &str, planted: bool) -> Vec<(Method, String, String)> {
+    let stock = format!("{api}/inventory/v1/inventories");
+    let order = format!("{api}/inventory/v1/availability-checks");
+    let live = json!({ "warehouseId": "24", "severity": "EXACT", "skus": ["D0001"] });
+    let ordered = json!({ "warehouseId": "24", "products": [{ "sku": "D0001", "quantity": 1 }] });
+    let event = json!({ "id": "1", "subject": "on-hand",
+        "data": { "LegalEntity": "USMF", "ItemNumber": "D0001" } });
+    let events = format!("{worker}/inventoryPrefetcher/v1/events");
+    let mut asked = vec![
+        (Method::POST, stock.clone(), live.to_string()),
+        (Method::POST, order.clone(), ordered.to_string()),
+        (Method::POST, stock.clone(), "{".to_owned()),
+        (Method::POST, stock.clone(), "[".repeat(100)),
+        (Method::POST, stock.clone(), "{\"skus\": 1}".to_owned()),
+        (Method::POST, order, "{\"products\": [{}]}".to_owned()),
+        (Method::DELETE, stock.clone(), String::new()),
+        (
+            Method::GET,
+            format!("{stock}?warehouseId=24&sku=%ff"),
+            String::new(),
+        ),
+        (Method::GET, format!("{api}/nothing"), String::new()),
+        (
+            Method::GET,
+            format!("{api}/inventory/v1/limits"),
+            String::new(),
+        ),
+        (
+            Method::GET,
+            format!("{api}/inventory/v1/drift"),
+            String::new(),
+        ),
+        (Method::GET, format!("{api}/inventory/api"), String::new()),
+        (
+            Method::GET,
+            format!("{worker}/inventoryPrefetcher/v1/status"),
+            String::new(),
+        ),
+        (
+            Method::POST,
+            format!("{worker}/inventoryPrefetcher/v1/refreshes"),
+            "{".to_owned(),
+        ),
+        (
+            Method::POST,
+            format!("{events}?code={WEBHOOK_KEY}"),
+            event.to_string(),
+        ),
+        (
+            Method::POST,
+            format!("{events}?code={MARK}-wrong-key-of-a-sender"),
+            event.to_string(),
+        ),
+        (
+            Method::POST,
+            format!("{events}?code={WEBHOOK_KEY}"),
+            "{".to_owned(),
+        ),
+    ];
+    if planted {
+        let question = json!({ "organization": format!("{MARK}-planted"), "skus": ["A"] });
+        asked.push((Method::POST, stock, question.to_string()));
+    }
+    asked
+}
+
+/// Everything that is stored: the services publish settings there.
+async fn search_redis(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError> {
+    let mut admin = scene.redis.admin().await?;
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut admin).await?;
+    for key in keys {
+        let mut answer = Err(redis::RedisError::from((
+            redis::ErrorKind::UnexpectedReturnType,
+            "nothing read yet",
+        )));
+        for read in [
+            vec!["HGETALL"],
+            vec!["GET"],
+            vec!["SMEMBERS"],
+            vec!["LRANGE", "0", "-1"],
+            vec!["ZRANGE", "0", "-1"],
+        ] {
+            let mut command = redis::cmd(read[0]);
+            command.arg(&key).arg(&read[1..]);
+            answer = command.query_async::<redis::Value>(&mut admin).await;
+            if answer.is_ok() {
+                break;
+            }
+        }
+        hunt.search(&format!("Redis key {key}"), &format!("{:?}", answer?));
+    }
+    Ok(())
+}
+
+/// What is said when a secret is wrong.
+async fn search_failures(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError> {
+    let wrong_password = [("CONNECTOR__REDIS__PASSWORD", "k4n4ry-wrong-password")];
+    let wrong_secret = [(
+        "CONNECTOR__TENANTS__CONTOSO__ENTRA__CLIENT_SECRET",
+        "k4n4ry-wrong-client-secret",
+    )];
+    for (what, settings) in [("password", &wrong_password), ("secret", &wrong_secret)] {
+        for program in [Program::PrefetchWorker, Program::InventoryApi] {
+            let mut service = scene.service(program, settings).await?;
+            if program == Program::InventoryApi {
+                let url = format!("{}/inventory/v1/inventories", https(&service));
+                let live = json!({ "organization": "contoso", "warehouseId": "24",
+                    "severity": "EXACT", "skus": ["D0001"] });
+                let reply = scene.caller()?.post(url).json(&live).send().await?;
+                hunt.search("reply with a wrong secret", &reply.text().await?);
+            }
+            let log = service.process().log().clone();
+            eventually_within(WARM_UP, "a failure is told", async || {
+                let told = log.lines().iter().any(|line| {
+                    line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"")
+                });
+                told.then_some(())
+            })
+            .await?;
+            service.process().kill()?;
+            let text = scene.log_of(&service)?;
+            hunt.search(&format!("log of {program}, wrong {what}"), &text);
+        }
+    }
+    Ok(())
+}
+
+/// What the commands print, and what a mistake in the settings says.
+fn search_tools(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError> {
+    for (program, arguments) in [
+        (Program::InventoryApi, vec!["check"]),
+        (Program::InventoryApi, vec!["openapi"]),
+        (Program::PrefetchWorker, vec!["check"]),
+        (Program::PrefetchWorker, vec!["--check"]),
+        (Program::PrefetchWorker, vec!["once"]),
+        (Program::PrefetchWorker, vec!["explain", "D0001"]),
+    ] {
+        let output = scene.output(program, &arguments, &[])?;
+        hunt.search_output(&format!("{program} {arguments:?}"), &output);
+    }
+    for mistake in [
+        (
+            "CONNECTOR__REDIS__URL",
+            "redis://:k4n4ry-in-the-address@host:port",
+        ),
+        ("CONNECTOR__REDIS__URL", "k4n4ry"),
+        ("CONNECTOR__API__TLS", "k4n4ry"),
+        ("CONNECTOR__WORKER__EVENTS__SECRET", "k4n4ry"),
+        (
+            "CONNECTOR__TENANTS__CONTOSO__ENTRA__TOKEN_URL",
+            "http://k4n4ry:k4n4ry@example.org",
+        ),
+        ("CONNECTOR__TENANTS__CONTOSO__ENVIRONMENT_URL", "k4n4ry"),
+        ("CONNECTOR__TENANTS__CONTOSO__ENTRA", "k4n4ry"),
+    ] {
+        for program in [Program::InventoryApi, Program::PrefetchWorker] {
+            let output = scene.output(program, &["run"], &[mistake])?;
+            hunt.search_output(&format!("{program}, wrong {}", mistake.0), &output);
+        }
+    }
+    Ok(())
+}

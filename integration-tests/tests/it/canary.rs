@@ -1,0 +1,16 @@
+//! No secret shows in anything the services say, and the hunter would have found one.
+
+use integration_tests::canary::hunt;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_shows_anywhere() {
+    let hunt = hunt(false).await.unwrap();
+    assert_eq!(hunt.hits, Vec::<String>::new());
+    assert!(hunt.texts > 100 && hunt.bytes > 100_000, "{hunt:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hunter_finds_a_planted_canary() {
+    let hunt = hunt(true).await.unwrap();
+    assert!(!hunt.hits.is_empty());
+}
