@@ -36,6 +36,8 @@ pub enum Weather {
 pub struct Counters {
     /// Connections taken.
     pub connections: AtomicU64,
+    /// Connections open now.
+    pub open: AtomicU64,
     /// Bytes passed on to the server.
     pub to_server: AtomicU64,
     /// Bytes passed back.
@@ -109,12 +111,28 @@ async fn accept(
 ) {
     while let Ok((client, _)) = listener.accept().await {
         counters.connections.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(serve(
-            client,
-            server,
-            weather.clone(),
-            Arc::clone(&counters),
-        ));
+        let open = Open::new(&counters);
+        let served = serve(client, server, weather.clone(), Arc::clone(&counters));
+        tokio::spawn(async move {
+            let _open = open;
+            served.await;
+        });
+    }
+}
+
+/// Counts a connection as open for as long as it lives, also if its task is ended from outside.
+struct Open(Arc<Counters>);
+
+impl Open {
+    fn new(counters: &Arc<Counters>) -> Self {
+        counters.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

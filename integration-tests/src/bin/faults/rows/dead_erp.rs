@@ -21,6 +21,10 @@ const ORDERS_EVERY: Duration = Duration::from_millis(200);
 const PATIENT_MS: u32 = 1_500;
 /// Shorter, so that it is the deadline.
 const HURRIED_MS: u32 = 800;
+/// Calls that may be under way to one environment: `api.live.concurrency` unless it is set.
+const POOL: f64 = 16.0;
+/// Pause between two looks at the open connections: an attempt lasts much longer.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 const CHANNELS: &str = r#"
 [[channels]]
 id = "strict"
@@ -224,7 +228,16 @@ pub(super) async fn black_hole(mut rig: Rig) -> Result<Outcome, RowError> {
     house.shop(&rig, Duration::from_secs(6)).await;
     let before = connections();
     let swallowed_before = counters.swallowed.load(Ordering::Relaxed);
-    let (during, orders) = house.shop(&rig, fault_time).await;
+    let mut shopping = std::pin::pin!(house.shop(&rig, fault_time));
+    let (mut looks, mut most_open) = (tokio::time::interval(LOOK_EVERY), 0);
+    let (during, orders) = loop {
+        tokio::select! {
+            shopped = &mut shopping => break shopped,
+            _tick = looks.tick() => {
+                most_open = most_open.max(counters.open.load(Ordering::Relaxed));
+            }
+        }
+    };
     let tries = connections() - before;
     let swallowed = counters.swallowed.load(Ordering::Relaxed) - swallowed_before;
     house.proxy.set(Weather::Fair);
@@ -246,6 +259,7 @@ pub(super) async fn black_hole(mut rig: Rig) -> Result<Outcome, RowError> {
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
     {
         outcome.at_most("live tries", tries as f64, allowed.floor(), "");
+        outcome.at_most("sockets to D365", most_open as f64, POOL, "");
         outcome.at_most("live again after", back as f64 / 1_000.0, 12.0, " s");
     }
     outcome.happened("orders into the black hole", orders.asked);
