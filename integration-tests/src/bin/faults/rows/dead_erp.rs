@@ -228,13 +228,16 @@ pub(super) async fn black_hole(mut rig: Rig) -> Result<Outcome, RowError> {
     house.shop(&rig, Duration::from_secs(6)).await;
     let before = connections();
     let swallowed_before = counters.swallowed.load(Ordering::Relaxed);
-    let mut shopping = std::pin::pin!(house.shop(&rig, fault_time));
-    let (mut looks, mut most_open) = (tokio::time::interval(LOOK_EVERY), 0);
-    let (during, orders) = loop {
-        tokio::select! {
-            shopped = &mut shopping => break shopped,
-            _tick = looks.tick() => {
-                most_open = most_open.max(counters.open.load(Ordering::Relaxed));
+    let mut most_open = 0;
+    let (during, orders) = {
+        let mut shopping = std::pin::pin!(house.shop(&rig, fault_time));
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                shopped = &mut shopping => break shopped,
+                _tick = looks.tick() => {
+                    most_open = most_open.max(counters.open.load(Ordering::Relaxed));
+                }
             }
         }
     };
