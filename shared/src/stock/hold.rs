@@ -7,6 +7,7 @@
 use crate::stock::ids::{IdError, checked};
 use crate::stock::{AsOf, Quantity, WarehouseId};
 use std::fmt;
+use std::time::Duration;
 
 /// The id of an order or reservation: 1 to 128 visible ASCII characters without `|`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +121,36 @@ pub fn held_against(
         })
         .try_fold(Quantity::ZERO, |sum, hold| sum.checked_add(hold.quantity))
         .unwrap_or(Quantity::MAX)
+}
+
+/// The holds that stay. A confirmed one that would end within `ahead` goes on for `longer` as long as
+/// the number told was read before the confirmation: the ERP has the order, the number has it not.
+/// Without a number nothing is told, and its time decides like that of the others.
+///
+/// Whoever calls this at least every `ahead` lets no such hold end too early.
+pub fn still_held(
+    holds: &[Hold],
+    as_of: impl Fn(&WarehouseId) -> Option<AsOf>,
+    now: AsOf,
+    (ahead, longer): (Duration, Duration),
+) -> Vec<Hold> {
+    let mut stay = Vec::with_capacity(holds.len());
+    let soon = now.plus(ahead);
+    for hold in holds {
+        let is_missing_in_the_number = match (hold.confirmed, as_of(&hold.warehouse)) {
+            (Some(confirmed), Some(as_of)) => as_of <= confirmed,
+            _ => false,
+        };
+        if is_missing_in_the_number && hold.until <= soon {
+            stay.push(Hold {
+                until: soon.plus(longer),
+                ..hold.clone()
+            });
+        } else if now < hold.until {
+            stay.push(hold.clone());
+        }
+    }
+    stay
 }
 
 /// A number after its holds.
