@@ -165,6 +165,21 @@ struct Departure {
     patience_ends: Duration,
 }
 
+/// The conductor's place. Whoever leaves it without a word, by a panic or with its runtime, leaves it
+/// free: the next who sits down conducts.
+struct Chair<'a> {
+    desk: &'a Desk,
+    is_left: bool,
+}
+
+impl Drop for Chair<'_> {
+    fn drop(&mut self) {
+        if !self.is_left {
+            *self.desk.conducted() = false;
+        }
+    }
+}
+
 /// Where an asker listens.
 type Listener = watch::Receiver<Option<Learned>>;
 
@@ -201,6 +216,10 @@ impl Desk {
 
     /// Sends departures off as they are ready, until nobody waits.
     async fn conduct(self: Arc<Self>) {
+        let mut chair = Chair {
+            desk: &self,
+            is_left: false,
+        };
         loop {
             let changed = self.changed.notified();
             let now = self.tools.clock.monotonic();
@@ -215,6 +234,7 @@ impl Desk {
                 let mut is_conducted = self.conducted();
                 if self.board().next_departure().is_none() {
                     *is_conducted = false;
+                    chair.is_left = true;
                     return;
                 }
                 continue;

@@ -5,11 +5,19 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 /// The background work of a process.
-#[derive(Debug, Clone, Default)]
-pub struct Tasks(TaskTracker);
+///
+/// It lives on the runtime these tasks were made on, whoever begins it: the threads of a web server
+/// have runtimes of their own, and what lived there would die with the first thread that is drained.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    /// None if they were made outside of any runtime; then it is the beginner's.
+    home: Option<Handle>,
+}
 
 /// How the end of the background work went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,45 +28,55 @@ pub struct Drained {
     pub still_running: usize,
 }
 
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Tasks {
-    /// No work yet.
+    /// No work yet; the runtime is the caller's.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            tracker: TaskTracker::new(),
+            home: Handle::try_current().ok(),
+        }
     }
 
     /// Runs `work` in the background. A panic ends this task only; it is logged and counted.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that watches for panics"
-    )]
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(self.0.track_future(watched(name, work)));
+        self.begin(self.tracker.track_future(watched(name, work)));
     }
 
     /// The same, for work that the end does not wait for.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that watches for panics"
-    )]
-    #[expect(
-        clippy::unused_self,
-        reason = "work begins at the process' tasks, whoever waits for it"
-    )]
     pub fn spawn_unawaited(
         &self,
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        tokio::spawn(watched(name, work));
+        self.begin(watched(name, work));
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that watches for panics"
+    )]
+    fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        match &self.home {
+            Some(home) => home.spawn(work),
+            None => tokio::spawn(work),
+        };
     }
 
     /// Takes nothing new and waits for what runs, at most this long.
     pub async fn close_and_wait(&self, limit: Duration) -> Drained {
-        self.0.close();
-        let finished = tokio::time::timeout(limit, self.0.wait()).await.is_ok();
+        self.tracker.close();
+        let finished = tokio::time::timeout(limit, self.tracker.wait())
+            .await
+            .is_ok();
         Drained {
             finished,
-            still_running: self.0.len(),
+            still_running: self.tracker.len(),
         }
     }
 }
@@ -101,6 +119,29 @@ mod tests {
                 still_running: 0
             }
         );
+    }
+
+    #[tokio::test]
+    async fn work_outlives_the_runtime_it_was_begun_on() {
+        let tasks = Tasks::new();
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        let (done, finished) = tokio::sync::oneshot::channel();
+        let begun = tasks.clone();
+        std::thread::spawn(move || {
+            let other = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            other.block_on(async {
+                begun.spawn("outlives", async move {
+                    wait.await.unwrap();
+                    done.send(()).unwrap();
+                });
+            });
+        })
+        .join()
+        .unwrap();
+        go.send(()).unwrap();
+        finished.await.unwrap();
     }
 
     #[tokio::test]

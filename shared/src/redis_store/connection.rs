@@ -8,6 +8,7 @@ use super::error::{StoreError, spoils_the_connection};
 use super::metrics;
 use crate::process::clock::{Clock, SystemClock};
 use crate::process::crypto;
+use crate::process::tasks::Tasks;
 use crate::settings::RedisSettings;
 use arc_swap::ArcSwapOption;
 use deadpool_redis::{Connection, Manager, Pool, Runtime, Timeouts};
@@ -19,6 +20,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -88,9 +90,45 @@ pub(super) fn pool(
         })
 }
 
+/// Lends the connections of a pool. They are made on the runtime the store was opened on: a
+/// connection lives on the runtime that made it, and those of a web server's threads end one by one
+/// while others still work.
+#[derive(Debug)]
+pub(super) struct Lender {
+    pool: Pool,
+    home: Tasks,
+}
+
+impl Lender {
+    pub(super) fn new(pool: Pool) -> Self {
+        Self {
+            pool,
+            home: Tasks::new(),
+        }
+    }
+
+    async fn connection(&self) -> Result<Connection, StoreError> {
+        let (lend, lent) = oneshot::channel();
+        let pool = self.pool.clone();
+        self.home.spawn_unawaited("redis-connection", async move {
+            // A borrower that left gives its connection back to the pool.
+            drop(lend.send(pool.get().await));
+        });
+        match lent.await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(cause)) => Err(StoreError::Unavailable {
+                cause: cause.to_string(),
+            }),
+            Err(_nobody_left) => Err(StoreError::Unavailable {
+                cause: "the process is about to end".to_owned(),
+            }),
+        }
+    }
+}
+
 /// Lends a connection for one piece of work and takes it back only if it is still good.
 pub(super) async fn with_lent<T, F>(
-    pool: &Pool,
+    lender: &Lender,
     limit: Duration,
     work: impl FnOnce(Lent) -> F,
 ) -> Result<T, StoreError>
@@ -98,12 +136,9 @@ where
     F: Future<Output = (Lent, Result<T, RedisError>)>,
 {
     // The pool tries one old connection after the other; together they get one limit.
-    let connection = tokio::time::timeout(limit, pool.get())
+    let connection = tokio::time::timeout(limit, lender.connection())
         .await
-        .or(Err(StoreError::TimedOut))?
-        .map_err(|cause| StoreError::Unavailable {
-            cause: cause.to_string(),
-        })?;
+        .or(Err(StoreError::TimedOut))??;
     let (Lent(connection), result) = work(Lent(connection)).await;
     result.map_err(|error| {
         if spoils_the_connection(&error) || error.is_timeout() {

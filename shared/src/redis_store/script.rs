@@ -1,9 +1,8 @@
 //! Scripts: called by hash, loaded again when Redis has forgotten them.
 
-use super::connection::{Lent, with_lent};
+use super::connection::{Lender, Lent, with_lent};
 use super::error::StoreError;
 use crate::process::guards::{self, Guard};
-use deadpool_redis::Pool;
 use redis::{FromRedisValue, Script};
 use std::time::Duration;
 
@@ -44,10 +43,10 @@ impl<'a> Call<'a> {
 
     pub(super) async fn run<T: FromRedisValue>(
         self,
-        pool: &Pool,
+        lender: &Lender,
         limit: Duration,
     ) -> Result<T, StoreError> {
-        with_lent(pool, limit, async |Lent(mut connection)| {
+        with_lent(lender, limit, async |Lent(mut connection)| {
             if guards::is_off(Guard::ScriptReload) {
                 let mut call = redis::cmd("EVALSHA");
                 call.arg(self.script.get_hash()).arg(self.keys.len());

@@ -1,7 +1,7 @@
 //! The store's handle.
 
 use super::clock::RedisClock;
-use super::connection::{Lent, Link, pool, with_lent};
+use super::connection::{Lender, Lent, Link, pool, with_lent};
 use super::error::StoreError;
 use super::keys::Keys;
 use super::reader::StockReader;
@@ -20,7 +20,7 @@ pub struct StockStore(Arc<Inner>);
 struct Inner {
     keys: Keys,
     /// For scripts and records: connections are lent for one call.
-    scripts: Pool,
+    scripts: Lender,
     /// Where readers get the one connection they keep.
     readers: Pool,
     clock: Arc<RedisClock>,
@@ -41,7 +41,7 @@ impl StockStore {
         let connect_limit = settings.connect_timeout;
         Ok(Self(Arc::new(Inner {
             keys: Keys::with_prefix(&settings.key_prefix),
-            scripts: pool(settings, settings.pool_size, settings.script_timeout)?,
+            scripts: Lender::new(pool(settings, settings.pool_size, settings.script_timeout)?),
             clock: Arc::new(RedisClock::new(Link::new(readers.clone(), connect_limit))),
             readers,
             script_limit: settings.script_timeout,
