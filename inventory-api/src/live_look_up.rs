@@ -73,6 +73,7 @@ impl LiveFailure {
                 "The ERP did not answer in time."
             }
             Self::Erp(D365Error::Throttled { .. }) => "The ERP asks to wait.",
+            Self::Erp(D365Error::Crowded) => "Too many questions to the ERP are under way.",
             Self::Resting { .. }
             | Self::Erp(D365Error::Connection { .. } | D365Error::Token { .. }) => {
                 "The ERP cannot be reached."

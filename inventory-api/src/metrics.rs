@@ -96,6 +96,7 @@ fn outcome_of(failure: &LiveFailure) -> &'static str {
         LiveFailure::DeadlinePassed => "deadline",
         LiveFailure::Erp(cause) => match cause {
             D365Error::Throttled { .. } => "throttled",
+            D365Error::Crowded => "crowded",
             D365Error::TimedOut { .. } => "timed_out",
             D365Error::Connection { .. } => "connection",
             D365Error::Token { .. } => "token",

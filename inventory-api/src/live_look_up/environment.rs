@@ -80,6 +80,7 @@ fn verdict_of(answer: &Result<(), LiveFailure>, had_fair_time: bool) -> Option<C
         | LiveFailure::Resting { .. }
         | LiveFailure::Erp(
             D365Error::Throttled { .. }
+            | D365Error::Crowded
             | D365Error::Token { .. }
             | D365Error::Setup { .. }
             | D365Error::Unaskable { .. },
@@ -262,6 +263,7 @@ mod tests {
             (Ok(()), true, Some(CallVerdict::Works)),
             (status(404), true, Some(CallVerdict::Works)),
             (status(500), true, Some(CallVerdict::Fails)),
+            (erp(D365Error::Crowded), true, None),
             (timed_out(), true, Some(CallVerdict::Fails)),
             (timed_out(), false, None),
             (Err(LiveFailure::DeadlinePassed), false, None),

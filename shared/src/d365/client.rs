@@ -55,6 +55,9 @@ impl Purpose {
 
 /// Longest time of one live attempt.
 const LIVE_ATTEMPT: Duration = Duration::from_millis(1_200);
+/// Kept of a live question's time for the answer, but no more than half of it: the right to a call
+/// that comes later is of no use, and an answer that had less time says nothing about D365.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
 /// Largest answer to a live question.
 const LIVE_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// A live answer of more pages than this is not read to its end.
@@ -172,7 +175,7 @@ impl D365Client {
             Purpose::Prefetch => IDLE,
         };
         Allowance {
-            queue: time_left,
+            queue: time_left.saturating_sub(ANSWER_TIME).max(time_left / 2),
             attempt: longest.min(time_left),
             idle: longest,
             body_bytes: LIVE_BODY_BYTES,

@@ -12,6 +12,10 @@ pub enum D365Error {
         /// How long to stay away.
         retry_after: Duration,
     },
+    /// Nothing was sent: the calls that may be under way at once were all taken for too long. Says
+    /// nothing about D365.
+    #[error("D365 was not asked: too many calls are under way")]
+    Crowded,
     /// No whole answer inside the time allowed.
     #[error("D365 did not answer in time ({stage})")]
     TimedOut {
@@ -69,6 +73,7 @@ impl D365Error {
     pub fn may_be_tried_again(&self) -> bool {
         match self {
             Self::Throttled { .. }
+            | Self::Crowded
             | Self::TimedOut { .. }
             | Self::Connection { .. }
             | Self::BadAnswer { .. } => true,
@@ -84,6 +89,7 @@ impl D365Error {
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Throttled { .. } => "throttled",
+            Self::Crowded => "crowded",
             Self::TimedOut { .. } => "timed-out",
             Self::Connection { .. } => "connection",
             Self::Token { .. } => "token",

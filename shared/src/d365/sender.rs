@@ -121,7 +121,7 @@ impl Sender {
     async fn attempt(&self, url: &Url, allowance: Allowance) -> Result<Opened, Failed> {
         let right = tokio::time::timeout(allowance.queue, self.right())
             .await
-            .map_err(|_elapsed| timed_out("too many calls under way"))?;
+            .map_err(|_elapsed| D365Error::Crowded)?;
         let call = Call::begin(self.labels.clone(), Arc::clone(&self.clock), right);
         let mut deadline = Box::pin(tokio::time::sleep(allowance.attempt));
         let exchanged = tokio::select! {

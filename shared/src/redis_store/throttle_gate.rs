@@ -11,6 +11,7 @@ use redis::Script;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A healthy Redis answers in well under a tenth of this; an order does not wait for longer.
@@ -64,52 +65,26 @@ impl SharedThrottleGate {
         }
     }
 
-    /// Asks Redis for a call. The outer none means that Redis did not answer.
+    /// Asks Redis for a call. The outer none means that Redis did not answer in time.
+    ///
+    /// What it grants after the asker has left is given back at once: it would count as under way
+    /// until it lapses.
     async fn ask(&self, app: &AppId, share: Share) -> Option<Option<SharedRight>> {
         let budget = Budget {
             store: self.store.clone(),
             key: self.store.keys().budget(app.as_str()),
             purpose: share.purpose,
         };
-        let id = uuid::Uuid::new_v4().to_string();
-        let call = Call::of(&TAKE)
-            .key(budget.key.clone())
-            .key(budget.calls(Purpose::Prefetch))
-            .key(budget.calls(Purpose::Live))
-            .key(format!("{}:processes", budget.key))
-            .argument(share.purpose.as_str())
-            .argument(&id)
-            .argument(&self.process)
-            .argument(CALL_LAPSES.as_millis())
-            .argument(share.most)
-            .argument(share.kept_for_live);
-        let asked = self.store.run::<(u8, usize, usize, u64)>(call);
+        let asking = ask(budget, share, self.process.clone(), Arc::clone(&self.known));
+        let (tell, told) = oneshot::channel();
+        Tasks::new().spawn_unawaited("budget-call", async move {
+            drop(tell.send(asking.await));
+        });
         let patience = match share.purpose {
             Purpose::Live => ASKING_LIMIT,
             Purpose::Prefetch => PATIENT_ASKING_LIMIT,
         };
-        let (granted, limit, processes, halvings) =
-            tokio::time::timeout(patience, asked).await.ok()?.ok()?;
-        self.known.limit.store(limit, Ordering::Relaxed);
-        self.known
-            .processes
-            .store(processes.max(1), Ordering::Relaxed);
-        if granted == 0 {
-            return Some(None);
-        }
-        let over = CancellationToken::new();
-        Tasks::new().spawn_unawaited(
-            "budget-renewal",
-            renew(budget.clone(), id.clone(), over.clone()),
-        );
-        Some(Some(SharedRight {
-            budget: Some(budget),
-            id,
-            halvings,
-            most_prefetching: share.most_prefetching(),
-            known: Arc::clone(&self.known),
-            _renewal: over.drop_guard(),
-        }))
+        tokio::time::timeout(patience, told).await.ok()?.ok()?
     }
 
     /// This process' part of the budget while nobody can tell what the others do.
@@ -120,6 +95,50 @@ impl SharedThrottleGate {
         };
         (whole / self.known.processes.load(Ordering::Relaxed).max(1)).max(1)
     }
+}
+
+/// Asks for one call. The outer none means that Redis did not answer.
+async fn ask(
+    budget: Budget,
+    share: Share,
+    process: String,
+    known: Arc<Known>,
+) -> Option<Option<SharedRight>> {
+    let id = uuid::Uuid::new_v4().to_string();
+    let call = Call::of(&TAKE)
+        .key(budget.key.clone())
+        .key(budget.calls(Purpose::Prefetch))
+        .key(budget.calls(Purpose::Live))
+        .key(format!("{}:processes", budget.key))
+        .argument(share.purpose.as_str())
+        .argument(&id)
+        .argument(process)
+        .argument(CALL_LAPSES.as_millis())
+        .argument(share.most)
+        .argument(share.kept_for_live);
+    let (granted, limit, processes, halvings) = budget
+        .store
+        .run::<(u8, usize, usize, u64)>(call)
+        .await
+        .ok()?;
+    known.limit.store(limit, Ordering::Relaxed);
+    known.processes.store(processes.max(1), Ordering::Relaxed);
+    if granted == 0 {
+        return Some(None);
+    }
+    let over = CancellationToken::new();
+    Tasks::new().spawn_unawaited(
+        "budget-renewal",
+        renew(budget.clone(), id.clone(), over.clone()),
+    );
+    Some(Some(SharedRight {
+        budget: Some(budget),
+        id,
+        halvings,
+        most_prefetching: share.most_prefetching(),
+        known,
+        _renewal: over.drop_guard(),
+    }))
 }
 
 /// Where the calls of an app registration are counted.
