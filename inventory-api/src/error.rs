@@ -130,6 +130,19 @@ pub(crate) enum ApiError {
         /// The limit.
         limit: usize,
     },
+    /// So many orders want the same products that one's turn did not come in time.
+    #[error(
+        "too many orders for these products at once: nothing was granted or held; send it again"
+    )]
+    OrdersContend,
+    /// As many orders hold one product as may.
+    #[error("{sku:?} is held by {limit} orders, as many as may be: nothing was granted or held")]
+    TooManyHolds {
+        /// The product.
+        sku: String,
+        /// The limit.
+        limit: usize,
+    },
     /// One caller asks too often.
     #[error("at most {limit} requests a second of one caller")]
     TooOften {
@@ -222,9 +235,10 @@ impl ApiError {
                 StatusCode::REQUEST_TIMEOUT,
                 "inventory.request.timeout.error",
             ),
-            Self::Overloaded { .. } | Self::TooOften { .. } => {
-                (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error")
-            }
+            Self::Overloaded { .. }
+            | Self::OrdersContend
+            | Self::TooManyHolds { .. }
+            | Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
             Self::CacheCold => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "inventory.cache.cold.error",
@@ -257,7 +271,10 @@ impl ApiError {
 
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Overloaded { .. } | Self::CacheUnavailable { .. } => Some(COME_BACK_SOON),
+            Self::Overloaded { .. }
+            | Self::OrdersContend
+            | Self::TooManyHolds { .. }
+            | Self::CacheUnavailable { .. } => Some(COME_BACK_SOON),
             Self::TooOften { wait, .. } => Some(wait.as_secs() + COME_BACK_SOON),
             Self::CacheCold => Some(COME_BACK_AFTER_FEED),
             Self::Live { failure, .. } => match failure {
@@ -313,6 +330,10 @@ impl ApiError {
             Self::Overloaded { limit } => problem
                 .parameter("name", "requestsInFlight")
                 .parameter("limit", limit),
+            Self::TooManyHolds { sku, limit } => problem
+                .parameter("name", "holdsPerSku")
+                .parameter("limit", limit)
+                .parameter("sku", sku),
             Self::TooOften { limit, .. } => problem
                 .parameter("name", "requestsPerSecondPerCaller")
                 .parameter("limit", limit),
@@ -356,7 +377,9 @@ fn live_status_and_code(failure: &LiveFailure) -> (StatusCode, &'static str) {
         LiveFailure::NoCredentials | LiveFailure::Resting { .. } => UNAVAILABLE,
         LiveFailure::DeadlinePassed => TIMEOUT,
         LiveFailure::Erp(cause) => match cause {
-            D365Error::Throttled { .. } | D365Error::Connection { .. } => UNAVAILABLE,
+            D365Error::Throttled { .. } | D365Error::Crowded | D365Error::Connection { .. } => {
+                UNAVAILABLE
+            }
             D365Error::TimedOut { .. } => TIMEOUT,
             D365Error::Token {
                 is_configuration, ..

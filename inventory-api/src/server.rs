@@ -185,7 +185,7 @@ pub async fn run(
     });
     let (cleaning, stop) = (Arc::clone(&state), background.clone());
     tasks.spawn("ended-holds", async move {
-        orders::keep_clean(&cleaning, stop).await;
+        orders::keep_ending(&cleaning, stop).await;
     });
     tasks.spawn(
         "tenant-directory",

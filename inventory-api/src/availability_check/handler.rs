@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::evidence::{self, Evidence};
 use crate::live_desk::{Gathered, Wanted, gather};
 use crate::live_look_up::{Deadline, LiveFailure};
-use crate::orders::placing::{Asked, Commit, Placed, own, place, recall};
+use crate::orders::placing::{Asked, Commit, Judge, Placed, own, place, recall};
 use crate::reply_parts::{Ages, Manner};
 use crate::state::AppState;
 use crate::stock_query::answer::{Freshness, Told};
@@ -17,7 +17,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::redis_store::StockReader;
 use shared::stock::{AsOf, HoldOwner};
+use std::time::Duration;
 
+/// Longest time kept back from the ERP for holding what it grants.
+const LONGEST_HOLDING: Duration = Duration::from_millis(150);
 /// Bytes a line takes in a reply, about.
 const BYTES_PER_LINE: usize = 400;
 
@@ -158,21 +161,28 @@ async fn repeat(
         evidence::hold_back(&mut gathered.evidence, held, &scope.warehouses, now, own);
         gathered.snapshots = reading.snapshots;
     }
-    let manner = manner(scope, state);
-    let rules = rules(&manner, Fallback::Cache);
-    let of_skus = gathered.evidence.chunks(scope.warehouses.len().max(1));
-    let verdicts = check
-        .question
-        .requested
-        .iter()
-        .zip(of_skus)
-        .map(|(requested, evidence)| decided_before(*requested, evidence, rules))
-        .collect();
+    let verdicts = granted_before(check, scope, state, &gathered.evidence);
     Outcome {
         gathered,
         verdicts,
         hold: Some((HoldWord::Repeated, Some(until))),
     }
+}
+
+/// What the same order was granted stands, however the numbers look by now.
+fn granted_before(
+    check: Check<'_>,
+    scope: &Scope,
+    state: &AppState,
+    evidence: &[Evidence],
+) -> Vec<Verdict> {
+    let manner = manner(scope, state);
+    let rules = rules(&manner, Fallback::Cache);
+    let of_skus = evidence.chunks(scope.warehouses.len().max(1));
+    let lines = check.question.requested.iter().zip(of_skus);
+    lines
+        .map(|(requested, evidence)| decided_before(*requested, evidence, rules))
+        .collect()
 }
 
 async fn decide_now(
@@ -187,7 +197,12 @@ async fn decide_now(
         skus: asked.skus,
         own: check.own,
     };
-    let mut gathered = gather(state, reader, wanted, deadline).await;
+    // What is granted at the very end could not be held any more.
+    let kept = match check.commit {
+        Some(_) => LONGEST_HOLDING.min(deadline.left().unwrap_or_default() / 10),
+        None => Duration::ZERO,
+    };
+    let mut gathered = gather(state, reader, wanted, &deadline.earlier_by(kept)).await;
     if let Some(failure) = gathered.failure.take_if(|_| fallback.is_refusal()) {
         let policy = fallback.as_str();
         return Err(ApiError::Live { failure, policy });
@@ -202,12 +217,17 @@ async fn decide_now(
     let (verdicts, hold) = match check.commit {
         None => (decide(&evidence), None),
         Some(commit) => {
-            let placed = place(state, asked, commit, &mut evidence, decide, deadline).await?;
+            let judge = Judge { decide, rules };
+            let placed = place(state, asked, commit, &mut evidence, judge, deadline).await?;
             let Placed {
                 verdicts,
                 hold,
                 until,
             } = placed;
+            let verdicts = match hold {
+                HoldWord::Repeated => granted_before(check, asked.scope, state, &evidence),
+                _ => verdicts,
+            };
             (verdicts, Some((hold, until)))
         }
     };

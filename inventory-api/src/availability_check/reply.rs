@@ -184,6 +184,8 @@ pub(crate) enum HoldWord {
     Repeated,
     /// Not all lines may be sold, so none is held.
     NothingToHold,
+    /// Not all lines may be sold; what was held for the same id before still is.
+    Kept,
     /// The cache did not take it, or did not say so in time: others may be granted the same stock.
     NotStored,
 }
@@ -299,7 +301,9 @@ impl<'a> CheckReply<'a> {
             errors,
             infos,
             meta: CheckMeta {
+                // Without the cache nobody knows what other orders hold.
                 degraded: checked.live_failure.is_some()
+                    || checked.feeds.is_empty()
                     || matches!(checked.hold, Some((_, HoldWord::NotStored, _))),
                 live_failure: checked.live_failure,
                 write_through: checked.write_through,

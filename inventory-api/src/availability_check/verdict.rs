@@ -154,21 +154,42 @@ pub(crate) fn decided_before(
     }
 }
 
-/// What young lines that the last complete snapshot has confirmed offer, less the buffer. A suspect
-/// line is no ground for a promise.
+/// What one warehouse can give to a line that was decided so; nothing if the decision did not rely on
+/// it.
+pub(crate) fn share_of(evidence: &Evidence, by: DecidedBy, rules: Rules<'_>) -> Quantity {
+    let is_relied_on = match (by, rules.fallback) {
+        (DecidedBy::Fallback, Fallback::AcceptIfFresh { max_age, .. }) => {
+            is_fresh(evidence, rules, max_age)
+        }
+        _ => true,
+    };
+    if !is_relied_on {
+        return Quantity::ZERO;
+    }
+    let left = evidence.left().unwrap_or_default();
+    rules.policy.sellable(left)
+}
+
+/// A young line that the last complete snapshot has confirmed. A suspect line is no ground for a
+/// promise.
+fn is_fresh(evidence: &Evidence, rules: Rules<'_>, max_age: Duration) -> bool {
+    let judged = evidence.judged;
+    judged.state == StockState::Present
+        && judged
+            .as_of
+            .is_some_and(|as_of| as_of.age_at(rules.freshness.now) <= max_age)
+}
+
+/// What fresh lines offer, less the buffer.
 fn fresh_amount(
     evidence: &[Evidence],
     rules: Rules<'_>,
     max_age: Duration,
     buffer: Quantity,
 ) -> Quantity {
-    let fresh = evidence.iter().filter(|evidence| {
-        let judged = evidence.judged;
-        judged.state == StockState::Present
-            && judged
-                .as_of
-                .is_some_and(|as_of| as_of.age_at(rules.freshness.now) <= max_age)
-    });
+    let fresh = evidence
+        .iter()
+        .filter(|evidence| is_fresh(evidence, rules, max_age));
     let sellable = fresh
         .filter_map(Evidence::left)
         .map(|left| rules.policy.sellable(left));

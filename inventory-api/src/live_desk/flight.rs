@@ -181,7 +181,8 @@ impl Flight {
             } else {
                 None
             };
-            let is_stored = stored.is_some_and(|stored| stored != WriteThrough::Failed);
+            // Others read it from the store: a line that was refused there is not the answer.
+            let is_stored = stored == Some(WriteThrough::Stored);
             told.push((sku, Findings::as_of(findings).filter(|_| is_stored)));
             tell(seat, findings.into(), failure, stored);
         }

@@ -3,7 +3,7 @@
 use super::record::{OrderState, Record, digest_of};
 use super::{RECORD_KEPT, others, superseded};
 use crate::availability_check::reply::HoldWord;
-use crate::availability_check::verdict::Verdict;
+use crate::availability_check::verdict::{Rules, Verdict, share_of};
 use crate::channel_scope::Scope;
 use crate::error::ApiError;
 use crate::evidence::{self, Evidence};
@@ -12,6 +12,7 @@ use crate::metrics;
 use crate::state::AppState;
 use shared::redis_store::{HeldOfSku, HeldSku, OrderChange, OrderText, StoreError};
 use shared::stock::{AsOf, Hold, HoldOwner, Quantity, Sku, WarehouseId};
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -155,25 +156,52 @@ fn standing(
     }
 }
 
-/// Holds what is granted, if all of it is. `decide` judges the evidence once the holds of others are
-/// known; what it saw is what is stored, or it is asked again.
-pub(crate) async fn place(
+/// How an order is judged: what is granted on some evidence, and by which rules.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judge<'a, F> {
+    /// Evidence -> what is granted, line by line.
+    pub decide: F,
+    /// The rules it goes by.
+    pub rules: Rules<'a>,
+}
+
+/// How far an order has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Others for the same SKUs are before it.
+    Queues,
+    /// Redis is asked.
+    Asks,
+    /// Others changed something each time it asked.
+    IsOvertaken,
+}
+
+/// Holds what is granted, if all of it is. The evidence is judged once the holds of others are known;
+/// what was seen then is what is stored, or it is judged again.
+///
+/// # Errors
+/// If the order is settled, or if others want the same stock and its turn does not come in time: what
+/// is left once they have theirs is not known, so nothing is granted.
+pub(crate) async fn place<F: Fn(&[Evidence]) -> Vec<Verdict>>(
     state: &AppState,
     asked: Asked<'_>,
     commit: &Commit,
     evidence: &mut [Evidence],
-    decide: impl Fn(&[Evidence]) -> Vec<Verdict>,
+    judge: Judge<'_, F>,
     deadline: &Deadline,
 ) -> Result<Placed, ApiError> {
     let tenant = &asked.scope.tenant.id;
+    let progress = Cell::new(Progress::Queues);
     let placing = async {
         let _turn = state.turns.wait(tenant, asked.skus).await;
+        progress.set(Progress::Asks);
         let mut pause_ms = 1;
         loop {
-            match attempt(state, asked, commit, evidence, &decide).await? {
+            match attempt(state, asked, commit, evidence, &judge).await? {
                 Attempt::Done(placed) => return Ok(placed),
                 Attempt::Overtaken => metrics::hold("overtaken"),
             }
+            progress.set(Progress::IsOvertaken);
             let chance = RandomState::new().hash_one(pause_ms) % pause_ms;
             tokio::time::sleep(Duration::from_millis(chance)).await;
             pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
@@ -186,13 +214,17 @@ pub(crate) async fn place(
         Some(Err(PlacingError::Store(cause))) => {
             tracing::warn!(tenant.id = %tenant, %cause, "what an order was granted is not held");
         }
+        None if progress.get() != Progress::Asks => {
+            metrics::hold("contended");
+            return Err(ApiError::OrdersContend);
+        }
         None => {
             tracing::warn!(tenant.id = %tenant, "what an order was granted could not be held in time");
         }
     }
     metrics::hold("not_stored");
     Ok(Placed {
-        verdicts: decide(evidence),
+        verdicts: (judge.decide)(evidence),
         hold: HoldWord::NotStored,
         until: None,
     })
@@ -215,12 +247,12 @@ impl From<StoreError> for PlacingError {
     }
 }
 
-async fn attempt(
+async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
     state: &AppState,
     asked: Asked<'_>,
     commit: &Commit,
     evidence: &mut [Evidence],
-    decide: impl Fn(&[Evidence]) -> Vec<Verdict>,
+    Judge { decide, rules }: &Judge<'_, F>,
 ) -> Result<Attempt, PlacingError> {
     let Scope {
         tenant, warehouses, ..
@@ -247,10 +279,17 @@ async fn attempt(
     }
     if !verdicts.iter().all(Verdict::is_orderable) {
         metrics::hold("short");
-        return done(HoldWord::NothingToHold, None);
+        let earlier = record_of(&records)
+            .filter(|record| record.state == OrderState::Held)
+            .and_then(|record| record.until())
+            .filter(|until| now < *until);
+        return match earlier {
+            Some(until) => done(HoldWord::Kept, Some(until)),
+            None => done(HoldWord::NothingToHold, None),
+        };
     }
     let until = now.plus(commit.time);
-    let granted = allotted(asked, &verdicts, evidence);
+    let granted = allotted(asked, &verdicts, evidence, *rules);
     let mut changes = Vec::with_capacity(held.len());
     for held in &held {
         let Some(mut holds) = others(held, &owners, now) else {
@@ -270,9 +309,12 @@ async fn attempt(
         ))
         .await;
         if holds.len() > state.settings.orders.holds_per_sku {
-            tracing::warn!(tenant.id = %tenant.id, sku = %held.sku, "too many orders hold this SKU: one more is not held");
-            metrics::hold("not_stored");
-            return done(HoldWord::NotStored, None);
+            tracing::warn!(tenant.id = %tenant.id, sku = %held.sku, "too many orders hold this SKU: one more is refused");
+            metrics::hold("too_many");
+            return Err(PlacingError::Refused(ApiError::TooManyHolds {
+                sku: held.sku.to_string(),
+                limit: state.settings.orders.holds_per_sku,
+            }));
         }
         changes.push(held.becomes(holds));
     }
@@ -314,8 +356,10 @@ async fn read(
     if skus.len() == asked.skus.len() {
         return Ok((records, held));
     }
-    // The order had other lines before: those are given back in the same step.
-    state.store.read_orders(tenant, owners, &skus).await
+    // The order had other lines before: those are given back in the same step. The records are those
+    // the lines were found in: if they changed since, the swap must fail.
+    let (_, held) = state.store.read_orders(tenant, &[], &skus).await?;
+    Ok((records, held))
 }
 
 fn known(held: &HeldSku) -> HeldOfSku {
@@ -380,12 +424,13 @@ fn records_after(
         .collect()
 }
 
-/// Which warehouse gives how much: in the order asked for, each what it has left. What none of them
-/// has (the channel sells without a number) is held in the first.
+/// Which warehouse gives how much: in the order asked for, each what it has left, of those the grant
+/// relied on. What none of them has (the channel sells without a number) is held in the first.
 fn allotted(
     asked: Asked<'_>,
     verdicts: &[Verdict],
     evidence: &[Evidence],
+    rules: Rules<'_>,
 ) -> Vec<(Sku, WarehouseId, Quantity)> {
     let warehouses = &asked.scope.warehouses;
     let mut allotted = Vec::new();
@@ -394,8 +439,7 @@ fn allotted(
         let mut rest = verdict.granted;
         let mut shares: Vec<Quantity> = Vec::with_capacity(warehouses.len());
         for evidence in evidence {
-            let left = evidence.left().unwrap_or_default();
-            let share = asked.scope.policy.sellable(left).min(rest);
+            let share = share_of(evidence, verdict.by, rules).min(rest);
             rest = rest.checked_sub(share).unwrap_or_default();
             shares.push(share);
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use shared::stock::{AsOf, Quantity, Sku, WarehouseId};
+use shared::stock::{AsOf, Hold, HoldOwner, Quantity, Sku, WarehouseId};
 
 /// How an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,10 +92,35 @@ impl Record {
         self.confirmed.as_ref()?.parse().ok()
     }
 
-    /// Notes the confirmation.
-    pub(super) fn confirm(&mut self, at: AsOf) {
+    /// Notes the confirmation; it holds until then at least.
+    pub(super) fn confirm(&mut self, at: AsOf, until: AsOf) {
         self.state = OrderState::Confirmed;
         self.confirmed = Some(at.to_string());
+        if self.until().is_none_or(|before| before < until) {
+            self.until = until.to_string();
+        }
+    }
+
+    /// What it holds: nothing once it was released.
+    pub(super) fn holds(&self, owner: &HoldOwner) -> Vec<(Sku, Hold)> {
+        let (Some(placed), Some(until)) = (self.placed(), self.until()) else {
+            return Vec::new();
+        };
+        if self.state == OrderState::Released {
+            return Vec::new();
+        }
+        let hold = |line: &RecordLine| {
+            let hold = Hold {
+                owner: owner.clone(),
+                warehouse: WarehouseId::parse(line.warehouse.as_str()).ok()?,
+                quantity: Quantity::parse(&line.quantity).ok()?,
+                placed,
+                until,
+                confirmed: self.confirmed(),
+            };
+            Some((Sku::parse(line.sku.as_str()).ok()?, hold))
+        };
+        self.lines.iter().filter_map(hold).collect()
     }
 
     /// Whether a request that names this channel, or none, may touch it.
@@ -144,6 +169,7 @@ pub(super) fn digest_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::stock::HoldId;
 
     fn digest(lines: &[(&str, i64)], warehouses: &[&str]) -> String {
         let skus: Vec<Sku> = lines
@@ -182,12 +208,19 @@ mod tests {
         );
         let mut record = Record::held(("d", Some("shop")), at(1_000), at(2_000), &[line]);
         assert_eq!(Record::read(&record.text()).unwrap(), record);
-        record.confirm(at(1_500));
+        record.confirm(at(1_500), at(1_900));
         let read = Record::read(&record.text()).unwrap();
         assert_eq!(
             (read.confirmed(), read.until()),
             (Some(at(1_500)), Some(at(2_000)))
         );
+        let owner = HoldOwner::Order(HoldId::parse("O-1").unwrap());
+        let holds = read.holds(&owner);
+        assert_eq!((&holds[0].1.owner, holds[0].1.until), (&owner, at(2_000)));
+        record.confirm(at(1_500), at(2_500));
+        assert_eq!(record.until(), Some(at(2_500)));
+        record.state = OrderState::Released;
+        assert_eq!(record.holds(&owner), []);
         assert_eq!(Record::read("{}"), None);
     }
 }

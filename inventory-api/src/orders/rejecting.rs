@@ -15,7 +15,8 @@ use shared::stock::{AsOf, Hold, HoldOwner, Quantity, TenantId, WarehouseId};
 use std::collections::BTreeSet;
 
 /// Takes back at most what is asked of each SKU; gives back how much was released of each. All of it
-/// or, on an error, nothing: who asks again must not be given twice.
+/// is done in one step. An error after which it is not known whether the step was taken leaves the
+/// caller to look: a rejection names no reservation, so one that is sent twice releases twice.
 pub(super) async fn reject(
     state: &AppState,
     asked: Asked<'_>,

@@ -2,13 +2,13 @@
 
 use super::record::{OrderState, Record};
 use super::view::OrderView;
-use super::{RECORD_KEPT, others};
+use super::{RECORD_KEPT, ending, others};
 use crate::error::ApiError;
 use crate::live_look_up::Deadline;
 use crate::metrics;
 use crate::state::AppState;
 use shared::redis_store::{HeldSku, OrderText};
-use shared::stock::{AsOf, Hold, HoldOwner, TenantId};
+use shared::stock::{AsOf, HoldOwner, TenantId};
 use std::time::Duration;
 
 /// How a hold ends.
@@ -31,7 +31,7 @@ pub(super) struct Place<'a> {
 
 /// Reads an order or reservation.
 pub(super) async fn look(state: &AppState, place: Place<'_>) -> Result<OrderView, ApiError> {
-    let (record, held) = read(state, place).await?;
+    let (_, record, held) = read(state, place).await?;
     Ok(OrderView::of(place.owner, &record, &held))
 }
 
@@ -46,8 +46,7 @@ pub(super) async fn settle(
     let settling = async {
         let mut turn = None;
         loop {
-            let (mut record, held) = read(state, place).await?;
-            let before = record.clone();
+            let (text, mut record, held) = read(state, place).await?;
             match (settlement, record.state) {
                 (Settlement::Confirmed(_), OrderState::Confirmed)
                 | (Settlement::Released, OrderState::Released) => {
@@ -58,27 +57,23 @@ pub(super) async fn settle(
                     let id = owner.id().to_string();
                     return Err(ApiError::OrderSettled { id });
                 }
-                (Settlement::Confirmed(at), OrderState::Held) => record.confirm(at),
+                (Settlement::Confirmed(at), OrderState::Held) => {
+                    // Not before somebody has looked whether it must go on.
+                    let time = state.settings.orders.hold.max(ending::AHEAD);
+                    record.confirm(at, at.plus(time));
+                }
                 (Settlement::Released, OrderState::Held) => record.state = OrderState::Released,
             }
             if turn.is_none() {
                 turn = Some(state.turns.wait(tenant, &record.skus()).await);
                 continue;
             }
-            if change(
-                state,
-                (tenant, owner),
-                (&before, &record),
-                &held,
-                settlement,
-            )
-            .await?
-            {
+            if change(state, tenant, (&text, &record), &held).await? {
                 metrics::hold(match settlement {
                     Settlement::Confirmed(_) => "confirmed",
                     Settlement::Released => "released",
                 });
-                let (record, held) = read(state, place).await?;
+                let (_, record, held) = read(state, place).await?;
                 return Ok(OrderView::of(owner, &record, &held));
             }
             metrics::hold("overtaken");
@@ -98,16 +93,16 @@ async fn read(
         owner,
         channel,
     }: Place<'_>,
-) -> Result<(Record, Vec<HeldSku>), ApiError> {
+) -> Result<(OrderText, Record, Vec<HeldSku>), ApiError> {
     let unavailable = |cause| ApiError::CacheUnavailable { cause: Some(cause) };
     let owners = std::slice::from_ref(owner);
     let reading = state.store.read_orders(tenant, owners, &[]);
     let (records, _) = reading.await.map_err(unavailable)?;
-    let text = records.first().and_then(|record| record.text.as_deref());
-    let record = text
-        .and_then(Record::read)
-        .filter(|record| record.is_open_to(channel));
-    let record = record.ok_or_else(|| {
+    let found = records.into_iter().next().and_then(|text| {
+        let record = Record::read(text.text.as_deref()?)?;
+        record.is_open_to(channel).then_some((text, record))
+    });
+    let (text, record) = found.ok_or_else(|| {
         let id = owner.id().to_string();
         match owner {
             HoldOwner::Order(_) => ApiError::OrderNotFound { id },
@@ -117,46 +112,35 @@ async fn read(
     let skus = record.skus();
     let reading = state.store.read_orders(tenant, &[], &skus);
     let (_, held) = reading.await.map_err(unavailable)?;
-    Ok((record, held))
+    Ok((text, record, held))
 }
 
+/// Writes the record and what it holds from now on; false if something has changed meanwhile.
+///
+/// The holds are made of the record's lines: what had ended by itself counts again once the ERP says
+/// that the order was real after all.
 async fn change(
     state: &AppState,
-    (tenant, owner): (&TenantId, &HoldOwner),
-    (before, after): (&Record, &Record),
+    tenant: &TenantId,
+    (before, after): (&OrderText, &Record),
     held: &[HeldSku],
-    settlement: Settlement,
 ) -> Result<bool, ApiError> {
     let now = state.clock.now();
+    let owner = &before.owner;
+    let own = after.holds(owner);
     let mut changes = Vec::with_capacity(held.len());
     for held in held {
         let Some(mut holds) = others(held, std::slice::from_ref(owner), now) else {
             continue;
         };
-        if let Settlement::Confirmed(at) = settlement {
-            let own = held
-                .holds
-                .iter()
-                .flatten()
-                .filter(|hold| hold.owner == *owner);
-            holds.extend(own.map(|hold| Hold {
-                confirmed: Some(at),
-                ..hold.clone()
-            }));
-        }
+        let of_sku = own.iter().filter(|(sku, _)| *sku == held.sku);
+        holds.extend(of_sku.map(|(_, hold)| hold.clone()));
         changes.push(held.becomes(holds));
     }
     let left = after
         .until()
-        .unwrap_or(now)
-        .unix_ms()
-        .saturating_sub(now.unix_ms());
-    let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
-    let text = OrderText {
-        owner: owner.clone(),
-        text: Some(before.text()),
-    };
-    let record = text.becomes(after.text(), left.saturating_add(RECORD_KEPT));
+        .map_or(Duration::ZERO, |until| now.age_at(until));
+    let record = before.becomes(after.text(), left.saturating_add(RECORD_KEPT));
     state
         .store
         .swap_orders(tenant, &[record], &changes)

@@ -180,7 +180,8 @@ impl<'a> StockReply<'a> {
             snapshot_at: watermark.map(Instant),
             feed_age_seconds: manner.age(watermark),
             refresh_interval_seconds: whole_seconds(answered.refresh_interval),
-            degraded: answered.degraded.is_some(),
+            // Without the cache nobody knows what orders hold.
+            degraded: answered.degraded.is_some() || answered.feeds.is_empty(),
             live_failure: answered.degraded,
             write_through: answered.write_through,
             warehouses: warehouse_feeds(&manner, answered.feeds),

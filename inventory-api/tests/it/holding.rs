@@ -2,6 +2,7 @@
 
 use crate::rig::{Rig, code, fast, told};
 use serde_json::{Value, json};
+use shared::d365::D365Error;
 use shared::process::clock::Clock;
 use shared::stock::Origin;
 use std::time::Duration;
@@ -145,6 +146,14 @@ async fn an_order_with_other_lines_gives_its_old_ones_back() {
     let (_, body) = rig.check(order("O-1", &[("B", 3)])).await;
     assert_eq!(body["order"]["hold"], "held");
     assert_eq!(rig.shown("A").await, (json!(10), Value::Null));
+    // What cannot be had changes nothing: the customer may still take what was held.
+    let until = body["order"]["until"].clone();
+    let (_, body) = rig.check(order("O-1", &[("B", 4)])).await;
+    assert_eq!(
+        (&body["order"]["hold"], &body["order"]["until"]),
+        (&json!("kept"), &until)
+    );
+    assert_eq!(rig.shown("B").await, (json!(0), json!(3)));
     let (status, body) = rig
         .call(reqwest::Method::DELETE, "/inventory/v1/orders/O-1")
         .await;
@@ -301,6 +310,82 @@ async fn a_thousand_orders_for_six_hundred_pieces_get_six_hundred() {
     let count = |word: &str| outcomes.iter().filter(|outcome| *outcome == word).count();
     assert_eq!((count("held"), count("nothing-to-hold")), (600, 400));
     assert_eq!(rig.shown("A").await, (json!(0), json!(600)));
+}
+
+#[tokio::test]
+async fn an_order_whose_turn_does_not_come_in_time_is_granted_nothing() {
+    let rig = shop(&[("A", "100")]).await;
+    rig.source.delay_look_ups(Duration::from_millis(100));
+    let orders = (0..400).map(async |number: usize| {
+        let mut order = order(&format!("O-{number}"), &[("A", 1)]);
+        order["timeoutMs"] = json!(250);
+        let (status, body) = rig.check(order).await;
+        let hold = body["order"]["hold"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        (status, hold, body["orderable"] == json!(true))
+    });
+    let outcomes = futures_util::future::join_all(orders).await;
+    let count = |is: &dyn Fn(&(u16, String, bool)) -> bool| {
+        outcomes.iter().filter(|outcome| is(outcome)).count()
+    };
+    let held = count(&|(_, hold, _)| hold == "held");
+    let granted = count(&|(.., is_orderable)| *is_orderable);
+    let turned_away = count(&|(status, ..)| *status == 429);
+    assert!(turned_away > 0, "nobody had to wait: {outcomes:?}");
+    assert_eq!(granted, held, "granted and not held: {outcomes:?}");
+    assert!(held <= 100, "{held}");
+}
+
+#[tokio::test]
+async fn a_confirmation_that_comes_late_takes_the_order_from_what_is_shown_again() {
+    let rig = Rig::start_with("[api.orders]\nhold = \"1s\"\n").await;
+    rig.snapshot(rig.ago(MINUTE), &["11"], &[("A", "11", "10")])
+        .await;
+    rig.erp_has(&[("A", "11", "10")]);
+    rig.check(order("O-1", &[("A", 4)])).await;
+    rig.eventually("the hold is over", async || {
+        rig.shown("A").await == (json!(10), Value::Null)
+    })
+    .await;
+    let (status, body) = rig.confirm("O-1").await;
+    assert_eq!(
+        (status, &body["data"][0]["held"]),
+        (200, &json!(4)),
+        "{body}"
+    );
+    assert_eq!(rig.shown("A").await, (json!(6), json!(4)));
+    rig.eventually("the clock is past the confirmation", async || {
+        rig.now().to_string().as_str() > body["confirmed"].as_str().unwrap()
+    })
+    .await;
+    rig.reread("A", "6", rig.now()).await;
+    assert_eq!(rig.shown("A").await, (json!(6), Value::Null));
+}
+
+#[tokio::test]
+async fn without_the_erp_stock_is_held_where_the_number_is_fresh() {
+    let rig = Rig::start().await;
+    rig.snapshot(rig.ago(20 * MINUTE), &["11"], &[("A", "11", "10")])
+        .await;
+    rig.snapshot(rig.ago(MINUTE), &["24"], &[("A", "24", "7")])
+        .await;
+    rig.source
+        .fail_look_ups(Some(D365Error::TimedOut { stage: "test" }));
+    let order = |id: &str| {
+        json!({ "channel": "lenient", "warehouseIds": ["11", "24"], "orderId": id,
+        "commit": true, "products": [{"sku": "A", "quantity": 5}] })
+    };
+    let (_, body) = rig.check(order("O-1")).await;
+    assert_eq!(body["order"]["hold"], "held", "{body}");
+    let (_, body) = rig
+        .call(reqwest::Method::GET, "/inventory/v1/orders/O-1")
+        .await;
+    assert_eq!(body["data"][0]["warehouseId"], "24", "{body}");
+    // Five of seven are taken, and two stay in stock: the old ten elsewhere are no ground.
+    let (_, body) = rig.check(order("O-2")).await;
+    assert_eq!(body["data"][0]["granted"], 0, "{body}");
 }
 
 #[tokio::test]

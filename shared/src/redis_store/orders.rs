@@ -153,12 +153,13 @@ impl StockStore {
         self.run::<u8>(call).await.map(|done| done == 1)
     }
 
-    /// SKUs some of whose holds have ended by now, at most so many.
-    pub async fn ended_holds(
+    /// SKUs some of whose holds end until then, those that end first before others; of these so many
+    /// after so many.
+    pub async fn ending_holds(
         &self,
         tenant: &TenantId,
-        now: AsOf,
-        most: usize,
+        until: AsOf,
+        (skipped, most): (usize, usize),
     ) -> Result<Vec<Sku>, StoreError> {
         let key = self.keys().held_until(tenant);
         let skus: Vec<String> = self
@@ -166,9 +167,9 @@ impl StockStore {
                 redis::cmd("ZRANGEBYSCORE")
                     .arg(&key)
                     .arg("-inf")
-                    .arg(now.unix_ms())
+                    .arg(until.unix_ms())
                     .arg("LIMIT")
-                    .arg(0)
+                    .arg(skipped)
                     .arg(most)
                     .query_async(connection)
                     .await
