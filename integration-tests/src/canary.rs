@@ -1,7 +1,12 @@
 //! Hunts secrets: each secret of both services is a canary, and everything they say is searched.
 //!
-//! Both run as they would in production, with TLS and Redis users, and log all they can. Then they
-//! are asked well and badly, told wrong secrets, and made to print what they can print.
+//! Both run as they would in production, with TLS, Redis users and callers who must show who they
+//! are, and log all they can. Then they are asked well and badly, by callers with right and wrong
+//! passwords and tokens, told wrong secrets, and made to print what they can print. Apps that show
+//! D365's token endpoint a certificate or a federated token are tried as well.
+
+mod apps;
+mod callers;
 
 use crate::api_client::ApiClient;
 use crate::binaries::{Launch, Program, Service};
@@ -9,10 +14,12 @@ use crate::certificates::{Authority, CertificateFiles};
 use crate::connector_config::{ConfigFile, ConnectorConfig};
 use crate::eventually::{eventually, eventually_within};
 use crate::guarded_redis::GuardedRedis;
+use apps::Apps;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use callers::Callers;
 use d365_simulator::{Config, Handle, WorldConfig};
-use reqwest::{Certificate, Client, Method};
+use reqwest::{Certificate, Client, Method, StatusCode};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -36,11 +43,16 @@ pub struct Hunt {
     pub texts: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// Questions of callers who were let in.
+    pub let_in: u64,
+    /// Questions of callers who were turned away.
+    pub turned_away: u64,
     needles: Vec<String>,
 }
 
 impl Hunt {
-    fn for_all(tls_key: &str) -> Self {
+    /// Looks for whatever holds the mark, as it is or in base64, and for these.
+    fn for_all(secrets: Vec<String>) -> Self {
         // Three bytes become four characters, so a text looks different at each of three offsets.
         let encoded = (0..3).map(|offset| {
             let padded = format!("{}{MARK}", "x".repeat(offset));
@@ -56,8 +68,7 @@ impl Hunt {
             // How every token begins.
             "eyJ".to_owned(),
         ]);
-        // Of the key's file the first line is the same in all of them.
-        needles.extend(tls_key.lines().nth(1).map(|line| line[30..].to_owned()));
+        needles.extend(secrets);
         Self {
             needles,
             ..Self::default()
@@ -86,6 +97,8 @@ impl Hunt {
 struct Scene {
     redis: GuardedRedis,
     _d365: Handle,
+    callers: Callers,
+    apps: Apps,
     config: ConfigFile,
     authority: Authority,
     files: CertificateFiles,
@@ -106,16 +119,26 @@ impl Scene {
             items: 30,
             ..WorldConfig::default()
         };
-        let d365 = d365_simulator::start(Config {
+        let apps = Apps::new(folder.path())?;
+        let mut d365 = Config {
             world: Some(world),
             ..Config::default()
-        })?;
+        };
+        d365.apps.extend(apps.registered());
+        let d365 = d365_simulator::start(d365)?;
+        let callers = Callers::new().await?;
         let mut config = ConnectorConfig::new(&redis.url(), &d365.url(), vec!["24".to_owned()]);
         "2s".clone_into(&mut config.refresh_interval);
-        config.more = format!("[worker.events]\nsecret = \"{WEBHOOK_KEY}\"\n");
+        config.open_door = false;
+        config.more = format!(
+            "[worker.events]\nsecret = \"{WEBHOOK_KEY}\"\n{}",
+            callers.sections()
+        );
         Ok(Self {
             redis,
             _d365: d365,
+            callers,
+            apps,
             config: config.write()?,
             authority,
             files,
@@ -184,13 +207,34 @@ impl Scene {
         Ok(command.output()?)
     }
 
-    /// A caller that shows a password or a token with every request.
-    fn caller(&self) -> Result<Client, HuntError> {
-        Ok(Client::builder()
+    /// What makes requests, with HTTP/2 or without.
+    fn caller(&self, speaks: Http) -> Result<Client, HuntError> {
+        let client = Client::builder()
             .add_root_certificate(Certificate::from_pem(self.authority.pem().as_bytes())?)
-            .timeout(Duration::from_secs(10))
-            .build()?)
+            .timeout(Duration::from_secs(10));
+        Ok(match speaks {
+            Http::One => client.http1_only(),
+            Http::Two => client,
+        }
+        .build()?)
     }
+
+    /// Every secret that holds no mark.
+    fn needles(&self) -> Result<Vec<String>, HuntError> {
+        let mut needles = self.callers.needles();
+        let tls_key = std::fs::read_to_string(&self.files.key)?;
+        // Of an EC key's file the first line and the beginning of the second are the same in all.
+        needles.extend(tls_key.lines().nth(1).map(|line| line[30..].to_owned()));
+        needles.extend(self.apps.needles());
+        Ok(needles)
+    }
+}
+
+/// Heads are read, and may be written down, in another place for each.
+#[derive(Debug, Clone, Copy)]
+enum Http {
+    One,
+    Two,
 }
 
 fn https(service: &Service) -> String {
@@ -201,36 +245,23 @@ fn https(service: &Service) -> String {
 /// hunter has something to find.
 pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
     let scene = Scene::set().await?;
-    let mut hunt = Hunt::for_all(&std::fs::read_to_string(&scene.files.key)?);
+    let mut hunt = Hunt::for_all(scene.needles()?);
     let mut worker = scene.service(Program::PrefetchWorker, &[]).await?;
     let mut api = scene.service(Program::InventoryApi, &[]).await?;
-    let caller = scene.caller()?;
     let (worker_url, api_url) = (https(&worker), https(&api));
+    let caller = scene.caller(Http::Two)?;
+    let (name, right) = scene.callers.right();
     eventually("a snapshot that the API knows", async || {
         let question = json!({ "warehouseId": "24", "skus": ["nothing"] });
         let request = caller.post(format!("{api_url}/inventory/v1/inventories"));
-        let reply = request.json(&question).send().await.ok()?;
-        let text = reply.text().await.ok()?;
+        let request = request.header(name, right).json(&question);
+        let text = request.send().await.ok()?.text().await.ok()?;
         text.contains("ABSENT").then_some(())
     })
     .await?;
-    for (method, url, body) in questions(&api_url, &worker_url, planted) {
-        for is_token in [false, true] {
-            let mut request = caller
-                .request(method.clone(), &url)
-                .header("content-type", "application/json")
-                .body(body.clone());
-            request = if is_token {
-                request.bearer_auth(format!("{MARK}-token"))
-            } else {
-                request.basic_auth("icm", Some(format!("{MARK}-password")))
-            };
-            let reply = request.send().await?;
-            let headers = format!("{:?}", reply.headers());
-            let text = reply.text().await?;
-            hunt.search(&format!("reply of {method} {}", url.len()), &headers);
-            hunt.search(&format!("reply of {method}"), &text);
-        }
+    let asked = questions(&api_url, &worker_url, planted);
+    for speaks in [Http::One, Http::Two] {
+        ask_all(&scene, &mut hunt, &asked, speaks).await?;
     }
     for service in [&worker, &api] {
         let management = ApiClient::new(&service.management_url())?;
@@ -248,8 +279,46 @@ pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
         );
     }
     search_failures(&scene, &mut hunt).await?;
+    search_apps(&scene, &mut hunt).await?;
     search_tools(&scene, &mut hunt)?;
     Ok(hunt)
+}
+
+/// Every question by every caller. Who should be let in must be, and nobody else: otherwise what the
+/// callers showed was not looked at, and the search proves nothing.
+async fn ask_all(
+    scene: &Scene,
+    hunt: &mut Hunt,
+    asked: &[(Method, String, String)],
+    speaks: Http,
+) -> Result<(), HuntError> {
+    let caller = scene.caller(speaks)?;
+    for (method, url, body) in asked {
+        for shown in &scene.callers.shown {
+            let reply = caller
+                .request(method.clone(), url)
+                .header("content-type", "application/json")
+                .header(shown.name, &shown.value)
+                .body(body.clone())
+                .send()
+                .await?;
+            let is_let_in = reply.status() != StatusCode::UNAUTHORIZED;
+            // Events have a key of their own.
+            if is_let_in != shown.is_good && !url.contains("/events") {
+                let what = shown.what;
+                return Err(format!("{what}: {} for {method} {url}", reply.status()).into());
+            }
+            *(if is_let_in {
+                &mut hunt.let_in
+            } else {
+                &mut hunt.turned_away
+            }) += 1;
+            let place = format!("reply of {method} to {}", shown.what);
+            hunt.search(&place, &format!("{:?}", reply.headers()));
+            hunt.search(&place, &reply.text().await?);
+        }
+    }
+    Ok(())
 }
 
 /// Good and bad questions to both services.
@@ -311,6 +380,8 @@ fn questions(api: &str, worker: &str, planted: bool) -> Vec<(Method, String, Str
             format!("{events}?code={WEBHOOK_KEY}"),
             "{".to_owned(),
         ),
+        // The key in the head.
+        (Method::POST, events, event.to_string()),
     ];
     if planted {
         let question = json!({ "organization": format!("{MARK}-planted"), "skus": ["A"] });
@@ -361,7 +432,9 @@ async fn search_failures(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError
                 let url = format!("{}/inventory/v1/inventories", https(&service));
                 let live = json!({ "organization": "contoso", "warehouseId": "24",
                     "severity": "EXACT", "skus": ["D0001"] });
-                let reply = scene.caller()?.post(url).json(&live).send().await?;
+                let (name, right) = scene.callers.right();
+                let request = scene.caller(Http::Two)?.post(url).header(name, right);
+                let reply = request.json(&live).send().await?;
                 hunt.search("reply with a wrong secret", &reply.text().await?);
             }
             let log = service.process().log().clone();
@@ -378,6 +451,41 @@ async fn search_failures(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError
         }
     }
     Ok(())
+}
+
+/// What is said where D365's token is got with a certificate or a federated token, and where these
+/// are wrong. The right ones must be of use, or they were not sent.
+async fn search_apps(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError> {
+    for (settings, is_right) in scene.apps.of_prefetching() {
+        let output = scene.output(Program::PrefetchWorker, &["once"], &borrowed(&settings))?;
+        hunt.search_output("once, with a certificate", &output);
+        if output.status.success() != is_right {
+            return Err(format!("once, {settings:?}: {}", output.status).into());
+        }
+    }
+    for (settings, is_right) in scene.apps.of_live_look_ups() {
+        let mut api = scene
+            .service(Program::InventoryApi, &borrowed(&settings))
+            .await?;
+        let live = json!({ "organization": "contoso", "warehouseId": "24",
+            "severity": "EXACT", "skus": ["D0001"] });
+        let (name, right) = scene.callers.right();
+        let url = format!("{}/inventory/v1/inventories", https(&api));
+        let request = scene.caller(Http::Two)?.post(url).header(name, right);
+        let text = request.json(&live).send().await?.text().await?;
+        api.stop().await?;
+        hunt.search("live answer, with a federated token", &text);
+        hunt.search("log of a federated token", &scene.log_of(&api)?);
+        if text.contains("\"LIVE\"") != is_right {
+            return Err(format!("live answer, {settings:?}: {text}").into());
+        }
+    }
+    Ok(())
+}
+
+fn borrowed<'s>(settings: &'s [(&'static str, String)]) -> Vec<(&'s str, &'s str)> {
+    let borrowed = settings.iter().map(|(name, value)| (*name, value.as_str()));
+    borrowed.collect()
 }
 
 /// What the commands print, and what a mistake in the settings says.
@@ -400,6 +508,12 @@ fn search_tools(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError> {
         ),
         ("CONNECTOR__REDIS__URL", "k4n4ry"),
         ("CONNECTOR__API__TLS", "k4n4ry"),
+        ("CONNECTOR__API__AUTH__BASIC", "k4n4ry"),
+        ("CONNECTOR__API__AUTH__BASIC__0__PASSWORD_HASH", "k4n4ry"),
+        (
+            "CONNECTOR__API__AUTH__JWT__JWKS_URL",
+            "http://k4n4ry:k4n4ry@example.org",
+        ),
         ("CONNECTOR__WORKER__EVENTS__SECRET", "k4n4ry"),
         (
             "CONNECTOR__TENANTS__CONTOSO__ENTRA__TOKEN_URL",

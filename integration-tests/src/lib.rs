@@ -9,6 +9,7 @@
 //!   what was said that was not true.
 //! - [`token_issuer`], [`token_attacks`]: an issuer of tokens with keys of its own, and what should not
 //!   get in with one; [`oidc_server`]: an issuer somebody else wrote.
+//! - [`password_hash`]: the hash of a caller's password.
 //! - [`canary`]: who finds a secret that shows.
 //! - [`eventually`]: waiting for a condition with one patience; never a bare sleep.
 //!
@@ -28,6 +29,7 @@ pub mod log;
 pub mod oidc_server;
 pub mod open_loop;
 pub mod oracle;
+pub mod password_hash;
 pub mod redis_fixture;
 pub mod server_process;
 pub mod stopwatch;

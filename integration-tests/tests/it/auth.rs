@@ -3,12 +3,11 @@
 use d365_simulator::Config as SimulatorConfig;
 use integration_tests::binaries::{Launch, Program, Service};
 use integration_tests::connector_config::{ConfigFile, ConnectorConfig};
+use integration_tests::password_hash::hash_of;
 use integration_tests::redis_fixture::RedisFixture;
 use integration_tests::token_issuer::{KeyServer, Kind, SigningKey, good_claims, section};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 const PASSWORD: &str = "k3ep-th1s-to-yourself";
 const INVENTORIES: &str = "/inventory/v1/inventories";
@@ -82,18 +81,6 @@ pub(crate) async fn told(request: RequestBuilder) -> (u16, String) {
     (status, code.to_owned())
 }
 
-fn hash_of(password: &str) -> String {
-    let mut child = Command::new(Program::InventoryApi.path().unwrap())
-        .arg("hash-password")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
-    let printed = child.wait_with_output().unwrap();
-    String::from_utf8(printed.stdout).unwrap().trim().to_owned()
-}
-
 fn user(name: &str, hash: &str, more: &str) -> String {
     format!("[[api.auth.basic]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\n{more}\n")
 }
@@ -113,7 +100,7 @@ fn question(tenant: &str, channel: Option<&str>) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_opens_what_its_roles_tenants_and_channels_allow() {
-    let hash = hash_of(PASSWORD);
+    let hash = hash_of(PASSWORD).unwrap();
     let callers = [
         user("reader", &hash, "roles = [\"browse\"]"),
         user("buyer", &hash, "roles = [\"order\"]\ntenants = [\"contoso\"]"),

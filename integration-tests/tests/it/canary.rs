@@ -6,7 +6,8 @@ use integration_tests::canary::hunt;
 async fn no_secret_shows_anywhere() {
     let hunt = hunt(false).await.unwrap();
     assert_eq!(hunt.hits, Vec::<String>::new());
-    assert!(hunt.texts > 100 && hunt.bytes > 100_000, "{hunt:?}");
+    assert!(hunt.texts > 500 && hunt.bytes > 1_000_000, "{hunt:?}");
+    assert!(hunt.let_in > 50 && hunt.turned_away > 200, "{hunt:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,5 +19,7 @@ pub(super) async fn canaries(rig: Rig) -> Result<Outcome, RowError> {
     outcome.none("hits", hunt.hits.len() as u64);
     outcome.happened("texts searched", hunt.texts);
     outcome.happened("bytes searched", hunt.bytes);
+    outcome.happened("questions of callers who were let in", hunt.let_in);
+    outcome.happened("questions of callers turned away", hunt.turned_away);
     Ok(outcome)
 }
