@@ -112,10 +112,10 @@ async fn accept(
     while let Ok((client, _)) = listener.accept().await {
         counters.connections.fetch_add(1, Ordering::Relaxed);
         let open = Open::new(&counters);
-        let served = serve(client, server, weather.clone(), Arc::clone(&counters));
+        let passing = serve(client, server, weather.clone(), Arc::clone(&counters));
         tokio::spawn(async move {
             let _open = open;
-            served.await;
+            passing.await;
         });
     }
 }
