@@ -1,158 +1,52 @@
-//! Callers that send too much, too slowly, or nothing, while others browse.
+//! Callers that send too much, too slowly, without end, or nothing, while others browse.
+
+mod attacks;
+mod held;
 
 use crate::outcome::{Outcome, RowError};
 use crate::stage::{Rig, Stage, WAREHOUSES};
+use attacks::{ENDLESS_FROM, IDLE_FROM, IDLE_PER_ADDRESS, SECOND_HEADS_FROM, Tally, UNREAD_FROM};
+use held::Held;
 use integration_tests::api_client::ApiClient;
 use integration_tests::open_loop::{Browse, Browsed};
 use integration_tests::redis_fixture::RedisFixture;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
-const IDLE: usize = 5_000;
-const SLOW: usize = 100;
-const GREEDY: usize = 8;
-const OVERSIZED: usize = 24 * 1024 * 1024;
 /// Below this a p99 says more about the machine than about the service.
 const SHORTEST_P99: Duration = Duration::from_millis(50);
+/// Eighteen seconds for a connection without a request, so that its end is seen here; long enough to
+/// have all idle ones open at once.
+const SHORT: &str = "[api.limits]\nkeep_alive = \"10s\"\nheader_timeout = \"8s\"\n";
 const RAISED: &str = "[api.limits]\nbody_bytes = \"64MiB\"\njson_depth = 1000000\n\
                       in_flight = 100000\nbody_timeout = \"10m\"\nheader_timeout = \"10m\"\n\
-                      requests_per_second_per_caller = 0\n\
+                      keep_alive = \"10m\"\nrequests_per_second_per_caller = 0\n\
                       connections_per_address = 0\n";
+/// From the last attack's begin until every hostile connection must be gone: those eighteen seconds,
+/// and some for a machine that has other things to do.
+const GONE_WITHIN: Duration = Duration::from_secs(25);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// Idle connections that must be open at once, in percent.
+const AT_ONCE_PERCENT: u64 = 90;
 
-/// Where those come from who say nothing, and those who say too much; who browses is a third one.
-const SILENT: &str = "127.0.0.2:0";
-const LOUD: &str = "127.0.0.3:0";
+/// Kinds of callers whose connections the service must rid itself of, and where they come from.
+const KINDS: [(&str, &[u8]); 4] = [
+    ("idle connections", &IDLE_FROM),
+    ("unfinished second heads", &[SECOND_HEADS_FROM]),
+    ("refused bodies that go on", &[ENDLESS_FROM]),
+    ("replies nobody reads", &[UNREAD_FROM]),
+];
 
-/// A connection from such an address.
-async fn connect(from: &str, api: SocketAddr) -> Result<TcpStream, RowError> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(from.parse()?)?;
-    Ok(timeout(Duration::from_secs(10), socket.connect(api)).await??)
-}
-
-fn head(length: &str) -> String {
-    format!(
-        "POST /inventory/v1/inventories HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{length}\r\n"
-    )
-}
-
-/// Half of them ask once, so that their connection is kept; the others say nothing at all.
-async fn idle(api: SocketAddr, open: &mut Vec<TcpStream>) -> Result<(), RowError> {
-    for number in 0..IDLE {
-        let mut connection = connect(SILENT, api).await?;
-        if number % 2 == 0 {
-            // One that was closed as it came is counted below.
-            let _closed = connection
-                .write_all(b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n")
-                .await;
-        }
-        open.push(connection);
-        if number % 100 == 99 {
-            sleep(Duration::from_millis(40)).await;
-        }
-    }
-    Ok(())
-}
-
-/// A byte now and then, in the head or in the body, until the service has enough of it.
-async fn slow(api: SocketAddr, in_body: bool) -> Result<u64, RowError> {
-    let mut ended = 0;
-    let mut connections = Vec::new();
-    for _ in 0..SLOW {
-        let mut connection = connect(LOUD, api).await?;
-        if in_body {
-            connection
-                .write_all(head("content-length: 1000\r\n").as_bytes())
-                .await?;
-        }
-        connections.push(Some(connection));
-    }
-    let text = if in_body { " " } else { "P" };
-    loop {
-        for place in &mut connections {
-            if let Some(connection) = place
-                && connection.write_all(text.as_bytes()).await.is_err()
-            {
-                *place = None;
-                ended += 1;
-            }
-        }
-        if ended == SLOW as u64 {
-            return Ok(ended);
-        }
-        sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// Bodies that are too large, announced and not, too deep, and too many SKUs.
-async fn greedy_one(api: SocketAddr, number: usize) -> Result<u64, RowError> {
-    let skus = vec!["\"A\""; 1_001].join(",");
-    let batch = format!("{{\"warehouseId\":\"24\",\"skus\":[{skus}]}}");
-    let deep = "[".repeat(200_000);
-    let mut refused = 0;
-    for round in number..number + 20 {
-        let mut connection = connect(LOUD, api).await?;
-        match round % 4 {
-            0 => {
-                let head = head(&format!("content-length: {OVERSIZED}\r\n"));
-                connection.write_all(head.as_bytes()).await?;
-                send_much(&mut connection, false).await;
-            }
-            1 => {
-                let head = head("transfer-encoding: chunked\r\n");
-                connection.write_all(head.as_bytes()).await?;
-                send_much(&mut connection, true).await;
-            }
-            2 => {
-                let head = head(&format!("content-length: {}\r\n", batch.len()));
-                connection.write_all((head + &batch).as_bytes()).await?;
-            }
-            _ => {
-                let head = head(&format!("content-length: {}\r\n", deep.len()));
-                connection.write_all((head + &deep).as_bytes()).await?;
-            }
-        }
-        let mut start = [0; 12];
-        let read = timeout(Duration::from_secs(2), connection.read_exact(&mut start)).await;
-        let is_refused = matches!(read, Ok(Ok(_))) && start.starts_with(b"HTTP/1.1 413");
-        refused += u64::from(is_refused);
-        sleep(Duration::from_millis(100)).await;
-    }
-    Ok(refused)
-}
-
-/// Sends until it is all sent or the service wants no more.
-async fn send_much(connection: &mut TcpStream, in_chunks: bool) {
-    const PIECE: usize = 64 * 1024;
-    let mut piece = Vec::new();
-    if in_chunks {
-        piece.extend_from_slice(format!("{PIECE:x}\r\n").as_bytes());
-    }
-    piece.resize(piece.len() + PIECE, b' ');
-    if in_chunks {
-        piece.extend_from_slice(b"\r\n");
-    }
-    for _ in 0..OVERSIZED / PIECE - 1 {
-        let sent = timeout(Duration::from_secs(1), connection.write_all(&piece)).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            return;
-        }
-    }
-}
-
-/// Whether the other end has closed it; a reply that was not read yet lies before the end.
-fn is_closed(connection: &TcpStream) -> bool {
-    let mut piece = [0; 4_096];
-    loop {
-        match connection.try_read(&mut piece) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
-        }
-    }
+/// The most that was seen at once.
+#[derive(Debug, Default)]
+struct Peak {
+    resident: f64,
+    held: [u64; KINDS.len()],
+    /// Connections with a reply that waits for its reader.
+    unread: u64,
 }
 
 /// Resident memory of a process, in MB.
@@ -182,15 +76,72 @@ async fn browse(
     Ok(browse.run(api, &stage.d365(), until).await)
 }
 
+/// All attacks at once; what the service still holds when its time for that is over.
+async fn attack(process: u32, api: SocketAddr, tally: &Tally) -> Result<Held, RowError> {
+    let mut idle = Vec::new();
+    let all_begun = Notify::new();
+    let patient = async {
+        // Held here to the end: who waits for a close does not close.
+        let (_unread, ()) = tokio::try_join!(attacks::unread(api), attacks::idle(api, &mut idle))?;
+        all_begun.notify_one();
+        loop {
+            let held = Held::by(process, api).await?;
+            if KINDS.iter().all(|(_, from)| held.from(from) == 0) {
+                return Ok::<(), RowError>(());
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    let until_gone = async {
+        let mut all = std::pin::pin!(async {
+            tokio::try_join!(
+                patient,
+                attacks::slow(api, true, tally),
+                attacks::slow(api, false, tally),
+                attacks::second_heads(api),
+                attacks::endless(api, tally),
+            )
+        });
+        let time_is_up = async {
+            all_begun.notified().await;
+            sleep(GONE_WITHIN).await;
+        };
+        tokio::select! {
+            ended = all.as_mut() => ended.map(|_| ())?,
+            () = time_is_up => {}
+        }
+        // Before the callers hang up themselves.
+        Held::by(process, api).await
+    };
+    let (held, ()) = tokio::try_join!(until_gone, attacks::greedy(api, tally))?;
+    Ok(held)
+}
+
+/// Looks until it is dropped.
+async fn watch(process: u32, api: SocketAddr, peak: &mut Peak) {
+    loop {
+        peak.resident = peak.resident.max(resident(process).unwrap_or_default());
+        if let Ok(held) = Held::by(process, api).await {
+            for (most, (_, from)) in peak.held.iter_mut().zip(KINDS) {
+                *most = held.from(from).max(*most);
+            }
+            peak.unread = held.unread_from(&[UNREAD_FROM]).max(peak.unread);
+        }
+        sleep(BETWEEN_LOOKS / 4).await;
+    }
+}
+
 pub(super) async fn greedy(mut rig: Rig) -> Result<Outcome, RowError> {
-    let is_raised = rig.guard.take().is_some();
+    let limits = if rig.guard.take().is_some() {
+        RAISED
+    } else {
+        SHORT
+    };
     rig.scale.items = 400;
     rig.scale.interval = Duration::from_hours(1);
     let redis = RedisFixture::start_process().await?;
     let stage = rig.stage_with(redis, rig.world(), "", |config| {
-        if is_raised {
-            config.more.push_str(RAISED);
-        }
+        config.more.push_str(limits);
     })?;
     stage.once().await?;
     let (mut service, api) = stage.api().await?;
@@ -199,49 +150,19 @@ pub(super) async fn greedy(mut rig: Rig) -> Result<Outcome, RowError> {
     let calm = browse(&stage, &api, sleep(Duration::from_secs(8))).await?;
     let before = resident(process)?;
 
-    let mut open = Vec::new();
-    let (mut refused, mut ended, mut peak) = (0, 0, before);
-    let mut failure: Option<RowError> = None;
-    let attack = async {
-        let greedy = async {
-            let all = (0..GREEDY).map(|number| greedy_one(address, number));
-            let mut sum = 0;
-            for counted in futures_util::future::join_all(all).await {
-                sum += counted?;
-            }
-            Ok::<u64, RowError>(sum)
-        };
-        let slow = async {
-            // Without limits nobody ends them.
-            let both = async { tokio::try_join!(slow(address, true), slow(address, false)) };
-            match timeout(Duration::from_secs(25), both).await {
-                Ok(ended) => ended.map(|(bodies, heads)| bodies + heads),
-                Err(_) => Ok(0),
-            }
-        };
-        match tokio::try_join!(idle(address, &mut open), greedy, slow) {
-            Ok(((), greedy, slow)) => (refused, ended) = (greedy, slow),
-            Err(error) => failure = Some(error),
-        }
-    };
-    let watching = async {
-        loop {
-            peak = peak.max(resident(process).unwrap_or_default());
-            sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let both = async {
+    let (tally, mut peak) = (Tally::default(), Peak::default());
+    let mut left = None;
+    let attacking = async {
         tokio::select! {
-            () = attack => {}
-            () = watching => {}
+            held = attack(process, address, &tally) => left = Some(held),
+            () = watch(process, address, &mut peak) => {}
         }
     };
-    let attacked = browse(&stage, &api, both).await?;
-    if let Some(error) = failure {
-        return Err(error);
-    }
+    let attacked = browse(&stage, &api, attacking).await?;
+    let left = left.ok_or("the attack did not end")??;
+
     let mut outcome = Outcome::default();
-    outcome.at_most("RSS +", peak - before, 32.0, " MB");
+    outcome.at_most("RSS +", peak.resident - before, 32.0, " MB");
     let target = (calm.quantile(0.99) * 2).max(SHORTEST_P99);
     outcome.at_most(
         "others' p99",
@@ -250,16 +171,32 @@ pub(super) async fn greedy(mut rig: Rig) -> Result<Outcome, RowError> {
         " ms",
     );
     outcome.none("others' questions failed", attacked.failed);
-    outcome.happened("bodies refused with 413", refused);
-    outcome.happened("slow connections ended", ended);
-    outcome.happened("idle connections tried", open.len() as u64);
-    let closed = open.iter().filter(|connection| is_closed(connection));
-    outcome.happened(
-        "of them closed as they came or were idle",
-        closed.count() as u64,
+    for (kind, from) in KINDS {
+        outcome.none(&format!("{kind} still held"), left.from(from));
+    }
+    for (most, (kind, from)) in peak.held.into_iter().zip(KINDS) {
+        outcome.happened(&format!("{kind} held at once"), most);
+        let closed = most.saturating_sub(left.from(from));
+        outcome.happened("of them closed by the service", closed);
+    }
+    let all_idle = (IDLE_FROM.len() * IDLE_PER_ADDRESS) as u64;
+    outcome.holds(
+        &format!("{AT_ONCE_PERCENT} % of {all_idle} idle ones held at once"),
+        peak.held[0] * 100 >= all_idle * AT_ONCE_PERCENT,
     );
+    let counted = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    outcome.happened("replies waited for their reader", peak.unread);
+    outcome.happened(
+        "endless bodies refused for their size",
+        counted(&tally.endless_too_large),
+    );
+    outcome.happened(
+        "endless bodies refused for their path",
+        counted(&tally.endless_elsewhere),
+    );
+    outcome.happened("bodies refused with 413", counted(&tally.refused));
+    outcome.happened("slow connections ended", counted(&tally.slow_ended));
     outcome.happened("questions of others meanwhile", attacked.questions());
-    drop(open);
     service.stop().await?;
     Ok(outcome)
 }
