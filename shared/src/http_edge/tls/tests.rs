@@ -140,6 +140,23 @@ async fn new_files_are_served_bad_ones_are_not_and_no_connection_is_dropped() {
     scene.handle.stop(false).await;
 }
 
+/// HTTP/2 has limits of its own, and none of ours: it is not spoken, whoever offers it.
+#[actix_web::test]
+async fn a_caller_who_offers_http_2_gets_http_1() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pair(folder.path(), 1);
+    let scene = serve(folder);
+    let reply = Scene::caller()
+        .get(format!("https://{}/", scene.address))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.version(), reqwest::Version::HTTP_11);
+    assert_eq!(reply.text().await.unwrap(), "here");
+    scene.stop.cancel();
+    scene.handle.stop(false).await;
+}
+
 #[test]
 fn files_that_do_not_belong_together_are_refused_without_a_word_of_the_key() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
