@@ -11,7 +11,6 @@ mod availability_check;
 mod caller_rate;
 mod channel_scope;
 pub mod command_line;
-mod connection_count;
 mod drift;
 mod error;
 mod evidence;

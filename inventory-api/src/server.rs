@@ -2,7 +2,6 @@
 
 use crate::asked_recorder::AskedRecorder;
 use crate::caller_rate::CallerRates;
-use crate::connection_count::ConnectionCounts;
 use crate::drift::DriftMeter;
 use crate::live_desk::DeskTools;
 use crate::live_sources::{LiveSources, OpenSource};
@@ -19,16 +18,19 @@ use arc_swap::ArcSwap;
 use shared::d365::{D365Client, OnHandSource, Purpose};
 use shared::http_edge::auth::door::{self, Door};
 use shared::http_edge::auth::{AuthSetupError, Authenticator};
+use shared::http_edge::connections::{self, ConnectionLimits, Connections};
 use shared::http_edge::tls::{ServedCertificate, TlsError};
 use shared::http_edge::{management, request_id};
 use shared::process::clock::{Clock, SystemClock};
-use shared::process::metrics::{MetricsError, MetricsHandle};
+use shared::process::metrics::MetricsError;
+use shared::process::open_files;
 use shared::process::shutdown::Shutdown;
 use shared::process::tasks::Tasks;
 use shared::redis_store::{SharedThrottleGate, StockStore, StoreError};
 use shared::settings::{ApiSettings, Settings, SettingsError};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -201,8 +203,21 @@ pub async fn run(
 
     listeners.announce()?;
     let door = Door::new(authenticator, routes::need);
-    let api = serve(Arc::clone(&state), door, listeners.api, certificate)?;
-    let management = serve_management(&state, metrics, listeners.management)?;
+    open_files::make_room(most_connections(&state.settings));
+    let connections = connections_of(&state);
+    let probes = management::connections(Arc::clone(&state.clock));
+    for (name, watched) in [("connections", &connections), ("probes", &probes)] {
+        tasks.spawn(name, Arc::clone(watched).watch(background.clone()));
+    }
+    let readiness = Arc::new(ApiReadiness(Arc::clone(&state)));
+    let management = management::serve(listeners.management, metrics, readiness, probes)?;
+    let api = serve(
+        Arc::clone(&state),
+        door,
+        listeners.api,
+        connections,
+        certificate,
+    )?;
     let (api_handle, management_handle) = (api.handle(), management.handle());
     tasks.spawn("management", async move {
         if let Err(cause) = management.await {
@@ -286,10 +301,31 @@ fn authenticator_of(settings: &ApiSettings) -> Result<Arc<Authenticator>, AuthSe
     Authenticator::new(&settings.auth, &clock).map(Arc::new)
 }
 
+/// Open connections of all threads together.
+fn most_connections(settings: &ApiSettings) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = match settings.workers {
+        0 => cores(),
+        threads => threads,
+    };
+    threads.saturating_mul(settings.limits.connections)
+}
+
+fn connections_of(state: &AppState) -> Arc<Connections> {
+    let limits = &state.settings.limits;
+    let limits = ConnectionLimits {
+        per_address: limits.connections_per_address,
+        keep_alive: limits.keep_alive,
+        header_timeout: limits.header_timeout,
+    };
+    Connections::new("api", limits, Arc::clone(&state.clock))
+}
+
 fn serve(
     state: Arc<AppState>,
     door: Door,
     listener: TcpListener,
+    connections: Arc<Connections>,
     certificate: Option<Arc<ServedCertificate>>,
 ) -> Result<Server, StartError> {
     let settings = state.settings.clone();
@@ -298,7 +334,6 @@ fn serve(
     let store = state.store.clone();
     let door = Data::new(door);
     let state = Data::from(state);
-    let counts = Arc::new(ConnectionCounts::new(limits.connections_per_address));
     let mut server = HttpServer::new(move || {
         // Made per thread: each keeps one connection to Redis of its own.
         let reader = Data::new(store.reader());
@@ -313,12 +348,15 @@ fn serve(
             .wrap(from_fn(door::pass))
             .wrap(from_fn(request_gate::measure))
             .wrap(from_fn(request_id::echo))
+            .wrap(from_fn(connections::note_request))
             .configure(routes::configure)
     })
     .keep_alive(limits.keep_alive)
     .client_request_timeout(limits.header_timeout)
     .tls_handshake_timeout(limits.header_timeout)
-    .on_connect(move |connection, data| counts.connected(connection, data))
+    // Otherwise 256 silent callers keep all others from shaking hands.
+    .max_connection_rate(limits.connections)
+    .on_connect(move |connection, data| connections.connected(connection, data))
     .max_connections(limits.connections)
     // A caller that goes away cancels its work.
     .h1_allow_half_closed(false)
@@ -332,13 +370,4 @@ fn serve(
         None => server.listen(listener)?,
     };
     Ok(server.run())
-}
-
-fn serve_management(
-    state: &Arc<AppState>,
-    metrics: MetricsHandle,
-    listener: TcpListener,
-) -> io::Result<Server> {
-    let readiness = Arc::new(ApiReadiness(Arc::clone(state)));
-    management::serve(listener, metrics, readiness)
 }

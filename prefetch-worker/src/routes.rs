@@ -17,6 +17,7 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer};
 use serde::{Deserialize, Serialize};
 use shared::http_edge::auth::Caller;
 use shared::http_edge::auth::door::{self, Door, Need};
+use shared::http_edge::connections::{self, ConnectionLimits, Connections};
 use shared::http_edge::feedback::{Feedback, Problem};
 use shared::http_edge::request_id;
 use shared::http_edge::tls::ServedCertificate;
@@ -25,26 +26,43 @@ use shared::stock::{Sku, WarehouseId};
 use std::collections::HashSet;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Root of the worker's API.
 pub(crate) const ROOT: &str = "/inventoryPrefetcher";
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
+/// Open connections: operators, and senders of events of several addresses.
+pub(crate) const CONNECTIONS: usize = 1024;
+/// What they may do.
+pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
+    per_address: 128,
+    keep_alive: Duration::from_secs(5),
+    header_timeout: Duration::from_secs(5),
+};
+
+/// What the API is made of.
+pub(crate) struct Parts {
+    pub(crate) worker: Worker,
+    pub(crate) refreshes: Refreshes,
+    pub(crate) hints: Hints,
+    pub(crate) door: Door,
+    /// [`Connections::watch`] must be running.
+    pub(crate) connections: Arc<Connections>,
+}
 
 /// Serves the API on this listener.
 pub(crate) fn serve(
     listener: TcpListener,
-    worker: Worker,
-    refreshes: Refreshes,
-    hints: Hints,
-    door: Door,
+    parts: Parts,
     certificate: Option<&Arc<ServedCertificate>>,
 ) -> Result<Server, WorkerError> {
-    let worker = Data::new(worker);
-    let door = Data::new(door);
-    let hints = Data::new(hints);
-    let refreshes = Data::new(refreshes);
+    let worker = Data::new(parts.worker);
+    let door = Data::new(parts.door);
+    let hints = Data::new(parts.hints);
+    let refreshes = Data::new(parts.refreshes);
+    let connections = parts.connections;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(worker.clone())
@@ -54,9 +72,16 @@ pub(crate) fn serve(
             .configure(configure)
             .wrap(from_fn(door::pass))
             .wrap(from_fn(request_id::echo))
+            .wrap(from_fn(connections::note_request))
     })
     .workers(1)
-    .max_connections(256)
+    .keep_alive(LIMITS.keep_alive)
+    .client_request_timeout(LIMITS.header_timeout)
+    .tls_handshake_timeout(LIMITS.header_timeout)
+    // Otherwise 256 silent callers keep all others from shaking hands.
+    .max_connection_rate(CONNECTIONS)
+    .on_connect(move |connection, data| connections.connected(connection, data))
+    .max_connections(CONNECTIONS)
     .disable_signals()
     .shutdown_timeout(2);
     let server = match certificate {

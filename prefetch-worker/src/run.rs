@@ -8,11 +8,12 @@ use crate::state::Worker;
 use crate::{heartbeat, routes, status};
 use shared::http_edge::auth::Authenticator;
 use shared::http_edge::auth::door::Door;
+use shared::http_edge::connections::Connections;
 use shared::http_edge::management;
 use shared::http_edge::tls::ServedCertificate;
 use shared::process::clock::{Clock, SystemClock};
-use shared::process::metrics;
 use shared::process::shutdown::Shutdown;
+use shared::process::{metrics, open_files};
 use shared::settings::Settings;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -70,9 +71,23 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     say_listening("api", &api)?;
     say_listening("management", &management)?;
     let readiness = Arc::new(status::WorkerReadiness::new(worker.clone()));
-    let management_server = management::serve(management, metrics, readiness)?;
-    let certificate = certificate.as_ref();
-    let api_server = routes::serve(api, worker.clone(), refreshes, hints, door, certificate)?;
+    open_files::make_room(routes::CONNECTIONS);
+    let clock: Arc<dyn Clock> = Arc::clone(worker.clock()) as Arc<dyn Clock>;
+    let probes = management::connections(Arc::clone(&clock));
+    let connections = Connections::new("worker", routes::LIMITS, clock);
+    for (name, watched) in [("probes", &probes), ("connections", &connections)] {
+        let stop = worker.shutdown.soft().clone();
+        worker.tasks.spawn(name, Arc::clone(watched).watch(stop));
+    }
+    let management_server = management::serve(management, metrics, readiness, probes)?;
+    let parts = routes::Parts {
+        worker: worker.clone(),
+        refreshes,
+        hints,
+        door,
+        connections,
+    };
+    let api_server = routes::serve(api, parts, certificate.as_ref())?;
     let (api_handle, management_handle) = (api_server.handle(), management_server.handle());
     let soft = worker.shutdown.soft().clone();
     let drain = worker.settings.drain_timeout;

@@ -1,10 +1,11 @@
-//! What the HTTP surfaces of both services share: who may call, ICM's feedback body, request ids, TLS,
-//! and the management port.
+//! What the HTTP surfaces of both services share: who may call, how many connections may be open and
+//! how long, ICM's feedback body, request ids, TLS, and the management port.
 //!
 //! Nothing here knows a route of a service or speaks to Redis or D365.
 
 pub mod auth;
 pub mod caller_key;
+pub mod connections;
 pub mod feedback;
 pub mod management;
 pub mod request_id;

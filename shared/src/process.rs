@@ -6,6 +6,7 @@ pub mod clock;
 pub mod crypto;
 pub mod guards;
 pub mod metrics;
+pub mod open_files;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;

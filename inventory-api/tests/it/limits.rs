@@ -152,3 +152,63 @@ async fn a_caller_who_asks_too_often_is_told_when_to_come_back() {
     );
     assert_eq!(rig.ready().await["ready"], true);
 }
+
+const QUICK: &str = "[api.limits]\nkeep_alive = \"1s\"\nheader_timeout = \"1s\"";
+
+#[tokio::test]
+async fn a_second_head_that_never_ends_is_not_waited_for() {
+    let rig = Rig::start_with(QUICK).await;
+    let mut connection = connect(&rig).await;
+    let first = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n";
+    connection.write_all(first).await.unwrap();
+    let second = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: ";
+    connection.write_all(second).await.unwrap();
+    let reply = rest(&mut connection).await;
+    assert_eq!(reply.matches("HTTP/1.1 200 ").count(), 1, "{reply}");
+}
+
+#[tokio::test]
+async fn a_body_that_goes_on_after_its_refusal_is_not_drained_for_ever() {
+    let rig = Rig::start_with(QUICK).await;
+    let (mut reading, mut writing) = connect(&rig).await.into_split();
+    let head =
+        "POST /inventory/v1/nowhere HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    writing.write_all(head.as_bytes()).await.unwrap();
+    let chunks = async {
+        while writing.write_all(b"1\r\nx\r\n").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut reply = Vec::new();
+    let ended = timeout(PATIENCE, async {
+        tokio::join!(chunks, reading.read_to_end(&mut reply))
+    });
+    let _reset = ended.await.expect("the connection is closed");
+    let reply = String::from_utf8(reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 404 "), "{reply}");
+}
+
+#[tokio::test]
+async fn a_reply_nobody_fetches_is_not_kept_for_ever() {
+    let rig = Rig::start_with(QUICK).await;
+    let mut connection = connect(&rig).await;
+    // More than the system takes between the two.
+    let asked = b"GET /inventory/api HTTP/1.1\r\nhost: x\r\n\r\n";
+    let asking = async { while connection.write_all(asked).await.is_ok() {} };
+    let ended = timeout(PATIENCE, asking).await;
+    assert!(ended.is_ok(), "the connection is closed");
+}
+
+#[tokio::test]
+async fn a_request_that_is_asked_again_and_again_keeps_its_connection() {
+    let rig = Rig::start_with(QUICK).await;
+    let mut connection = connect(&rig).await;
+    for _ in 0..8 {
+        let request = b"HEAD /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n";
+        connection.write_all(request).await.unwrap();
+        let mut reply = [0; 1024];
+        let read = timeout(PATIENCE, connection.read(&mut reply)).await;
+        assert!(read.unwrap().unwrap() > 0, "the connection stays");
+        sleep(Duration::from_millis(400)).await;
+    }
+}

@@ -1,8 +1,11 @@
 //! The management port: liveness, readiness, metrics. Never on the port callers use.
 
+use super::connections::{self, ConnectionLimits, Connections};
+use crate::process::clock::Clock;
 use crate::process::metrics::MetricsHandle;
 use actix_web::dev::Server;
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, get};
 use actix_web::{App, HttpResponse, HttpServer};
 use futures_util::future::BoxFuture;
@@ -13,6 +16,13 @@ use std::time::Duration;
 
 /// Longest wait for what readiness asks.
 const READINESS_LIMIT: Duration = Duration::from_secs(2);
+/// Open connections: probes and scrapers of several addresses, and nobody else.
+const CONNECTIONS: usize = 256;
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    per_address: 32,
+    keep_alive: Duration::from_secs(5),
+    header_timeout: Duration::from_secs(5),
+};
 
 /// Says whether the process can do its work.
 pub trait Readiness: Send + Sync {
@@ -29,12 +39,18 @@ pub struct ReadinessReport {
     pub detail: serde_json::Value,
 }
 
+/// The connections of a management port, for [`serve`]; [`Connections::watch`] must be running.
+pub fn connections(clock: Arc<dyn Clock>) -> Arc<Connections> {
+    Connections::new("management", LIMITS, clock)
+}
+
 /// Serves `/health/live`, `/health/ready` and `/metrics` on this listener. The returned server must
 /// be awaited; its handle stops it.
 pub fn serve(
     listener: TcpListener,
     metrics: MetricsHandle,
     readiness: Arc<dyn Readiness>,
+    connections: Arc<Connections>,
 ) -> std::io::Result<Server> {
     let metrics = Data::new(metrics);
     let readiness: Data<dyn Readiness> = Data::from(readiness);
@@ -45,9 +61,13 @@ pub fn serve(
             .route("/health/live", get().to(live))
             .route("/health/ready", get().to(ready))
             .route("/metrics", get().to(render))
+            .wrap(from_fn(connections::note_request))
     })
     .workers(1)
-    .max_connections(64)
+    .keep_alive(LIMITS.keep_alive)
+    .client_request_timeout(LIMITS.header_timeout)
+    .on_connect(move |connection, data| connections.connected(connection, data))
+    .max_connections(CONNECTIONS)
     .disable_signals()
     .shutdown_timeout(1)
     .listen(listener)?
@@ -93,6 +113,7 @@ async fn render(metrics: Data<MetricsHandle>) -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::clock::SystemClock;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     struct Switch(AtomicBool);
@@ -115,7 +136,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let switch = Arc::new(Switch(AtomicBool::new(false)));
         let metrics = crate::process::metrics::install().unwrap();
-        let server = serve(listener, metrics, switch.clone()).unwrap();
+        let connections = connections(Arc::new(SystemClock::default()));
+        let server = serve(listener, metrics, switch.clone(), connections).unwrap();
         let handle = server.handle();
         let tasks = crate::process::tasks::Tasks::new();
         tasks.spawn("management", async { server.await.unwrap() });
