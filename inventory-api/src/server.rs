@@ -1,7 +1,6 @@
 //! Start, serve, drain, end.
 
 use crate::asked_recorder::AskedRecorder;
-use crate::caller_rate::CallerRates;
 use crate::drift::DriftMeter;
 use crate::live_desk::DeskTools;
 use crate::live_sources::{LiveSources, OpenSource};
@@ -16,6 +15,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use arc_swap::ArcSwap;
 use shared::d365::{D365Client, OnHandSource, Purpose};
+use shared::http_edge::allowance::Allowance;
 use shared::http_edge::auth::door::{self, Door};
 use shared::http_edge::auth::{AuthSetupError, Authenticator};
 use shared::http_edge::connections::{self, ConnectionLimits, Connections};
@@ -282,6 +282,7 @@ fn state_of(
         .collect::<Result<Vec<_>, _>>()?;
     let directory = Directory::of_settings(tenants, &settings.channels);
     let clock: Arc<dyn Clock> = store.clock().clone();
+    let limits = &settings.api.limits;
     Ok(AppState {
         settings: settings.api.clone(),
         store,
@@ -289,7 +290,10 @@ fn state_of(
         directory: ArcSwap::from_pointee(directory),
         asked: AskedRecorder::default(),
         turns: Turns::default(),
-        caller_rates: CallerRates::of(&settings.api.limits),
+        requests_allowed: Allowance::new(
+            limits.requests_per_second_per_caller,
+            limits.burst_per_caller,
+        ),
         in_flight: AtomicUsize::new(0),
         stopping: shutdown.soft().clone(),
     })

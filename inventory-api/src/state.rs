@@ -1,11 +1,11 @@
 //! What every request may use.
 
 use crate::asked_recorder::AskedRecorder;
-use crate::caller_rate::CallerRates;
 use crate::feed::Feed;
 use crate::orders::Turns;
 use crate::tenant_directory::{Directory, Tenant};
 use arc_swap::{ArcSwap, Guard};
+use shared::http_edge::allowance::Allowance;
 use shared::process::clock::Clock;
 use shared::redis_store::StockStore;
 use shared::settings::ApiSettings;
@@ -31,7 +31,7 @@ pub(crate) struct AppState {
     /// Where orders for the same SKU queue.
     pub turns: Turns,
     /// How often each caller asks.
-    pub caller_rates: CallerRates,
+    pub requests_allowed: Allowance,
     /// Requests in work.
     pub in_flight: AtomicUsize,
     /// Cancelled once the process takes nothing new.

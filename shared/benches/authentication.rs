@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use shared::http_edge::auth::{Authenticator, hash_password};
+use shared::http_edge::caller_key::CallerKey;
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::tasks::Tasks;
 use shared::settings::{
@@ -148,7 +149,7 @@ async fn time_of(
         let started = clock.monotonic();
         for number in 0..BATCH {
             let shown = &shown[(batch * BATCH + number) % shown.len()];
-            authenticator.caller(shown).await?;
+            authenticator.caller(shown, &CallerKey::Nobody).await?;
         }
         let took = clock.monotonic().saturating_sub(started);
         times.push(took / u32::try_from(BATCH)?);
@@ -214,7 +215,7 @@ async fn main() -> Result<ExitCode, Failed> {
             for shown in &wrong {
                 let started = clock.monotonic();
                 // Refused, at the same cost as the right one.
-                let _ = authenticator.caller(shown).await;
+                let _ = authenticator.caller(shown, &CallerKey::Nobody).await;
                 times.push(clock.monotonic().saturating_sub(started));
             }
             times.sort_unstable();
@@ -224,7 +225,7 @@ async fn main() -> Result<ExitCode, Failed> {
                 bytes,
                 took,
             );
-            authenticator.caller(&shown).await?;
+            authenticator.caller(&shown, &CallerKey::Nobody).await?;
             let again = time_of(&authenticator, &clock, &[shown], 4_000).await?;
             row("password, accepted before", bytes, again);
             worst = worst.max(again);

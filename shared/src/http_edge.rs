@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows a route of a service or speaks to Redis or D365.
 
+pub mod allowance;
 pub mod auth;
 pub mod caller_key;
 pub mod connections;

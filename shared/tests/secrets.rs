@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared::d365::{D365Client, OnHandSource, ProcessThrottleGate, Purpose};
 use shared::http_edge::auth::{Authenticator, hash_password};
+use shared::http_edge::caller_key::CallerKey;
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::tasks::Tasks;
 use shared::redis_store::StockStore;
@@ -135,7 +136,10 @@ async fn no_secret_shows_in_debug_errors_logs_or_panics() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::try_from(credentials).unwrap());
-        let refused = authenticator.caller(&headers).await.unwrap_err();
+        let refused = authenticator
+            .caller(&headers, &CallerKey::Nobody)
+            .await
+            .unwrap_err();
         texts.push(("refusal", format!("{refused} {refused:?}")));
     }
     let tasks = Tasks::new();

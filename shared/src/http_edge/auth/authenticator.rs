@@ -6,6 +6,8 @@ use super::caller::Caller;
 use super::refused::Refused;
 use super::remembered::{LONGEST, Remembered};
 use super::{metrics, open_door};
+use crate::http_edge::allowance::{Allowance, TooOften};
+use crate::http_edge::caller_key::CallerKey;
 use crate::process::clock::Clock;
 use crate::settings::AuthSettings;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -15,6 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest `Authorization` header, in bytes: the longest token, or a pair beyond reason.
 const LONGEST_HEADER: usize = 9 * 1024;
+/// Wrong passwords of one address: a guesser's pace, and enough for a caller with an old password,
+/// who may sign in half a second after it was put right.
+const WRONG_PER_SECOND: u32 = 2;
+/// Of them at once, after a rest of half a minute.
+const WRONG_AT_ONCE: u32 = 60;
 /// Longest wait for the issuer's keys at start.
 const FIRST_KEYS: Duration = Duration::from_secs(4);
 
@@ -38,6 +45,8 @@ struct Guarded {
     basic: Option<Basic>,
     bearer: Option<Bearer>,
     remembered: Remembered,
+    wrong: Allowance,
+    clock: Arc<dyn Clock>,
     challenges: Vec<HeaderValue>,
 }
 
@@ -67,6 +76,8 @@ impl Authenticator {
             basic,
             bearer,
             remembered: Remembered::new(Arc::clone(clock)).map_err(AuthSetupError)?,
+            wrong: Allowance::new(WRONG_PER_SECOND, WRONG_AT_ONCE),
+            clock: Arc::clone(clock),
             challenges,
         }))))
     }
@@ -99,12 +110,16 @@ impl Authenticator {
         }
     }
 
-    /// The caller these headers name.
-    pub async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Refused> {
+    /// The caller these headers name; they came from this address.
+    pub async fn caller(
+        &self,
+        headers: &HeaderMap,
+        address: &CallerKey,
+    ) -> Result<Arc<Caller>, Refused> {
         match &self.0 {
             Doors::Open(caller) => Ok(Arc::clone(caller)),
             Doors::Guarded(guarded) => {
-                let caller = guarded.caller(headers).await;
+                let caller = guarded.caller(headers, address).await;
                 if let Err(refused) = &caller {
                     metrics::refused(*refused);
                 }
@@ -123,7 +138,11 @@ impl Authenticator {
 }
 
 impl Guarded {
-    async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Refused> {
+    async fn caller(
+        &self,
+        headers: &HeaderMap,
+        address: &CallerKey,
+    ) -> Result<Arc<Caller>, Refused> {
         let mut shown = headers.get_all(AUTHORIZATION);
         let header = match (shown.next(), shown.next()) {
             (Some(only), None) if only.len() <= LONGEST_HEADER => only.as_bytes(),
@@ -153,11 +172,30 @@ impl Guarded {
         if scheme.eq_ignore_ascii_case(b"basic")
             && let Some(basic) = &self.basic
         {
-            let caller = basic.caller(credentials).await?;
+            let caller = self.with_password(basic, credentials, address).await?;
             self.remembered.note(header, &caller, LONGEST, None);
             metrics::accepted("password");
             return Ok(caller);
         }
         Err(Refused::WrongScheme)
+    }
+
+    /// Of tokens as many may be wrong as come: looking at one costs less than the reply.
+    async fn with_password(
+        &self,
+        basic: &Basic,
+        credentials: &[u8],
+        address: &CallerKey,
+    ) -> Result<Arc<Caller>, Refused> {
+        // Taken before it is known to be wrong, so that many at once, or callers who do not wait for
+        // the answer, are counted too.
+        self.wrong
+            .take(address.clone(), self.clock.monotonic())
+            .map_err(|TooOften(wait)| Refused::TooOften(wait.as_secs() + 1))?;
+        let caller = basic.caller(credentials).await;
+        if !matches!(caller, Err(Refused::WrongPassword)) {
+            self.wrong.give_back(address);
+        }
+        caller
     }
 }

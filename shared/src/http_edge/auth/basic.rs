@@ -8,13 +8,11 @@ use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Passwords checked at once: each takes a core for 20 ms and 19 MiB of memory where hashes cost what
-/// `hash-password` makes them cost, and 128 MiB at most.
-const AT_ONCE: usize = 2;
 /// Checked or waiting: more would wait in vain, and hold what a request holds meanwhile.
 const AT_MOST: usize = 16;
 /// Longest wait for a place among them.
@@ -58,7 +56,7 @@ impl Basic {
             .collect::<Result<Vec<_>, String>>()?;
         Ok((!users.is_empty()).then(|| Self {
             users,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(at_once())),
             queue: Arc::new(Semaphore::new(AT_MOST)),
         }))
     }
@@ -104,6 +102,13 @@ impl Basic {
             .await
             .map_err(|_cause| Refused::Busy)
     }
+}
+
+/// Passwords checked at once take half of the cores: each takes one for 20 ms, and 19 MiB of memory
+/// where hashes cost what `hash-password` makes them cost, and 128 MiB at most.
+fn at_once() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    (cores / 2).clamp(1, AT_MOST / 2)
 }
 
 /// What checking against a hash costs: memory times passes; nothing if it is no hash.
@@ -166,7 +171,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_finds_no_place_is_told_to_come_again() {
         let basic = basic();
-        let taken = basic.places.acquire_many(2).await.unwrap();
+        let taken = basic
+            .places
+            .acquire_many(u32::try_from(at_once()).unwrap())
+            .await
+            .unwrap();
         let refused = basic.caller(STANDARD.encode("icm:x").as_bytes()).await;
         assert_eq!(refused.unwrap_err(), Refused::Busy);
         drop(taken);

@@ -3,6 +3,7 @@
 use super::authenticator::Authenticator;
 use super::refused::Refused;
 use super::{Caller, metrics};
+use crate::http_edge::caller_key::CallerKey;
 use crate::http_edge::route_pattern::route_pattern;
 use crate::settings::RoleName;
 use actix_web::HttpMessage;
@@ -45,7 +46,10 @@ impl Door {
             Need::Caller => None,
             Need::Role(role) => Some(role),
         };
-        let caller = self.authenticator.caller(request.headers()).await?;
+        let caller = self
+            .authenticator
+            .caller(request.headers(), &CallerKey::of(request))
+            .await?;
         match role {
             Some(role) if !caller.has_role(role) => {
                 let refused = Refused::RoleMissing(role);

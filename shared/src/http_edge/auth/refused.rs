@@ -31,6 +31,9 @@ pub enum Refused {
     /// Too many passwords are being checked.
     #[error("too many passwords are being checked at the moment")]
     Busy,
+    /// Too many wrong passwords came from this address; seconds until the next is looked at.
+    #[error("too many wrong passwords came from this address")]
+    TooOften(u64),
 }
 
 /// Seconds after which what cannot be checked now may be tried again.
@@ -47,6 +50,7 @@ impl Refused {
             Self::RoleMissing(_) => "role_missing",
             Self::KeysUnknown => "keys_unknown",
             Self::Busy => "busy",
+            Self::TooOften(_) => "too_often",
         }
     }
 
@@ -60,7 +64,9 @@ impl Refused {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "inventory.authentication.unavailable.error",
             ),
-            Self::Busy => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
+            Self::Busy | Self::TooOften(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error")
+            }
         }
     }
 
@@ -72,6 +78,9 @@ impl Refused {
         match self {
             Self::KeysUnknown | Self::Busy => {
                 reply.insert_header((RETRY_AFTER, COME_BACK));
+            }
+            Self::TooOften(seconds) => {
+                reply.insert_header((RETRY_AFTER, seconds));
             }
             Self::RoleMissing(_) => {}
             _ => {

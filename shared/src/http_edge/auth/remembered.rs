@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Longest time something is remembered.
 pub(super) const LONGEST: Duration = Duration::from_mins(1);
+/// How old a password's note is before another call renews it.
+const RENEWED_AFTER: Duration = Duration::from_secs(1);
 /// Credentials remembered at once: some hundred bytes each.
 const MOST: u64 = 10_000;
 
@@ -67,9 +69,9 @@ impl Remembered {
         if left.is_zero() || !is_good {
             return None;
         }
-        // The users do not change while the process runs: who keeps calling with a password need not
-        // wait among strangers who try theirs.
-        if entry.generation.is_none() && left < LONGEST / 2 {
+        // The users do not change while the process runs: who calls again within a minute need not
+        // wait among strangers who try theirs. Not at each call: a moment ago is soon enough.
+        if entry.generation.is_none() && left + RENEWED_AFTER < LONGEST {
             self.note(credentials, &entry.caller, LONGEST, None);
         }
         Some(entry.caller)
@@ -122,6 +124,20 @@ mod tests {
         assert!(remembered.caller(b"password", Some(9)).is_some());
         clock.advance(Duration::from_secs(55));
         assert!(remembered.caller(b"long", Some(1)).is_none());
+        assert!(remembered.caller(b"password", None).is_some());
+        clock.advance(LONGEST);
         assert!(remembered.caller(b"password", None).is_none());
+    }
+
+    #[test]
+    fn a_password_that_is_shown_every_fifty_seconds_stays_known() {
+        let clock = Arc::new(ManualClock::at(AsOf::EPOCH));
+        let remembered = Remembered::new(clock.clone()).unwrap();
+        let caller = Arc::new(Caller::everybody());
+        remembered.note(b"password", &caller, LONGEST, None);
+        for seconds in [29, 50, 58] {
+            clock.advance(Duration::from_secs(seconds));
+            assert!(remembered.caller(b"password", None).is_some(), "{seconds}");
+        }
     }
 }

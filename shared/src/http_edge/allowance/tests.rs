@@ -1,27 +1,14 @@
 use super::*;
-use shared::http_edge::caller_key::CallerName;
-use shared::settings::Layers;
+use crate::http_edge::caller_key::CallerName;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn rates(per_second: u32, burst: u32) -> CallerRates {
-    let settings = Layers::default()
-        .flag(
-            "api.limits.requests_per_second_per_caller",
-            Some(per_second),
-        )
-        .flag("api.limits.burst_per_caller", Some(burst))
-        .load()
-        .unwrap();
-    CallerRates::of(&settings.api.limits)
-}
 
 fn caller(name: &str) -> CallerKey {
     CallerKey::Name(CallerName(name.into()))
 }
 
 /// How many of so many requests at one instant pass.
-fn passed(rates: &CallerRates, name: &str, tries: usize, now: Duration) -> usize {
+fn passed(rates: &Allowance, name: &str, tries: usize, now: Duration) -> usize {
     (0..tries)
         .filter(|_| rates.take(caller(name), now).is_ok())
         .count()
@@ -29,7 +16,7 @@ fn passed(rates: &CallerRates, name: &str, tries: usize, now: Duration) -> usize
 
 #[test]
 fn a_caller_has_a_burst_then_its_rate_and_others_do_not_feel_it() {
-    let rates = rates(10, 20);
+    let rates = Allowance::new(10, 20);
     let now = 5 * SECOND;
     assert_eq!(passed(&rates, "loud", 100, now), 20);
     assert_eq!(
@@ -44,12 +31,15 @@ fn a_caller_has_a_burst_then_its_rate_and_others_do_not_feel_it() {
 
 #[test]
 fn nothing_is_limited_at_zero() {
-    assert_eq!(passed(&rates(0, 1), "loud", 100_000, SECOND), 100_000);
+    assert_eq!(
+        passed(&Allowance::new(0, 1), "loud", 100_000, SECOND),
+        100_000
+    );
 }
 
 #[test]
 fn many_callers_share_what_is_left_and_take_no_more_memory() {
-    let rates = rates(1, 1);
+    let rates = Allowance::new(1, 1);
     let now = SECOND;
     for number in 0..CALLERS {
         assert!(rates.take(caller(&number.to_string()), now).is_ok());
@@ -63,4 +53,14 @@ fn many_callers_share_what_is_left_and_take_no_more_memory() {
     // Who has rested makes room.
     assert!(rates.take(caller("later"), now + 2 * SECOND).is_ok());
     assert_eq!(rates.full_at.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_given_back_can_be_taken_again() {
+    let rates = Allowance::new(1, 1);
+    assert!(rates.take(caller("a"), SECOND).is_ok());
+    assert!(rates.take(caller("a"), SECOND).is_err());
+    rates.give_back(&caller("a"));
+    assert!(rates.take(caller("a"), SECOND).is_ok());
+    rates.give_back(&caller("unknown"));
 }
