@@ -1,13 +1,13 @@
-//! JSON objects that name nothing twice: readers disagree about which of two counts.
+//! JSON objects that name nothing twice, however deep: readers disagree about which of two counts.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 
-/// An object; each of its names stands once.
+/// An object; each of its names stands once, and so in the objects within it.
 #[derive(Debug, PartialEq)]
 pub(super) struct StrictObject(HashMap<String, Value>);
 
@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = HashMap::new();
-        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+        while let Some((name, StrictValue(value))) = map.next_entry()? {
             match fields.entry(name) {
                 Entry::Vacant(place) => {
                     place.insert(value);
@@ -61,6 +61,62 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
+/// Any value; objects in it are strict too.
+struct StrictValue(Value);
+
+impl<'de> Deserialize<'de> for StrictValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor).map(Self)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(StrictValue(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+        let fields = ObjectVisitor.visit_map(map)?;
+        Ok(Value::Object(fields.into_iter().collect()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,10 +124,12 @@ mod tests {
 
     #[test]
     fn a_name_stands_once() {
-        assert!(StrictObject::read(br#"{"a":1,"b":2}"#).is_some());
+        assert!(StrictObject::read(br#"{"a":1,"b":{"a":{"b":[{"a":1},{"a":2}]}}}"#).is_some());
         for wrong in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,
+            r#"{"a":{"b":1,"b":1}}"#,
+            r#"{"a":[0,{"b":{"c":1,"c":1}}]}"#,
             "[]",
             "{} {}",
             "",
@@ -79,6 +137,14 @@ mod tests {
         ] {
             assert_eq!(StrictObject::read(wrong.as_bytes()), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn values_are_what_they_are_to_other_readers() {
+        let text = r#"{"a":[true,null,-1,18446744073709551615,1e300,"x",{"b":{}}]}"#;
+        let expected: Value = serde_json::from_str(text).unwrap();
+        let read = StrictObject::read(text.as_bytes()).unwrap();
+        assert_eq!(read.get("a"), expected.get("a"));
     }
 
     #[test]
