@@ -164,7 +164,8 @@ pub(crate) struct RefreshReply {
 async fn read_status(request: HttpRequest, worker: Data<Worker>) -> Result<Json<Status>, Refusal> {
     let caller = Caller::of(&request);
     let feeds = feeds_of(&worker, caller.as_deref());
-    status::status(&worker, &feeds)
+    let shows_tenant = |id: &str| may_operate(caller.as_deref(), id);
+    status::status(&worker, &feeds, shows_tenant)
         .await
         .map(Json)
         .map_err(|error| {

@@ -117,14 +117,19 @@ struct WorkerStatus {
     /// Start.
     #[schema(format = DateTime)]
     started: String,
-    /// What it reads right now, as tenant/warehouse.
+    /// What it reads right now of the tenants the caller may operate, as tenant/warehouse.
     shards: Vec<String>,
     /// Rows a second.
     rows_per_second: u64,
 }
 
-/// Reads the status from Redis.
-pub(crate) async fn status(worker: &Worker, feeds: &[&TenantFeed]) -> Result<Status, StoreError> {
+/// Reads the status from Redis: of these feeds, and of workers what they read of tenants that
+/// `shows_tenant`, since they may read for others than this one knows.
+pub(crate) async fn status(
+    worker: &Worker,
+    feeds: &[&TenantFeed],
+    shows_tenant: impl Fn(&str) -> bool,
+) -> Result<Status, StoreError> {
     let now = worker.clock().now();
     let mut tenants = Vec::new();
     for feed in feeds {
@@ -153,7 +158,15 @@ pub(crate) async fn status(worker: &Worker, feeds: &[&TenantFeed]) -> Result<Sta
             version: worker.version,
             host: worker.host,
             started: worker.started,
-            shards: worker.shards,
+            shards: worker
+                .shards
+                .into_iter()
+                .filter(|shard| {
+                    shard
+                        .split_once('/')
+                        .is_some_and(|(id, _)| shows_tenant(id))
+                })
+                .collect(),
             rows_per_second: worker.rows_per_second,
         });
     Ok(Status {
@@ -259,7 +272,7 @@ impl Readiness for WorkerReadiness {
         Box::pin(async move {
             let is_clock_shared = self.worker.clock().is_shared();
             let feeds: Vec<&TenantFeed> = self.worker.feeds.iter().collect();
-            let status = status(&self.worker, &feeds).await;
+            let status = status(&self.worker, &feeds, |_| true).await;
             let ready = is_clock_shared && status.is_ok();
             let detail = match status {
                 Ok(status) => json!({ "ready": ready, "clock": is_clock_shared, "status": status }),

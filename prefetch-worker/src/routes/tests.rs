@@ -7,6 +7,7 @@ use shared::http_edge::auth::{Authenticator, hash_password};
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::shutdown::Shutdown;
 use shared::redis_store::test_server::TestRedis;
+use shared::redis_store::{StockStore, WorkerHeartbeat};
 use shared::settings::{Layers, Secret, Settings};
 
 const REFRESHES: &str = "/inventoryPrefetcher/v1/refreshes";
@@ -298,6 +299,32 @@ async fn the_status_shows_a_caller_its_own_tenants() {
     ];
     assert_eq!(shown(&operators(), &callers).await, expected);
     assert_eq!(shown(OPEN, &[None]).await, [both]);
+}
+
+#[actix_web::test]
+async fn the_status_shows_what_workers_read_of_the_callers_tenants_only() {
+    let redis = TestRedis::start().unwrap();
+    let settings = settings(&redis.url(), &operators());
+    let store = StockStore::open(&settings.redis).unwrap();
+    store.clock().sample().await.unwrap();
+    let shards = ["contoso/24", "fabrikam/24", "contoso/24:7:1", "adatum/1"];
+    let busy = WorkerHeartbeat {
+        id: "busy".to_owned(),
+        shards: shards.map(str::to_owned).to_vec(),
+        ..WorkerHeartbeat::default()
+    };
+    store.beat(&busy, store.clock().now()).await.unwrap();
+    let callers = [UNBOUND, OF_CONTOSO, OF_SHOP, OF_NOTHING];
+    let asked = callers.map(|caller| Asked::status(Some(caller)));
+    let replies = ask(&settings, asked.into()).await.into_iter();
+    let shown: Vec<_> = replies
+        .map(|(_, body)| {
+            assert_eq!(body["workers"][0]["id"], "busy", "{body}");
+            body["workers"][0]["shards"].clone()
+        })
+        .collect();
+    let ours = json!(["contoso/24", "contoso/24:7:1"]);
+    assert_eq!(shown, [json!(shards), ours, json!([]), json!([])]);
 }
 
 #[actix_web::test]
