@@ -96,11 +96,13 @@ impl Layers {
         let mut tree: Table = DEFAULTS
             .parse()
             .map_err(|cause| SettingsError::at("", format!("compiled-in defaults: {cause}")))?;
-        if let Some(path) = &self.file {
-            merge(&mut tree, read_toml(path)?);
-        }
+        let own = match &self.file {
+            Some(path) => read_toml(path)?,
+            None => Table::new(),
+        };
+        merge(&mut tree, own.clone());
         let legacy = legacy_names::collect(self.properties.as_deref(), &self.environment)?;
-        legacy_names::fill(&mut tree, &legacy)?;
+        legacy_names::fill(&mut tree, &own, &legacy)?;
         for (name, value) in &self.environment {
             if let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) {
                 let segments: Vec<_> = path.split("__").map(str::to_ascii_lowercase).collect();

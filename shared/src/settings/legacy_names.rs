@@ -32,6 +32,9 @@ const ALIASES: [(&str, Target); 7] = [
     ("threadPool.size", Target::Root(&["api", "workers"])),
 ];
 
+/// Old names that say how Entra is asked.
+const ADDRESSES: [&str; 2] = ["azure.resource", "azure.token.requestURL"];
+
 #[derive(Clone, Copy)]
 enum Target {
     Tenant(&'static [&'static str]),
@@ -78,18 +81,27 @@ pub(super) fn collect(
     Ok(found)
 }
 
-/// Fills what no other layer has said.
+/// Fills what no other layer has said; `own` is our own file, without the defaults.
 pub(super) fn fill(
     tree: &mut Table,
+    own: &Table,
     found: &BTreeMap<&'static str, String>,
 ) -> Result<(), SettingsError> {
+    let mut is_old_address = false;
     for (alias, target) in ALIASES {
         let Some(value) = found.get(alias) else {
             continue;
         };
         match target {
-            Target::Root(path) => put(tree, path, value, Existing::Replace),
-            Target::Tenant(path) => put(only_tenant(tree)?, path, value, Existing::Keep),
+            // A compiled-in default stands there in any case.
+            Target::Root(path) if says(own, path) => {}
+            Target::Root(path) => {
+                put(tree, path, value, Existing::Replace);
+            }
+            Target::Tenant(path) => {
+                let is_taken = put(only_tenant(tree)?, path, value, Existing::Keep);
+                is_old_address |= is_taken && ADDRESSES.contains(&alias);
+            }
             Target::TenantSeconds(path) => {
                 let is_bare = value.bytes().all(|byte| byte.is_ascii_digit());
                 let value = if is_bare {
@@ -101,7 +113,7 @@ pub(super) fn fill(
             }
         }
     }
-    if found.contains_key("azure.resource") || found.contains_key("azure.token.requestURL") {
+    if is_old_address {
         // `resource` with a token request URL is the v1 style.
         let uses_v1 = found
             .get("azure.token.requestURL")
@@ -117,27 +129,41 @@ pub(super) fn fill(
     Ok(())
 }
 
+fn says(table: &Table, path: &[&str]) -> bool {
+    match path {
+        [] => true,
+        [first, rest @ ..] => match table.get(*first) {
+            Some(Value::Table(below)) => says(below, rest),
+            Some(_) => true,
+            None => false,
+        },
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Existing {
     Keep,
-    // A compiled-in default stands there already.
     Replace,
 }
 
-fn put(table: &mut Table, path: &[&str], value: &str, existing: Existing) {
+/// Whether the value was taken.
+fn put(table: &mut Table, path: &[&str], value: &str, existing: Existing) -> bool {
     match path {
-        [] => {}
+        [] => false,
         [last] => {
-            if existing == Existing::Replace || !table.contains_key(*last) {
+            let is_free = existing == Existing::Replace || !table.contains_key(*last);
+            if is_free {
                 table.insert((*last).to_owned(), Value::String(value.to_owned()));
             }
+            is_free
         }
         [first, rest @ ..] => {
             let below = table
                 .entry((*first).to_owned())
                 .or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(below) = below {
-                put(below, rest, value, existing);
+            match below {
+                Value::Table(below) => put(below, rest, value, existing),
+                _ => false,
             }
         }
     }

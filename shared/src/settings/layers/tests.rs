@@ -259,6 +259,33 @@ fn the_original_connectors_names_are_understood() {
 }
 
 #[test]
+fn a_left_over_properties_file_wins_over_nothing_of_our_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let properties = folder.path().join("inventory.properties");
+    let old = "intershop.inventory.threadPool.size=7\nintershop.inventory.azure.clientID=old\n\
+        intershop.inventory.azure.resource=https://old.example\n";
+    std::fs::write(&properties, old).unwrap();
+    let file = folder.path().join("connector.toml");
+    let loaded = |own: &str, variable: Option<&str>| {
+        std::fs::write(&file, format!("{own}\n{TENANT}")).unwrap();
+        let environment = variable.map(|value| ("CONNECTOR__API__WORKERS".into(), value.into()));
+        let settings = Layers::with_environment(environment.into_iter().collect())
+            .file(Some(&file))
+            .properties(Some(&properties))
+            .load()
+            .unwrap();
+        let entra = &settings.tenants[0].entra;
+        assert_eq!(entra.client_id, "app");
+        assert_eq!(entra.token_endpoint_version, TokenEndpointVersion::V2);
+        settings.api.workers
+    };
+    assert_eq!(loaded("[api]\nworkers = 3", None), 3);
+    assert_eq!(loaded("[api]\nworkers = 3", Some("4")), 4);
+    assert_eq!(loaded("", Some("4")), 4);
+    assert_eq!(loaded("[api]\ndrain_timeout = \"1s\"", None), 7);
+}
+
+#[test]
 fn a_value_of_the_wrong_kind_is_never_quoted() {
     const CANARY: &str = "canary-4711";
     let files = [
