@@ -9,6 +9,7 @@ use shared::process::tasks::Tasks;
 use shared::process::telemetry;
 use shared::redis_store::StockStore;
 use shared::settings::{Layers, LogFormat, Secret, Settings};
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 const BAD_SETTINGS: u8 = 78;
 
 /// Answers ICM's stock questions from Redis, and from D365 when an order depends on it.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "inventory-api", version, about)]
 pub struct CommandLine {
     #[command(subcommand)]
@@ -59,6 +60,13 @@ enum Command {
     Openapi,
     /// Reads a password from standard input and prints its hash for `[[api.auth.basic]]`.
     HashPassword,
+}
+
+/// An address of Redis may hold a password: no flag shows.
+impl fmt::Debug for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandLine").finish_non_exhaustive()
+    }
 }
 
 impl CommandLine {

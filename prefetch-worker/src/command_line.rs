@@ -9,13 +9,14 @@ use shared::process::telemetry;
 use shared::redis_store::Acceptance;
 use shared::settings::{Layers, LogFormat, Settings};
 use shared::stock::Generation;
+use std::fmt;
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Reads D365 on-hand stock and keeps the snapshots in Redis.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = false)]
 pub struct CommandLine {
     /// Configuration file (TOML).
@@ -89,6 +90,13 @@ enum Command {
     },
     /// Prints the OpenAPI document.
     Openapi,
+}
+
+/// An address of Redis may hold a password: no flag shows.
+impl fmt::Debug for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandLine").finish_non_exhaustive()
+    }
 }
 
 /// Runs the command; the exit code is 78 if only a change of the settings can help.

@@ -2,6 +2,7 @@
 
 use super::{DEFAULTS, Settings, cross_checks, legacy_names};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -35,12 +36,25 @@ impl SettingsError {
 }
 
 /// Where settings come from besides the defaults.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Layers {
     file: Option<PathBuf>,
     properties: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     flags: Vec<(String, String)>,
+}
+
+/// The environment and the flags hold secrets, ours and others': no value shows.
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags: Vec<_> = self.flags.iter().map(|(key, _)| key).collect();
+        f.debug_struct("Layers")
+            .field("file", &self.file)
+            .field("properties", &self.properties)
+            .field("variables", &self.environment.len())
+            .field("flags", &flags)
+            .finish()
+    }
 }
 
 impl Layers {

@@ -286,6 +286,18 @@ fn a_left_over_properties_file_wins_over_nothing_of_our_own() {
 }
 
 #[test]
+fn layers_show_no_value() {
+    let environment = [("OTHER_SECRET".to_owned(), "c4n4ry".to_owned())];
+    let layers = Layers::with_environment(environment.into())
+        .flag("redis.url", Some("redis://:c4n4ry@cache"));
+    let shown = format!("{layers:?}");
+    assert!(
+        shown.contains("redis.url") && !shown.contains("c4n4ry"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_value_of_the_wrong_kind_is_never_quoted() {
     const CANARY: &str = "canary-4711";
     let files = [
