@@ -9,6 +9,8 @@ use shared::process::shutdown::Shutdown;
 use shared::redis_store::test_server::TestRedis;
 use shared::redis_store::{StockStore, WorkerHeartbeat};
 use shared::settings::{Layers, Secret, Settings};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 const REFRESHES: &str = "/inventoryPrefetcher/v1/refreshes";
 const EVENTS: &str = "/inventoryPrefetcher/v1/events";
@@ -325,6 +327,37 @@ async fn the_status_shows_what_workers_read_of_the_callers_tenants_only() {
         .collect();
     let ours = json!(["contoso/24", "contoso/24:7:1"]);
     assert_eq!(shown, [json!(shards), ours, json!([]), json!([])]);
+}
+
+#[actix_web::test]
+async fn one_address_does_not_take_all_connections() {
+    let settings = away(OPEN);
+    let worker = Worker::build(&settings, Shutdown::new()).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let authenticator = Authenticator::new(&settings.api.auth, &clock).unwrap();
+    let parts = Parts {
+        refreshes: Refreshes::start(&worker),
+        hints: Hints::default(),
+        door: Door::new(Arc::new(authenticator), need),
+        connections: Connections::new("worker", LIMITS, clock),
+        worker: worker.clone(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = serve(listener, parts, None).unwrap();
+    let handle = server.handle();
+    worker.tasks.spawn("api", async { server.await.unwrap() });
+    let mut open = Vec::new();
+    for _ in 0..=LIMITS.per_address {
+        open.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut last = open.pop().unwrap();
+    let mut end = [0; 1];
+    let end = last.read(&mut end);
+    // Sooner than the library gives a silent connection up.
+    let end = tokio::time::timeout(LIMITS.header_timeout / 2, end).await;
+    assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
+    handle.stop(false).await;
 }
 
 #[actix_web::test]

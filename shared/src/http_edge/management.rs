@@ -115,6 +115,8 @@ mod tests {
     use super::*;
     use crate::process::clock::SystemClock;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     struct Switch(AtomicBool);
 
@@ -155,5 +157,35 @@ mod tests {
         assert_eq!(status("/metrics").await, 200);
         assert_eq!(status("/anything").await, 404);
         handle.stop(true).await;
+    }
+
+    #[actix_web::test]
+    async fn one_address_does_not_take_all_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let switch = Arc::new(Switch(AtomicBool::new(true)));
+        let metrics = crate::process::metrics::install().unwrap();
+        let connections = connections(Arc::new(SystemClock::default()));
+        let server = serve(listener, metrics, switch, connections).unwrap();
+        let handle = server.handle();
+        let tasks = crate::process::tasks::Tasks::new();
+        tasks.spawn("management", async { server.await.unwrap() });
+        let mut open = Vec::new();
+        for _ in 0..=LIMITS.per_address {
+            open.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut last = open.pop().unwrap();
+        let mut end = [0; 1];
+        let end = last.read(&mut end);
+        // Sooner than the library gives a silent connection up.
+        let end = tokio::time::timeout(LIMITS.header_timeout / 2, end).await;
+        assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
+        let mut first = open.swap_remove(0);
+        first
+            .write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        assert!(first.read(&mut [0; 1]).await.unwrap() > 0);
+        handle.stop(false).await;
     }
 }
