@@ -46,6 +46,18 @@ pub(crate) enum ApiError {
         /// Which rule, and what to do.
         problem: String,
     },
+    /// A number beyond a limit.
+    #[error("{path}: {problem}")]
+    OutOfRange {
+        /// Where.
+        path: String,
+        /// Which rule, and what to do.
+        problem: String,
+        /// The limit's name as `GET /inventory/v1/limits` serves it.
+        name: &'static str,
+        /// The limit.
+        limit: u64,
+    },
     /// More than a limit allows.
     #[error("{path}: at most {limit} ({name}) in one request")]
     TooLarge {
@@ -195,7 +207,7 @@ impl ApiError {
             | Self::UnreadableQuery
             | Self::WrongType { .. }
             | Self::BodyBroken => (StatusCode::BAD_REQUEST, "inventory.request.malformed.error"),
-            Self::Invalid { .. } => (
+            Self::Invalid { .. } | Self::OutOfRange { .. } => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "inventory.request.invalid.error",
             ),
@@ -264,7 +276,7 @@ impl ApiError {
     fn message(&self) -> String {
         match self {
             Self::Live { failure, .. } => failure.outside().to_owned(),
-            Self::Invalid { problem, .. } => problem.clone(),
+            Self::Invalid { problem, .. } | Self::OutOfRange { problem, .. } => problem.clone(),
             _ => self.to_string(),
         }
     }
@@ -304,6 +316,12 @@ impl ApiError {
                 problem.path(path.as_str()).parameter("expected", expected)
             }
             Self::Invalid { path, .. } => problem.path(path.as_str()),
+            Self::OutOfRange {
+                path, name, limit, ..
+            } => problem
+                .path(path.as_str())
+                .parameter("name", name)
+                .parameter("limit", limit),
             Self::TooLarge { path, name, limit } => problem
                 .path(path.as_str())
                 .parameter("name", name)

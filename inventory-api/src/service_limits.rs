@@ -78,6 +78,12 @@ pub(crate) struct ServiceLimits {
     /// Largest `timeoutMs`.
     #[schema(minimum = 1, example = 5000)]
     pub longest_timeout_ms: u64,
+    /// Largest `ttlSeconds` of a reservation.
+    #[schema(minimum = 1, example = 86_400)]
+    pub longest_reservation_seconds: u64,
+    /// Orders and reservations that may hold stock of one SKU at once.
+    #[schema(minimum = 1, example = 2000)]
+    pub holds_per_sku: usize,
 }
 
 impl ServiceLimits {
@@ -105,11 +111,14 @@ impl ServiceLimits {
             shortest_timeout_ms: SHORTEST_TIMEOUT_MS,
             default_timeout_ms: whole_ms(settings.live.default_deadline),
             longest_timeout_ms: whole_ms(settings.live.longest_deadline),
+            longest_reservation_seconds: settings.orders.longest_reservation.as_secs().max(1),
+            holds_per_sku: settings.orders.holds_per_sku,
         }
     }
 }
 
-fn whole_ms(duration: Duration) -> u64 {
+/// As limits are told.
+pub(crate) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -5,6 +5,7 @@ use crate::channel_scope::{AskedScope, Places};
 use crate::error::ApiError;
 use crate::live_look_up::OnLiveFailure;
 use crate::question_body::{self, number, text};
+use crate::service_limits::whole_ms;
 use serde_json::value::RawValue;
 use shared::settings::{ApiSettings, LimitSettings};
 use shared::stock::Quantity;
@@ -195,12 +196,16 @@ fn age_of(text: &str, path: &str) -> Result<Duration, ApiError> {
     let seconds = whole_number(text)
         .filter(|seconds| (0..=LONGEST_MAX_AGE_SECONDS).contains(seconds))
         .and_then(|seconds| u64::try_from(seconds).ok());
-    seconds.map(Duration::from_secs).ok_or_else(|| {
-        ApiError::invalid(
-            path,
-            format!("must be a whole number of seconds from 0 to {LONGEST_MAX_AGE_SECONDS}"),
-        )
-    })
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| ApiError::OutOfRange {
+            path: path.to_owned(),
+            problem: format!(
+                "must be a whole number of seconds from 0 to {LONGEST_MAX_AGE_SECONDS}"
+            ),
+            name: "maxAgeSeconds",
+            limit: LONGEST_MAX_AGE_SECONDS.unsigned_abs(),
+        })
 }
 
 /// Reads `timeoutMs`; the default deadline without it.
@@ -213,19 +218,28 @@ pub(crate) fn timeout(
         return Ok(settings.live.default_deadline);
     };
     let longest = settings.live.longest_deadline;
-    whole_number(number(raw, PATH)?)
-        .filter(|ms| *ms >= SHORTEST_TIMEOUT_MS)
+    let asked = whole_number(number(raw, PATH)?);
+    let is_short = asked.is_some_and(|ms| ms < SHORTEST_TIMEOUT_MS);
+    let longest_ms = whole_ms(longest);
+    asked
+        .filter(|_| !is_short)
         .and_then(|ms| u64::try_from(ms).ok())
         .map(Duration::from_millis)
         .filter(|timeout| *timeout <= longest)
         .ok_or_else(|| {
-            ApiError::invalid(
-                PATH,
-                format!(
-                    "must be a whole number of milliseconds from {SHORTEST_TIMEOUT_MS} to {}",
-                    longest.as_millis()
+            let (name, limit) = if is_short {
+                ("shortestTimeoutMs", SHORTEST_TIMEOUT_MS.unsigned_abs())
+            } else {
+                ("longestTimeoutMs", longest_ms)
+            };
+            ApiError::OutOfRange {
+                path: PATH.to_owned(),
+                problem: format!(
+                    "must be a whole number of milliseconds from {SHORTEST_TIMEOUT_MS} to {longest_ms}"
                 ),
-            )
+                name,
+                limit,
+            }
         })
 }
 

@@ -32,9 +32,32 @@ async fn every_limit_is_served() {
     let (_, limits) = told(rig.get("/inventory/v1/limits").send().await.unwrap()).await;
     let expected = json!({ "jsonDepth": 7, "headerTimeoutMs": 2_000, "bodyTimeoutMs": 5_000,
         "keepAliveMs": 75_000, "connections": 5_000, "requestsPerSecondPerCaller": 1_000,
-        "burstPerCaller": 2_000, "bodyBytes": 1_048_576, "requestsInFlight": 512 });
+        "burstPerCaller": 2_000, "bodyBytes": 1_048_576, "requestsInFlight": 512,
+        "longestReservationSeconds": 86_400, "holdsPerSku": 2_000 });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&limits[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_beyond_a_limit_is_refused_by_the_limits_name() {
+    let rig = Rig::start().await;
+    let (_, limits) = told(rig.get("/inventory/v1/limits").send().await.unwrap()).await;
+    for (field, value, name) in [
+        ("timeoutMs", 199, "shortestTimeoutMs"),
+        ("timeoutMs", 5_001, "longestTimeoutMs"),
+        ("maxAgeSeconds", 31_536_001, "maxAgeSeconds"),
+    ] {
+        let mut question = fast("11", &["a"]);
+        question[field] = json!(value);
+        let (status, body) = rig.stock(question).await;
+        assert_eq!(
+            (status, code(&body)),
+            (422, "inventory.request.invalid.error")
+        );
+        let limit = limits[name].to_string();
+        let expected = json!({ "name": name, "limit": limit });
+        assert_eq!(body["errors"][0]["parameters"], expected);
     }
 }
 

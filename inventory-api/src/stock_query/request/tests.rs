@@ -9,6 +9,7 @@ fn settings() -> ApiSettings {
 fn refused(error: &ApiError) -> String {
     let path = match error {
         ApiError::Invalid { path, .. }
+        | ApiError::OutOfRange { path, .. }
         | ApiError::WrongType { path, .. }
         | ApiError::TooLarge { path, .. } => path,
         _ => "",
