@@ -186,7 +186,11 @@ fn tls_settings(folder: &Path) -> String {
     let [key_file, certificate_file] = ["key.pem", "certificate.pem"].map(|name| folder.join(name));
     std::fs::write(&key_file, key.serialize_pem()).unwrap();
     std::fs::write(&certificate_file, certificate.pem()).unwrap();
-    format!("[api.tls]\nkey_file = {key_file:?}\ncertificate_file = {certificate_file:?}\n")
+    format!(
+        "[api.tls]\nkey_file = '{}'\ncertificate_file = '{}'\n",
+        key_file.display(),
+        certificate_file.display()
+    )
 }
 
 #[tokio::test]
