@@ -104,7 +104,7 @@ api-fuzz: redis build ## Attacks the live OpenAPI documents of both services (sc
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= request_body odata_page token configuration
 
-fuzz: ## Attacks the parsers for FUZZ_SECONDS each (nightly compiler); finds are in integration-tests/fuzz/artifacts
+fuzz: ## Attacks the parsers for FUZZ_SECONDS each; finds are in integration-tests/fuzz/artifacts
 	@scripts/ensure-cargo-tool cargo-fuzz 0.13.1
 	@for target in $(FUZZ_TARGETS); do \
 		scripts/fuzz $$target $(FUZZ_SECONDS); done

@@ -14,6 +14,8 @@ mod caller;
 mod claims;
 pub mod door;
 mod issuer_keys;
+#[doc(hidden)]
+pub mod issuers_bytes;
 mod key_set;
 mod metrics;
 mod open_door;
