@@ -207,16 +207,12 @@ impl Scene {
         Ok(command.output()?)
     }
 
-    /// What makes requests, with HTTP/2 or without.
-    fn caller(&self, speaks: Http) -> Result<Client, HuntError> {
-        let client = Client::builder()
+    /// What makes requests.
+    fn caller(&self) -> Result<Client, HuntError> {
+        Ok(Client::builder()
             .add_root_certificate(Certificate::from_pem(self.authority.pem().as_bytes())?)
-            .timeout(Duration::from_secs(10));
-        Ok(match speaks {
-            Http::One => client.http1_only(),
-            Http::Two => client,
-        }
-        .build()?)
+            .timeout(Duration::from_secs(10))
+            .build()?)
     }
 
     /// Every secret that holds no mark.
@@ -228,13 +224,6 @@ impl Scene {
         needles.extend(self.apps.needles());
         Ok(needles)
     }
-}
-
-/// Heads are read, and may be written down, in another place for each.
-#[derive(Debug, Clone, Copy)]
-enum Http {
-    One,
-    Two,
 }
 
 fn https(service: &Service) -> String {
@@ -249,7 +238,7 @@ pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
     let mut worker = scene.service(Program::PrefetchWorker, &[]).await?;
     let mut api = scene.service(Program::InventoryApi, &[]).await?;
     let (worker_url, api_url) = (https(&worker), https(&api));
-    let caller = scene.caller(Http::Two)?;
+    let caller = scene.caller()?;
     let (name, right) = scene.callers.right();
     eventually("a snapshot that the API knows", async || {
         let question = json!({ "warehouseId": "24", "skus": ["nothing"] });
@@ -260,9 +249,7 @@ pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
     })
     .await?;
     let asked = questions(&api_url, &worker_url, planted);
-    for speaks in [Http::One, Http::Two] {
-        ask_all(&scene, &mut hunt, &asked, speaks).await?;
-    }
+    ask_all(&scene, &mut hunt, &asked).await?;
     for service in [&worker, &api] {
         let management = ApiClient::new(&service.management_url())?;
         for path in ["/metrics", "/health/ready", "/health/live"] {
@@ -290,9 +277,8 @@ async fn ask_all(
     scene: &Scene,
     hunt: &mut Hunt,
     asked: &[(Method, String, String)],
-    speaks: Http,
 ) -> Result<(), HuntError> {
-    let caller = scene.caller(speaks)?;
+    let caller = scene.caller()?;
     for (method, url, body) in asked {
         for shown in &scene.callers.shown {
             let reply = caller
@@ -433,7 +419,7 @@ async fn search_failures(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError
                 let live = json!({ "organization": "contoso", "warehouseId": "24",
                     "severity": "EXACT", "skus": ["D0001"] });
                 let (name, right) = scene.callers.right();
-                let request = scene.caller(Http::Two)?.post(url).header(name, right);
+                let request = scene.caller()?.post(url).header(name, right);
                 let reply = request.json(&live).send().await?;
                 hunt.search("reply with a wrong secret", &reply.text().await?);
             }
@@ -471,7 +457,7 @@ async fn search_apps(scene: &Scene, hunt: &mut Hunt) -> Result<(), HuntError> {
             "severity": "EXACT", "skus": ["D0001"] });
         let (name, right) = scene.callers.right();
         let url = format!("{}/inventory/v1/inventories", https(&api));
-        let request = scene.caller(Http::Two)?.post(url).header(name, right);
+        let request = scene.caller()?.post(url).header(name, right);
         let text = request.json(&live).send().await?.text().await?;
         api.stop().await?;
         hunt.search("live answer, with a federated token", &text);
