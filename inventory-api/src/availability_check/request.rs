@@ -118,8 +118,11 @@ fn reservation_time(raw: &RawValue, longest: Duration) -> Result<Duration, ApiEr
     seconds
         .filter(|seconds| (1..=longest).contains(seconds))
         .map(Duration::from_secs)
-        .ok_or_else(|| {
-            ApiError::invalid(PATH, format!("must be a whole number from 1 to {longest}"))
+        .ok_or_else(|| ApiError::OutOfRange {
+            path: PATH.to_owned(),
+            problem: format!("must be a whole number from 1 to {longest}"),
+            name: "longestReservationSeconds",
+            limit: longest,
         })
 }
 
@@ -156,6 +159,7 @@ mod tests {
             OrderQuestion::of_body(body.as_bytes(), &settings).map_err(|error| match error {
                 ApiError::Invalid { path, .. }
                 | ApiError::WrongType { path, .. }
+                | ApiError::OutOfRange { path, .. }
                 | ApiError::TooLarge { path, .. } => format!("{} {path}", error_code(body)),
                 other => other.to_string(),
             })?;

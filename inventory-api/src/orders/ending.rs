@@ -157,11 +157,7 @@ mod tests {
 
         async fn hold(&self, sku: &Sku, until: AsOf, confirmed: Option<AsOf>) {
             let skus = std::slice::from_ref(sku);
-            let (_, held) = self
-                .store
-                .read_orders(&self.tenant, &[], skus)
-                .await
-                .unwrap();
+            let read = self.store.read_orders(&self.tenant, &[], skus).await;
             let hold = Hold {
                 owner: HoldOwner::Order(HoldId::parse("O-1").unwrap()),
                 warehouse: place(),
@@ -170,7 +166,7 @@ mod tests {
                 until,
                 confirmed,
             };
-            let change = held[0].becomes(vec![hold]);
+            let change = read.unwrap().1[0].becomes(vec![hold]);
             let swapped = self.store.swap_orders(&self.tenant, &[], &[change]).await;
             assert!(swapped.unwrap());
         }

@@ -108,13 +108,13 @@ impl Lender {
     }
 
     async fn connection(&self) -> Result<Connection, StoreError> {
-        let (lend, lent) = oneshot::channel();
+        let (lend, borrowed) = oneshot::channel();
         let pool = self.pool.clone();
         self.home.spawn_unawaited("redis-connection", async move {
             // A borrower that left gives its connection back to the pool.
             drop(lend.send(pool.get().await));
         });
-        match lent.await {
+        match borrowed.await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(cause)) => Err(StoreError::Unavailable {
                 cause: cause.to_string(),
