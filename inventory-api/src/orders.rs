@@ -1,7 +1,8 @@
 //! What orders and reservations hold, from the check that grants it to the ERP's confirmation.
 //!
 //! `placing` holds what a check grants, `settling` ends or confirms it, `rejecting` gives reserved
-//! stock back by product, `ending` looks after those whose time is over, `record` is what Redis keeps of an order, `view` what callers see of it.
+//! stock back by product, `ending` looks after those whose time is over, `superseded` lets go what the
+//! stored numbers show, `record` is what Redis keeps of an order, `view` what callers see of it.
 //! Everything changes by compare-and-swap in Redis, so any replica may take any step.
 
 mod ending;
@@ -10,6 +11,7 @@ pub(crate) mod placing;
 mod record;
 mod rejecting;
 mod settling;
+mod stored_stamps;
 mod superseded;
 mod turns;
 pub(crate) mod view;

@@ -1,12 +1,11 @@
 //! Holds whose time is over: most are taken out of Redis; a confirmed one whose order the stored
 //! number does not show yet goes on.
 
+use super::stored_stamps::StoredStamps;
 use crate::state::AppState;
 use shared::process::clock::Clock;
-use shared::redis_store::{HeldSku, Reading, StockStore, StoreError, StoredLine};
-use shared::stock::{AsOf, Sku, TenantId, WarehouseId, still_held};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use shared::redis_store::{StockStore, StoreError};
+use shared::stock::{TenantId, still_held};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +50,9 @@ async fn look(store: &StockStore, tenant: &TenantId, longer: Duration) -> Result
             return Ok(());
         }
         let (_, held) = store.read_orders(tenant, &[], &skus).await?;
-        let stored = Stored::read(store, tenant, &skus, &held).await?;
+        let holds = held.iter().flat_map(|held| held.holds.iter().flatten());
+        let confirmed = holds.filter(|hold| hold.confirmed.is_some());
+        let stored = StoredStamps::read(store, tenant, &skus, confirmed).await?;
         for (at, held) in held.iter().enumerate() {
             // Without readable holds nothing is known about their ends: it is left for people to see.
             let Some(before) = &held.holds else {
@@ -76,54 +77,14 @@ async fn look(store: &StockStore, tenant: &TenantId, longer: Duration) -> Result
     Ok(())
 }
 
-/// The stored lines of some SKUs in the warehouses their confirmed holds are in.
-struct Stored {
-    warehouses: Arc<[WarehouseId]>,
-    reading: Reading,
-}
-
-impl Stored {
-    async fn read(
-        store: &StockStore,
-        tenant: &TenantId,
-        skus: &[Sku],
-        held: &[HeldSku],
-    ) -> Result<Self, StoreError> {
-        let holds = held.iter().flat_map(|held| held.holds.iter().flatten());
-        let confirmed = holds.filter(|hold| hold.confirmed.is_some());
-        let places: BTreeSet<&WarehouseId> = confirmed.map(|hold| &hold.warehouse).collect();
-        let warehouses: Arc<[WarehouseId]> = places.into_iter().cloned().collect();
-        let reading = if warehouses.is_empty() {
-            Reading::default()
-        } else {
-            let reader = store.reader();
-            reader.read_many(tenant, &warehouses, skus).await?
-        };
-        Ok(Self {
-            warehouses,
-            reading,
-        })
-    }
-
-    fn as_of(&self, sku: usize, warehouse: &WarehouseId) -> Option<AsOf> {
-        let at = self
-            .warehouses
-            .iter()
-            .position(|known| known == warehouse)?;
-        match self.reading.of_sku(sku).get(at)? {
-            StoredLine::Value(line) => Some(line.as_of),
-            StoredLine::Missing | StoredLine::Unreadable => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use shared::redis_store::test_server::TestRedis;
     use shared::settings::Layers;
     use shared::stock::{
-        Hold, HoldId, HoldOwner, LineContent, LineValue, Origin, Quantities, Quantity, StockLine,
+        AsOf, Hold, HoldId, HoldOwner, LineContent, LineValue, Origin, Quantities, Quantity, Sku,
+        StockLine, WarehouseId,
     };
 
     const LONGER: Duration = Duration::from_mins(30);

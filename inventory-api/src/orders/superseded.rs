@@ -1,11 +1,9 @@
 //! Confirmed holds that the stored stock shows by now: they count for nobody any more, and would only
 //! make the text of a SKU that sells well longer and longer.
 
+use super::stored_stamps::StoredStamps;
 use crate::state::AppState;
-use shared::redis_store::StoredLine;
 use shared::stock::{AsOf, Hold, Sku, TenantId, WarehouseId};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Confirmed holds of one SKU from which the stored lines are looked at.
@@ -24,27 +22,14 @@ pub(super) async fn end_soon(
 ) {
     let end = now.plus(STAYS);
     let candidates = holds.iter().filter(|hold| may_end(hold, end));
-    let warehouses: BTreeMap<&str, &WarehouseId> = candidates
-        .clone()
-        .map(|hold| (hold.warehouse.as_str(), &hold.warehouse))
-        .collect();
-    if candidates.count() < LOOKED_AT_FROM {
+    if candidates.clone().count() < LOOKED_AT_FROM {
         return;
     }
-    let warehouses: Arc<[WarehouseId]> = warehouses.into_values().cloned().collect();
-    let reader = state.store.reader();
-    let reading = reader.read_many(tenant, &warehouses, std::slice::from_ref(sku));
-    let Ok(reading) = reading.await else {
+    let skus = std::slice::from_ref(sku);
+    let Ok(stored) = StoredStamps::read(&state.store, tenant, skus, candidates).await else {
         return;
     };
-    let as_of = |warehouse: &WarehouseId| {
-        let at = warehouses.iter().position(|known| known == warehouse)?;
-        match reading.of_sku(0).get(at)? {
-            StoredLine::Value(line) => Some(line.as_of),
-            _ => None,
-        }
-    };
-    shorten(holds, as_of, end);
+    shorten(holds, |warehouse| stored.as_of(0, warehouse), end);
 }
 
 fn may_end(hold: &Hold, end: AsOf) -> bool {
