@@ -1,6 +1,8 @@
 //! A JSON body on its way out: written once into one buffer, compressed if that is asked for and
 //! worth it.
 
+mod pieces;
+
 use crate::error::ApiError;
 use actix_web::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
@@ -8,6 +10,7 @@ use actix_web::http::header::{
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use pieces::Pieces;
 use serde::Serialize;
 use std::io::Write;
 
@@ -39,10 +42,18 @@ pub(crate) fn send(
         let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
         if let Ok(compressed) = encoder.write_all(&body).and_then(|()| encoder.finish()) {
             reply.insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
-            return reply.body(compressed);
+            return with_body(reply, compressed);
         }
     }
-    reply.body(body)
+    with_body(reply, body)
+}
+
+fn with_body(mut reply: HttpResponseBuilder, body: Vec<u8>) -> HttpResponse {
+    if Pieces::suit(body.len()) {
+        reply.body(Pieces::of(body))
+    } else {
+        reply.body(body)
+    }
 }
 
 /// Whether `Accept-Encoding` lists gzip, or anything, with a weight above zero.
