@@ -66,10 +66,10 @@ fmt-check: ## Fails if a source is not formatted
 	@cargo fmt --all --check
 
 lint: ## Clippy on everything, warnings are errors
-	@cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+	@cargo clippy --locked --workspace --all-targets --profile $(PROFILE) --quiet -- -D warnings
 
 doc: ## The Rust documentation, warnings are errors; target/doc/shared/index.html
-	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --profile $(PROFILE) --quiet
 
 deny: ## Licences, bans, sources and (online) known vulnerabilities of the dependencies
 	@scripts/ensure-cargo-tool cargo-deny 0.20.2
