@@ -142,6 +142,12 @@ pub(crate) enum ApiError {
         /// The limit.
         limit: usize,
     },
+    /// A large body's turn did not come in time.
+    #[error("{limit} large bodies are in work already: send fewer at once, or smaller ones")]
+    LargeBodiesContend {
+        /// The limit.
+        limit: usize,
+    },
     /// So many orders want the same products that one's turn did not come in time.
     #[error(
         "too many orders for these products at once: nothing was granted or held; send it again"
@@ -248,6 +254,7 @@ impl ApiError {
                 "inventory.request.timeout.error",
             ),
             Self::Overloaded { .. }
+            | Self::LargeBodiesContend { .. }
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
@@ -284,6 +291,7 @@ impl ApiError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Overloaded { .. }
+            | Self::LargeBodiesContend { .. }
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::CacheUnavailable { .. } => Some(COME_BACK_SOON),
@@ -347,6 +355,9 @@ impl ApiError {
             Self::MethodNotAllowed { allowed } => problem.parameter("allowed", allowed),
             Self::Overloaded { limit } => problem
                 .parameter("name", "requestsInFlight")
+                .parameter("limit", limit),
+            Self::LargeBodiesContend { limit } => problem
+                .parameter("name", "largeBodies")
                 .parameter("limit", limit),
             Self::TooManyHolds { sku, limit } => problem
                 .parameter("name", "holdsPerSku")
@@ -443,6 +454,7 @@ impl ResponseError for ApiError {
                 name: "bodyBytes",
                 ..
             } | Self::BodyTooSlow { .. }
+                | Self::LargeBodiesContend { .. }
                 | Self::BodyBroken
         ) {
             // What is left of the body is not read, so the connection cannot carry another request.

@@ -5,6 +5,7 @@
 //! | `inventory_api_requests_total` | counter | route, status | requests answered |
 //! | `inventory_api_request_seconds` | histogram | route | time from the head of a request to its reply |
 //! | `inventory_api_requests_in_flight` | gauge | | requests in work |
+//! | `inventory_api_large_bodies` | gauge | | requests in work whose body is a large one |
 //! | `inventory_api_lines_total` | counter | source, state | SKUs told, by what they were told from |
 //! | `inventory_api_live_requests_total` | counter | outcome | chunks asked of D365 |
 //! | `inventory_api_live_request_seconds` | histogram | outcome | how long they took, waiting for a permit included |
@@ -64,6 +65,16 @@ pub(crate) fn in_flight(requests: usize) {
     // A gauge is a float; up to 2^53 that is exact.
     gauge!("inventory_api_requests_in_flight")
         .set(f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
+}
+
+/// A large body has its turn, or gives it back.
+pub(crate) fn large_body(is_begin: bool) {
+    let bodies = gauge!("inventory_api_large_bodies");
+    if is_begin {
+        bodies.increment(1.0);
+    } else {
+        bodies.decrement(1.0);
+    }
 }
 
 /// SKUs were told. Counted first, since a request tells hundreds.

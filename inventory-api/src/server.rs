@@ -8,7 +8,7 @@ use crate::orders::{self, Turns};
 use crate::readiness::ApiReadiness;
 use crate::state::AppState;
 use crate::tenant_directory::{Directory, Tenant, keep_fresh};
-use crate::{caller_rate, request_gate, routes};
+use crate::{caller_rate, request_bytes, request_gate, routes};
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
@@ -34,6 +34,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Why the service could not start.
@@ -290,6 +291,7 @@ fn state_of(
         directory: ArcSwap::from_pointee(directory),
         asked: AskedRecorder::default(),
         turns: Turns::default(),
+        large_bodies: Arc::new(Semaphore::new(request_bytes::LARGE_AT_ONCE)),
         requests_allowed: Allowance::new(
             limits.requests_per_second_per_caller,
             limits.burst_per_caller,
@@ -319,6 +321,7 @@ fn connections_of(state: &AppState) -> Arc<Connections> {
     let limits = &state.settings.limits;
     let limits = ConnectionLimits {
         per_address: limits.connections_per_address,
+        quiet: limits.quiet_connections,
         keep_alive: limits.keep_alive,
         header_timeout: limits.header_timeout,
     };

@@ -13,6 +13,7 @@ use shared::stock::WarehouseSnapshot;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// The process' handles; one, shared by all threads.
@@ -32,6 +33,8 @@ pub(crate) struct AppState {
     pub turns: Turns,
     /// How often each caller asks.
     pub requests_allowed: Allowance,
+    /// Turns of large bodies.
+    pub large_bodies: Arc<Semaphore>,
     /// Requests in work.
     pub in_flight: AtomicUsize,
     /// Cancelled once the process takes nothing new.

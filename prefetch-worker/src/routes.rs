@@ -38,6 +38,7 @@ pub(crate) const CONNECTIONS: usize = 1024;
 /// What they may do.
 pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
     per_address: 128,
+    quiet: 256,
     keep_alive: Duration::from_secs(5),
     header_timeout: Duration::from_secs(5),
 };

@@ -31,7 +31,7 @@ pub(crate) async fn post(
     state: Data<AppState>,
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = request_bytes::read(&request, payload, &state.settings.limits).await?;
+    let body = request_bytes::read(&request, payload, &state).await?;
     let question = OrderQuestion::of_body(&body, &state.settings)?;
     let reservation = question.reservation.clone().map(HoldOwner::Reservation);
     let order = question.order.clone().map(HoldOwner::Order);

@@ -117,7 +117,7 @@ pub(crate) async fn post_rejection(
     payload: Payload,
     state: Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = request_bytes::read(&request, payload, &state.settings.limits).await?;
+    let body = request_bytes::read(&request, payload, &state).await?;
     let question = OrderQuestion::of_body(&body, &state.settings)?;
     let deadline = Deadline::of(&request, &state.clock, question.timeout);
     let limits = &state.settings.limits;
@@ -150,7 +150,7 @@ async fn reserve(
     state: &AppState,
     reader: &StockReader,
 ) -> Result<(Vec<u8>, Option<HoldWord>), ApiError> {
-    let body = request_bytes::read(request, payload, &state.settings.limits).await?;
+    let body = request_bytes::read(request, payload, state).await?;
     let question = OrderQuestion::of_body(&body, &state.settings)?;
     let commit = Commit {
         owner,

@@ -37,7 +37,7 @@ pub(crate) async fn post(
     state: Data<AppState>,
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = request_bytes::read(&request, payload, &state.settings.limits).await?;
+    let body = request_bytes::read(&request, payload, &state).await?;
     let question = StockQuestion::of_body(&body, &state.settings)?;
     let scope = scope_of(&request, &question, &state)?;
     let deadline = Deadline::of(&request, &state.clock, question.timeout);

@@ -17,7 +17,7 @@ async fn connect(rig: &Rig) -> TcpStream {
 }
 
 /// Everything until the service closes the connection, which it must.
-async fn rest(connection: &mut TcpStream) -> String {
+async fn rest_of(connection: &mut TcpStream) -> String {
     let mut reply = Vec::new();
     // A reset is an end too.
     let _ = timeout(PATIENCE, connection.read_to_end(&mut reply))
@@ -33,6 +33,8 @@ async fn every_limit_is_served() {
     let expected = json!({ "jsonDepth": 7, "headerTimeoutMs": 2_000, "bodyTimeoutMs": 5_000,
         "keepAliveMs": 75_000, "connections": 5_000, "requestsPerSecondPerCaller": 1_000,
         "burstPerCaller": 2_000, "bodyBytes": 1_048_576, "requestsInFlight": 512,
+        "connectionsPerAddress": 1_000, "quietConnections": 400, "largeBodyBytes": 65_536,
+        "largeBodies": 4,
         "longestReservationSeconds": 86_400, "holdsPerSku": 2_000 });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&limits[name], value, "{name}");
@@ -112,8 +114,8 @@ async fn a_connection_nobody_uses_is_closed() {
     used.write_all(b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .unwrap();
-    assert!(rest(&mut used).await.starts_with("HTTP/1.1 200 "));
-    rest(&mut silent).await;
+    assert!(rest_of(&mut used).await.starts_with("HTTP/1.1 200 "));
+    rest_of(&mut silent).await;
 }
 
 #[tokio::test]
@@ -144,6 +146,73 @@ async fn a_body_that_is_nested_too_deep_is_refused_unparsed() {
             json!({ "name": "jsonDepth", "limit": "32" })
         );
     }
+}
+
+/// A question that takes more than 64 KiB.
+fn large_question() -> String {
+    let skus: Vec<String> = (0..1_000).map(|n| format!("{n:0100}")).collect();
+    fast("11", &skus.iter().map(String::as_str).collect::<Vec<_>>()).to_string()
+}
+
+#[tokio::test]
+async fn large_bodies_have_turns_and_small_ones_need_none() {
+    let rig = Rig::start_with("[api.limits]\nbody_timeout = \"3s\"").await;
+    let read = rig.ago(Duration::from_secs(30));
+    rig.snapshot(read, &["11"], &[("a", "11", "1")]).await;
+    let question = large_question();
+    let head = format!(
+        "POST {STOCK} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        question.len()
+    );
+    let begin = async |bytes: usize| {
+        let mut connection = connect(&rig).await;
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let early = &question.as_bytes()[..bytes];
+        connection.write_all(early).await.unwrap();
+        connection
+    };
+    let mut four = Vec::new();
+    for _ in 0..4 {
+        four.push(begin(100_000).await);
+    }
+    let large_ones = async |number: u8| {
+        rig.eventually("large bodies in work", async || {
+            let line = format!("inventory_api_large_bodies {number}");
+            rig.metrics().await.lines().any(|told| told == line)
+        })
+        .await;
+    };
+    large_ones(4).await;
+    let ask = async |body: String| {
+        let request = rig.client.post(format!("{}{STOCK}", rig.api));
+        let request = request.header("content-type", "application/json");
+        told(request.body(body).send().await.unwrap()).await
+    };
+    let others = async {
+        let (status, body) = ask(fast("11", &["a"]).to_string()).await;
+        assert_eq!(status, 200, "{body}");
+        // One of the four ends, and the fifth has its turn.
+        let rest = &question.as_bytes()[100_000..];
+        four[0].write_all(rest).await.unwrap();
+        let mut start = [0; 12];
+        four[0].read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+    };
+    let ((status, body), ()) = tokio::join!(ask(large_question()), others);
+    assert_eq!(
+        (status, body["data"].as_array().unwrap().len()),
+        (200, 1_000)
+    );
+    for connection in &mut four[1..] {
+        let reply = rest_of(connection).await;
+        assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
+    }
+    large_ones(0).await;
+    let (status, body) = ask(large_question()).await;
+    assert_eq!(
+        (status, body["data"].as_array().unwrap().len()),
+        (200, 1_000)
+    );
 }
 
 #[tokio::test]
@@ -224,12 +293,13 @@ async fn a_second_head_that_never_ends_is_not_waited_for() {
     // In the first one's wake it would be timed as the pause between the two.
     let second = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: ";
     connection.write_all(second).await.unwrap();
-    rest(&mut connection).await;
+    rest_of(&mut connection).await;
 }
 
 #[tokio::test]
-async fn a_body_that_goes_on_after_its_refusal_is_not_drained_for_ever() {
-    let rig = Rig::start_with(QUICK).await;
+async fn a_body_that_goes_on_after_its_refusal_is_not_drained_for_long() {
+    // A connection that is merely quiet would stay for longer than the test waits.
+    let rig = Rig::start_with("[api.limits]\nkeep_alive = \"20s\"").await;
     let (mut reading, mut writing) = connect(&rig).await.into_split();
     let head =
         "POST /inventory/v1/nowhere HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";

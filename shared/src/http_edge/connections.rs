@@ -1,4 +1,5 @@
-//! The connections of one listener: how many an address may hold, and how long one may be quiet.
+//! The connections of one listener: how many an address may hold, how many may be quiet at once, and
+//! how long.
 //!
 //! The HTTP library times a connection's first head and the pause between two requests. It does not
 //! time a later head, what is left of a body nobody reads any more, or a reply nobody fetches. So
@@ -7,16 +8,22 @@
 //!
 //! A connection in a handler is left alone: handlers have deadlines of their own. Beyond its number,
 //! an address' connections are closed as they come, before anything of a request is read.
+//!
+//! A quiet connection costs memory, the HTTP library's buffers. Where too many are quiet at once, a
+//! new one takes the place of another: of the address that has most of them the one that was quiet
+//! for longest. So whoever holds thousands loses them, and a shop's few, used every now and then, stay.
 
 use super::caller_key::CallerKey;
 use crate::process::clock::Clock;
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
+use actix_web::http::header::TRANSFER_ENCODING;
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use socket2::{SockRef, Socket};
 use std::any::Any;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -25,11 +32,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// How long a connection may take to be done with a body in chunks that was refused: the HTTP library
+/// reads, and throws away, as much as comes.
+const REST_OF_REFUSED: Duration = Duration::from_secs(2);
+
+/// How long a connection is quiet at least before another takes its place: its first request may be on
+/// the way.
+const LEAST_QUIET: Duration = Duration::from_millis(250);
+
 /// What the connections of a listener may do.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
     /// Open connections of one address; 0 is no limit.
     pub per_address: usize,
+    /// Connections without a request in a handler, of all addresses; 0 is no limit.
+    pub quiet: usize,
     /// How long a connection nobody uses stays open.
     pub keep_alive: Duration,
     /// How long a head may take.
@@ -47,8 +64,10 @@ pub struct Connections {
 
 #[derive(Debug, Default)]
 struct Open {
-    of_address: HashMap<CallerKey, usize>,
-    watched: HashMap<u64, Watched>,
+    of_address: HashMap<CallerKey, HashMap<u64, Watched>>,
+    /// How many there are.
+    all: usize,
+    /// Number of the one that came last.
     last: u64,
 }
 
@@ -61,20 +80,86 @@ struct Watched {
     is_shut: bool,
 }
 
-/// Since when no request is in a handler: milliseconds of the monotonic clock.
+impl Watched {
+    /// Until when it may be quiet; none if it is not, or is shut already.
+    fn quiet_until(&self) -> Option<u64> {
+        let end = self.quiet.0.load(Ordering::Relaxed);
+        (!self.is_shut && end != Quiet::BUSY).then_some(end)
+    }
+
+    fn shut(&mut self) {
+        // What the other side never fetches must not stay in the system's memory either. And a
+        // connection that is gone already is as closed as this one will be.
+        let _gone = self.socket.set_linger(Some(Duration::ZERO));
+        let _gone = self.socket.shutdown(Shutdown::Both);
+        self.is_shut = true;
+    }
+}
+
+impl Open {
+    /// Shuts what is quiet beyond this number, two at most: the place a new one takes, and one of
+    /// those that became quiet since the last came; none whose time is over later than this. Says how
+    /// many.
+    fn shut_beyond(&mut self, most: usize, latest_end: u64) -> u64 {
+        if most == 0 || self.all <= most {
+            return 0;
+        }
+        let mut shut = 0;
+        while shut < 2 {
+            let (quiet, next) = self.quiet_ones(latest_end);
+            let Some(next) = next.filter(|_| quiet > most) else {
+                break;
+            };
+            next.shut();
+            shut += 1;
+            if quiet - 1 <= most {
+                break;
+            }
+        }
+        shut
+    }
+
+    /// How many are quiet, and the one to go first: of the address that has most of them the one
+    /// whose time is over first, and not later than this.
+    fn quiet_ones(&mut self, latest_end: u64) -> (usize, Option<&mut Watched>) {
+        let mut quiet = 0;
+        let mut crowded: Option<((usize, Reverse<u64>), &mut Watched)> = None;
+        for connections in self.of_address.values_mut() {
+            let mut count = 0;
+            let mut first: Option<(u64, &mut Watched)> = None;
+            for watched in connections.values_mut() {
+                let Some(end) = watched.quiet_until() else {
+                    continue;
+                };
+                count += 1;
+                let is_next = end <= latest_end;
+                if is_next && first.as_ref().is_none_or(|(earliest, _)| end < *earliest) {
+                    first = Some((end, watched));
+                }
+            }
+            quiet += count;
+            let Some((end, watched)) = first else {
+                continue;
+            };
+            let place = (count, Reverse(end));
+            if crowded.as_ref().is_none_or(|(most, _)| place > *most) {
+                crowded = Some((place, watched));
+            }
+        }
+        (quiet, crowded.map(|(_, watched)| watched))
+    }
+}
+
+/// Until when a connection may stay that has no request in a handler: milliseconds of the monotonic
+/// clock.
 #[derive(Debug)]
 struct Quiet(AtomicU64);
 
 impl Quiet {
     const BUSY: u64 = u64::MAX;
 
-    fn since(now: Duration) -> Self {
-        Self(AtomicU64::new(whole_ms(now)))
-    }
-
-    fn for_longer_than(&self, limit: Duration, now: Duration) -> bool {
-        let since = self.0.load(Ordering::Relaxed);
-        since != Self::BUSY && whole_ms(now).saturating_sub(since) > whole_ms(limit)
+    fn until(end: Duration) -> Self {
+        Self(AtomicU64::new(whole_ms(end)))
     }
 }
 
@@ -88,6 +173,17 @@ struct Held {
     quiet: Arc<Quiet>,
 }
 
+impl Held {
+    fn put_to_work(&self) -> UnderWay {
+        self.quiet.0.store(Quiet::BUSY, Ordering::Relaxed);
+        UnderWay {
+            quiet: Arc::clone(&self.quiet),
+            clock: Arc::clone(&self.connections.clock),
+            quiet_for: self.connections.longest_quiet(),
+        }
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         self.connections.forget(self.number, &self.address);
@@ -98,12 +194,14 @@ impl Drop for Held {
 struct UnderWay {
     quiet: Arc<Quiet>,
     clock: Arc<dyn Clock>,
+    /// How long its connection may be quiet then.
+    quiet_for: Duration,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let now = whole_ms(self.clock.monotonic());
-        self.quiet.0.store(now, Ordering::Relaxed);
+        let end = self.clock.monotonic().saturating_add(self.quiet_for);
+        self.quiet.0.store(whole_ms(end), Ordering::Relaxed);
     }
 }
 
@@ -165,21 +263,28 @@ impl Connections {
     fn enter(self: &Arc<Self>, peer: SocketAddr, socket: Socket) -> Result<Held, NotTaken> {
         let address = CallerKey::of_address(peer.ip());
         let most = self.limits.per_address;
-        let quiet = Arc::new(Quiet::since(self.clock.monotonic()));
+        let end = self.clock.monotonic().saturating_add(self.longest_quiet());
+        let latest_end = whole_ms(end.saturating_sub(LEAST_QUIET));
+        let quiet = Arc::new(Quiet::until(end));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.of_address.entry(address.clone()).or_default();
-        if most > 0 && *count >= most {
+        let number = open.last + 1;
+        let of_address = open.of_address.entry(address.clone()).or_default();
+        if most > 0 && of_address.len() >= most {
             return Err(NotTaken::TooMany);
         }
-        *count += 1;
-        open.last += 1;
-        let number = open.last;
         let watched = Watched {
             socket,
             quiet: Arc::clone(&quiet),
             is_shut: false,
         };
-        open.watched.insert(number, watched);
+        of_address.insert(number, watched);
+        open.last = number;
+        open.all += 1;
+        let shut = open.shut_beyond(self.limits.quiet, latest_end);
+        drop(open);
+        if shut > 0 {
+            self.count("crowded", shut);
+        }
         Ok(Held {
             connections: Arc::clone(self),
             number,
@@ -190,13 +295,14 @@ impl Connections {
 
     fn forget(&self, number: u64, address: &CallerKey) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.watched.remove(&number);
-        if let Some(count) = open.of_address.get_mut(address) {
-            *count -= 1;
-            if *count == 0 {
-                open.of_address.remove(address);
-            }
+        let Some(of_address) = open.of_address.get_mut(address) else {
+            return;
+        };
+        let was_open = of_address.remove(&number).is_some();
+        if of_address.is_empty() {
+            open.of_address.remove(address);
         }
+        open.all -= usize::from(was_open);
     }
 
     fn not_taken(&self, why: &NotTaken) {
@@ -249,20 +355,14 @@ impl Connections {
     }
 
     fn shut_quiet_ones(&self) -> u64 {
-        let (limit, now) = (self.longest_quiet(), self.clock.monotonic());
+        let now = whole_ms(self.clock.monotonic());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let quiet = open
-            .watched
-            .values_mut()
-            .filter(|watched| !watched.is_shut && watched.quiet.for_longer_than(limit, now));
         let mut shut = 0;
-        for watched in quiet {
-            // What the other side never fetches must not stay in the system's memory either. And a
-            // connection that is gone already is as closed as this one will be.
-            let _gone = watched.socket.set_linger(Some(Duration::ZERO));
-            let _gone = watched.socket.shutdown(Shutdown::Both);
-            watched.is_shut = true;
-            shut += 1;
+        for watched in open.of_address.values_mut().flat_map(HashMap::values_mut) {
+            if watched.quiet_until().is_some_and(|end| end < now) {
+                watched.shut();
+                shut += 1;
+            }
         }
         shut
     }
@@ -279,14 +379,18 @@ pub async fn note_request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let _under_way = request.conn_data::<Held>().map(|held| {
-        held.quiet.0.store(Quiet::BUSY, Ordering::Relaxed);
-        UnderWay {
-            quiet: Arc::clone(&held.quiet),
-            clock: Arc::clone(&held.connections.clock),
+    let mut under_way = request.conn_data::<Held>().map(Held::put_to_work);
+    let is_in_chunks = request.headers().contains_key(TRANSFER_ENCODING);
+    let reply = next.call(request).await;
+    if let Some(under_way) = under_way.as_mut().filter(|_| is_in_chunks) {
+        let is_refused = reply
+            .as_ref()
+            .map_or(true, |reply| !reply.status().is_success());
+        if is_refused {
+            under_way.quiet_for = under_way.quiet_for.min(REST_OF_REFUSED);
         }
-    });
-    next.call(request).await
+    }
+    reply
 }
 
 fn whole_ms(time: Duration) -> u64 {

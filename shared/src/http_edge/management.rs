@@ -20,6 +20,7 @@ const READINESS_LIMIT: Duration = Duration::from_secs(2);
 const CONNECTIONS: usize = 256;
 const LIMITS: ConnectionLimits = ConnectionLimits {
     per_address: 32,
+    quiet: 64,
     keep_alive: Duration::from_secs(5),
     header_timeout: Duration::from_secs(5),
 };
