@@ -5,7 +5,8 @@ mod held;
 
 use crate::outcome::{Outcome, RowError};
 use crate::stage::{Rig, Stage, WAREHOUSES};
-use attacks::{ENDLESS_FROM, IDLE_FROM, IDLE_PER_ADDRESS, SECOND_HEADS_FROM, Tally, UNREAD_FROM};
+use attacks::{ENDLESS_FROM, IDLE_FROM, SECOND_HEADS_FROM, Tally, UNREAD_FROM};
+use futures_util::future::try_join_all;
 use held::Held;
 use integration_tests::api_client::ApiClient;
 use integration_tests::open_loop::{Browse, Browsed};
@@ -18,19 +19,19 @@ use tokio::time::sleep;
 
 /// Below this a p99 says more about the machine than about the service.
 const SHORTEST_P99: Duration = Duration::from_millis(50);
-/// Eighteen seconds for a connection without a request, so that its end is seen here; long enough to
-/// have all idle ones open at once.
+/// Eighteen seconds for a connection without a request, so that its end is seen here.
 const SHORT: &str = "[api.limits]\nkeep_alive = \"10s\"\nheader_timeout = \"8s\"\n";
 const RAISED: &str = "[api.limits]\nbody_bytes = \"64MiB\"\njson_depth = 1000000\n\
                       in_flight = 100000\nbody_timeout = \"10m\"\nheader_timeout = \"10m\"\n\
                       keep_alive = \"10m\"\nrequests_per_second_per_caller = 0\n\
-                      connections_per_address = 0\n";
-/// From the last attack's begin until every hostile connection must be gone: those eighteen seconds,
-/// and some for a machine that has other things to do.
+                      connections_per_address = 0\nquiet_connections = 0\n";
+/// From the last attack's begin in a wave until its hostile connections must be gone: those eighteen
+/// seconds, and some for a machine that has other things to do.
 const GONE_WITHIN: Duration = Duration::from_secs(25);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-/// Idle connections that must be open at once, in percent.
-const AT_ONCE_PERCENT: u64 = 90;
+/// Quiet connections the service may hold at once, as it is delivered; the table of the system may show a
+/// few more, of those that are being closed.
+const QUIET_AT_ONCE: f64 = 400.0 * 1.05;
 
 /// Kinds of callers whose connections the service must rid itself of, and where they come from.
 const KINDS: [(&str, &[u8]); 4] = [
@@ -76,58 +77,74 @@ async fn browse(
     Ok(browse.run(api, &stage.d365(), until).await)
 }
 
-/// All attacks at once; what the service still holds when its time for that is over.
+/// What the service still holds when it has had its time to let go, in two waves: who sends too much,
+/// too slowly or nothing, or does not read; then, beyond that, who is refused or answered and goes on.
 async fn attack(process: u32, api: SocketAddr, tally: &Tally) -> Result<Held, RowError> {
-    let mut idle = Vec::new();
-    let all_begun = Notify::new();
+    let (mut idle, mut unread) = (Vec::new(), Vec::new());
+    let all_open = Notify::new();
     let patient = async {
-        // Held here to the end: who waits for a close does not close.
-        let (_unread, ()) = tokio::try_join!(attacks::unread(api), attacks::idle(api, &mut idle))?;
-        all_begun.notify_one();
-        loop {
-            let held = Held::by(process, api).await?;
-            if KINDS.iter().all(|(_, from)| held.from(from) == 0) {
-                return Ok::<(), RowError>(());
-            }
-            sleep(BETWEEN_LOOKS).await;
-        }
-    };
-    let until_gone = async {
-        let mut all = std::pin::pin!(async {
-            tokio::try_join!(
-                patient,
-                attacks::slow(api, true, tally),
-                attacks::slow(api, false, tally),
-                attacks::second_heads(api),
-                attacks::endless(api, tally),
-            )
-        });
-        let time_is_up = async {
-            all_begun.notified().await;
-            sleep(GONE_WITHIN).await;
+        // Held to the end of both waves: who waits for a close does not close.
+        let asked = async {
+            unread = attacks::unread(api).await?;
+            Ok(())
         };
-        tokio::select! {
-            ended = all.as_mut() => ended.map(|_| ())?,
-            () = time_is_up => {}
-        }
-        // Before the callers hang up themselves.
-        Held::by(process, api).await
+        tokio::try_join!(asked, attacks::idle(api, &mut idle, tally))?;
+        all_open.notify_one();
+        gone(process, api, &[0, 3]).await
     };
-    let (held, ()) = tokio::try_join!(until_gone, attacks::greedy(api, tally))?;
-    Ok(held)
+    let first = async {
+        tokio::try_join!(
+            patient,
+            attacks::slow(api, true, tally),
+            attacks::slow(api, false, tally),
+            attacks::greedy(api, tally),
+        )
+    };
+    let time_is_up = async {
+        all_open.notified().await;
+        sleep(GONE_WITHIN).await;
+    };
+    tokio::select! {
+        ended = first => ended.map(|_| ())?,
+        () = time_is_up => {}
+    }
+    let second =
+        async { tokio::try_join!(attacks::second_heads(api), attacks::endless(api, tally)) };
+    let mut second = std::pin::pin!(second);
+    tokio::select! {
+        ended = second.as_mut() => ended.map(|_| ())?,
+        () = sleep(GONE_WITHIN) => {}
+    }
+    // Before the callers hang up themselves.
+    Held::by(process, api).await
+}
+
+/// Until nothing is left of these kinds.
+async fn gone(process: u32, api: SocketAddr, kinds: &[usize]) -> Result<(), RowError> {
+    loop {
+        let held = Held::by(process, api).await?;
+        if kinds.iter().all(|kind| held.from(KINDS[*kind].1) == 0) {
+            return Ok(());
+        }
+        sleep(BETWEEN_LOOKS).await;
+    }
 }
 
 /// Looks until it is dropped.
 async fn watch(process: u32, api: SocketAddr, peak: &mut Peak) {
-    loop {
+    for look in 0_u32.. {
         peak.resident = peak.resident.max(resident(process).unwrap_or_default());
+        // The table is long, and reading it takes time that the service would have.
+        if !look.is_multiple_of(8) {
+            sleep(BETWEEN_LOOKS / 8).await;
+            continue;
+        }
         if let Ok(held) = Held::by(process, api).await {
             for (most, (_, from)) in peak.held.iter_mut().zip(KINDS) {
                 *most = held.from(from).max(*most);
             }
             peak.unread = held.unread_from(&[UNREAD_FROM]).max(peak.unread);
         }
-        sleep(BETWEEN_LOOKS / 4).await;
     }
 }
 
@@ -148,6 +165,11 @@ pub(super) async fn greedy(mut rig: Rig) -> Result<Outcome, RowError> {
     let address: SocketAddr = service.url().trim_start_matches("http://").parse()?;
     let process = service.process().id();
     let calm = browse(&stage, &api, sleep(Duration::from_secs(8))).await?;
+    // What the largest questions take is not the attack's doing.
+    let skus: Vec<String> = (0..1_000).map(|number| format!("U{number}")).collect();
+    let skus: Vec<&str> = skus.iter().map(String::as_str).collect();
+    let full_questions = (0..attacks::UNREAD).map(|_| api.fast("24", &skus));
+    try_join_all(full_questions).await?;
     let before = resident(process)?;
 
     let (tally, mut peak) = (Tally::default(), Peak::default());
@@ -160,6 +182,9 @@ pub(super) async fn greedy(mut rig: Rig) -> Result<Outcome, RowError> {
     };
     let attacked = browse(&stage, &api, attacking).await?;
     let left = left.ok_or("the attack did not end")??;
+    let crowded = stage
+        .metric(&service, "http_connections_closed_total", "crowded")
+        .await?;
 
     let mut outcome = Outcome::default();
     outcome.at_most("RSS +", peak.resident - before, 32.0, " MB");
@@ -179,12 +204,21 @@ pub(super) async fn greedy(mut rig: Rig) -> Result<Outcome, RowError> {
         let closed = most.saturating_sub(left.from(from));
         outcome.happened("of them closed by the service", closed);
     }
-    let all_idle = (IDLE_FROM.len() * IDLE_PER_ADDRESS) as u64;
-    outcome.holds(
-        &format!("{AT_ONCE_PERCENT} % of {all_idle} idle ones held at once"),
-        peak.held[0] * 100 >= all_idle * AT_ONCE_PERCENT,
+    #[expect(clippy::cast_precision_loss, reason = "small counts")]
+    outcome.at_most(
+        "idle connections at once",
+        peak.held[0] as f64,
+        QUIET_AT_ONCE,
+        "",
     );
     let counted = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    outcome.happened("idle connections opened", counted(&tally.idle_opened));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a counter"
+    )]
+    outcome.happened("of them gave way to younger ones", crowded as u64);
     outcome.happened("replies waited for their reader", peak.unread);
     outcome.happened(
         "endless bodies refused for their size",

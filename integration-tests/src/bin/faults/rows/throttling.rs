@@ -110,7 +110,8 @@ pub(super) async fn flapping(mut rig: Rig) -> Result<Outcome, RowError> {
     let half = Duration::from_secs(10);
     // Ten minutes as it is; two without the guard, which is long enough to see.
     let rounds = if rig.guard.is_some() { 6 } else { 30 };
-    rig.scale.interval = Duration::from_secs(20);
+    // No divisor of the flapping's period: parts become due at any moment of it.
+    rig.scale.interval = Duration::from_secs(7);
     let mut d365 = rig.world();
     d365.load.base_ms = 40;
     let redis = RedisFixture::start_process().await?;

@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 /// So few from each address that the limit for one address closes none of them.
-pub(super) const IDLE_PER_ADDRESS: usize = 500;
+const IDLE_PER_ADDRESS: usize = 500;
 const SLOW: usize = 100;
 const GREEDY: u8 = 8;
 const OVERSIZED: usize = 24 * 1024 * 1024;
@@ -37,6 +37,8 @@ pub(super) const UNREAD_FROM: u8 = 16;
 /// What came of it, counted as it comes.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Connections opened to be idle.
+    pub(super) idle_opened: AtomicU64,
     /// Bodies refused with 413.
     pub(super) refused: AtomicU64,
     /// Slow connections the service ended.
@@ -72,17 +74,22 @@ fn stock_head(body: &str) -> String {
 const SHORT_QUESTION: &[u8] = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// The first half of them asks once, so that their connection is kept; the others say nothing.
-pub(super) async fn idle(api: SocketAddr, open: &mut Vec<TcpStream>) -> Result<(), RowError> {
+pub(super) async fn idle(
+    api: SocketAddr,
+    open: &mut Vec<TcpStream>,
+    tally: &Tally,
+) -> Result<(), RowError> {
     let all = IDLE_FROM.len() * IDLE_PER_ADDRESS;
     for number in 0..all {
         let from = IDLE_FROM[number % IDLE_FROM.len()];
         let mut connection = connect(from, api, None).await?;
+        count(&tally.idle_opened);
         if number < all / 2 {
             connection.write_all(SHORT_QUESTION).await?;
         }
         open.push(connection);
         if number % 100 == 99 {
-            sleep(Duration::from_millis(40)).await;
+            sleep(Duration::from_millis(100)).await;
         }
     }
     Ok(())

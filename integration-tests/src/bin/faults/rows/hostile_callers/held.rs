@@ -16,8 +16,12 @@ pub(super) struct Held {
 impl Held {
     /// Those a service holds at this address.
     pub(super) async fn by(process: u32, address: SocketAddr) -> Result<Self, RowError> {
-        let table = tokio::fs::read_to_string(format!("/proc/{process}/net/tcp")).await?;
-        Ok(Self::read(&table, address))
+        // Thousands of lines: they must not keep those waiting who measure others' replies.
+        let reading = tokio::task::spawn_blocking(move || {
+            let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp"))?;
+            Ok::<_, std::io::Error>(Self::read(&table, address))
+        });
+        Ok(reading.await??)
     }
 
     fn read(table: &str, address: SocketAddr) -> Self {
