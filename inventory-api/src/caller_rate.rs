@@ -21,7 +21,7 @@ pub(crate) async fn pass<B: MessageBody>(
             let now = state.clock.monotonic();
             state
                 .requests_allowed
-                .take(CallerKey::of(&request), now)
+                .take(CallerKey::of(request.request()), now)
                 .map_err(|TooOften(wait)| ApiError::TooOften {
                     limit: state.settings.limits.requests_per_second_per_caller,
                     wait,

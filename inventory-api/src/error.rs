@@ -3,6 +3,7 @@
 //! Two messages: the caller's names the offence, the limit and what to do; the log's carries the
 //! cause. Nothing internal goes out.
 
+use crate::large_bodies;
 use crate::live_look_up::LiveFailure;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -143,11 +144,8 @@ pub(crate) enum ApiError {
         limit: usize,
     },
     /// A large body's turn did not come in time.
-    #[error("{limit} large bodies are in work already: send fewer at once, or smaller ones")]
-    LargeBodiesContend {
-        /// The limit.
-        limit: usize,
-    },
+    #[error("too many large bodies are in work already: send fewer at once, or smaller ones")]
+    LargeBodiesContend,
     /// So many orders want the same products that one's turn did not come in time.
     #[error(
         "too many orders for these products at once: nothing was granted or held; send it again"
@@ -254,7 +252,7 @@ impl ApiError {
                 "inventory.request.timeout.error",
             ),
             Self::Overloaded { .. }
-            | Self::LargeBodiesContend { .. }
+            | Self::LargeBodiesContend
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
@@ -291,7 +289,7 @@ impl ApiError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Overloaded { .. }
-            | Self::LargeBodiesContend { .. }
+            | Self::LargeBodiesContend
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::CacheUnavailable { .. } => Some(COME_BACK_SOON),
@@ -356,9 +354,9 @@ impl ApiError {
             Self::Overloaded { limit } => problem
                 .parameter("name", "requestsInFlight")
                 .parameter("limit", limit),
-            Self::LargeBodiesContend { limit } => problem
-                .parameter("name", "largeBodies")
-                .parameter("limit", limit),
+            Self::LargeBodiesContend => problem
+                .parameter("name", "largeBodiesPerCaller")
+                .parameter("limit", &large_bodies::OF_ONE_CALLER),
             Self::TooManyHolds { sku, limit } => problem
                 .parameter("name", "holdsPerSku")
                 .parameter("limit", limit)
@@ -454,7 +452,7 @@ impl ResponseError for ApiError {
                 name: "bodyBytes",
                 ..
             } | Self::BodyTooSlow { .. }
-                | Self::LargeBodiesContend { .. }
+                | Self::LargeBodiesContend
                 | Self::BodyBroken
         ) {
             // What is left of the body is not read, so the connection cannot carry another request.

@@ -17,6 +17,7 @@ mod evidence;
 mod feed;
 mod json_depth;
 mod json_reply;
+mod large_bodies;
 mod live_desk;
 mod live_look_up;
 mod live_sources;

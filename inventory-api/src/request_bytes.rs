@@ -5,46 +5,23 @@
 
 use crate::error::ApiError;
 use crate::json_depth::is_deeper_than;
-use crate::metrics;
+use crate::large_bodies::{LARGE, LargeBodies, Turn};
 use crate::state::AppState;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
+use shared::http_edge::caller_key::CallerKey;
 use std::ops::Deref;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
-
-/// Bytes from which a body is a large one: more than a thousand SKUs of forty characters take.
-pub(crate) const LARGE: usize = 64 * 1024;
-/// Large bodies in work at once.
-pub(crate) const LARGE_AT_ONCE: usize = 4;
+use tokio::time::{Sleep, sleep, timeout};
 
 /// A body that was read. Keep it no longer than the request: a large one keeps others waiting.
 #[derive(Debug)]
 pub(crate) struct Body {
     bytes: Bytes,
     _turn: Option<Turn>,
-}
-
-/// A large body's turn.
-#[derive(Debug)]
-struct Turn(#[expect(dead_code, reason = "given back when it is dropped")] OwnedSemaphorePermit);
-
-impl Turn {
-    fn begin(permit: OwnedSemaphorePermit) -> Self {
-        metrics::large_body(true);
-        Self(permit)
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        metrics::large_body(false);
-    }
 }
 
 impl Deref for Body {
@@ -82,6 +59,7 @@ pub(crate) async fn read(
         time: limits.body_timeout,
         time_is_up: pin!(sleep(limits.body_timeout)),
         large: &state.large_bodies,
+        caller: CallerKey::of(request),
     };
     let body = reading.read(payload).await?;
     if is_deeper_than(limits.json_depth, &body) {
@@ -108,30 +86,38 @@ struct Reading<'a> {
     announced: Option<usize>,
     time: Duration,
     time_is_up: Pin<&'a mut Sleep>,
-    large: &'a Arc<Semaphore>,
+    large: &'a LargeBodies,
+    caller: CallerKey,
 }
 
 impl Reading<'_> {
     async fn read(mut self, mut payload: Payload) -> Result<Body, ApiError> {
-        let (mut bytes, mut turn) = (Bytes::new(), None);
+        // Most bodies come in one piece, which need not be copied.
+        let (mut first, mut whole, mut turn) = (Bytes::new(), BytesMut::new(), None);
         while let Some(piece) = self.next(&mut payload).await? {
-            let length = bytes.len() + piece.len();
+            let length = first.len().max(whole.len()) + piece.len();
             if length > self.most {
                 return Err(too_large(self.most));
             }
-            // Room for a large one is taken once: growing step by step leaves holes in the heap.
-            let mut room = length;
             if length > LARGE && turn.is_none() {
                 turn = Some(self.turn().await?);
-                room = self.announced.unwrap_or(self.most);
+                // Taken once: growing step by step leaves holes in the heap.
+                whole.reserve(self.announced.unwrap_or(self.most) - whole.len());
             }
-            // Most bodies come in one piece, which need not be copied.
-            bytes = if bytes.is_empty() {
-                piece
-            } else {
-                joined(bytes, &piece, room)
-            };
+            if first.is_empty() {
+                first = piece;
+                continue;
+            }
+            if whole.is_empty() {
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&piece);
         }
+        let bytes = if whole.is_empty() {
+            first
+        } else {
+            whole.freeze()
+        };
         Ok(Body { bytes, _turn: turn })
     }
 
@@ -143,33 +129,14 @@ impl Reading<'_> {
         }
     }
 
+    /// Waits for a turn as long as a body may take. The body has its whole time again afterwards: it is
+    /// not its caller's fault that it had to wait.
     async fn turn(&mut self) -> Result<Turn, ApiError> {
-        let permit = tokio::select! {
-            biased;
-            permit = Arc::clone(self.large).acquire_owned() => permit.ok(),
-            () = &mut self.time_is_up => None,
-        };
-        permit.map(Turn::begin).ok_or(ApiError::LargeBodiesContend {
-            limit: LARGE_AT_ONCE,
-        })
+        let turn = self.large.turn(self.caller.clone());
+        let turn = timeout(self.time, turn).await;
+        self.time_is_up.set(sleep(self.time));
+        turn.unwrap_or(Err(ApiError::LargeBodiesContend))
     }
-}
-
-/// One after the other; with room for so many bytes, if it is not there already.
-fn joined(bytes: Bytes, piece: &[u8], room: usize) -> Bytes {
-    let mut joined = match bytes.try_into_mut() {
-        Ok(bytes) if bytes.capacity() >= room => bytes,
-        Ok(bytes) => with_room(&bytes, room),
-        Err(bytes) => with_room(&bytes, room),
-    };
-    joined.extend_from_slice(piece);
-    joined.freeze()
-}
-
-fn with_room(bytes: &[u8], room: usize) -> BytesMut {
-    let mut roomy = BytesMut::with_capacity(room);
-    roomy.extend_from_slice(bytes);
-    roomy
 }
 
 /// `application/json`, also with parameters, or ICM's own JSON media type.
@@ -186,13 +153,17 @@ fn is_json(request: &HttpRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::FromRequest;
-    use actix_web::test::TestRequest;
+    use actix_web::error::PayloadError;
+    use actix_web::{FromRequest, dev, test::TestRequest};
+    use futures_util::stream;
 
-    /// What becomes of a body of this length while so many turns are free.
-    async fn read(length: usize, turns: usize) -> Result<usize, ApiError> {
-        let request = TestRequest::default().set_payload(vec![b' '; length]);
-        let (request, mut payload) = request.to_http_parts();
+    /// What is read of these pieces.
+    async fn read(pieces: Vec<Bytes>, large: &LargeBodies) -> Result<Body, ApiError> {
+        let request = TestRequest::default().to_http_request();
+        let pieces = pieces.into_iter().map(Ok::<_, PayloadError>);
+        let mut payload: dev::Payload = dev::Payload::Stream {
+            payload: Box::pin(stream::iter(pieces)),
+        };
         let payload = Payload::from_request(&request, &mut payload);
         let time = Duration::from_millis(30);
         let reading = Reading {
@@ -200,26 +171,39 @@ mod tests {
             announced: None,
             time,
             time_is_up: pin!(sleep(time)),
-            large: &Arc::new(Semaphore::new(turns)),
+            large,
+            caller: CallerKey::Nobody,
         };
-        let body = reading.read(payload.await.unwrap()).await?;
-        Ok(body.len())
+        reading.read(payload.await.unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn however_it_is_cut_a_body_is_read_whole() {
+        let body: Vec<u8> = (0..=250).cycle().take(2 * LARGE).collect();
+        for length in [0, 1, 500, LARGE, LARGE + 1, 2 * LARGE] {
+            for piece in [1, 7, LARGE - 1, LARGE + 1, 2 * LARGE] {
+                let pieces = body[..length].chunks(piece).map(Bytes::copy_from_slice);
+                let large = LargeBodies::default();
+                let read = read(pieces.collect(), &large).await.unwrap();
+                assert!(*read == body[..length], "{length} in pieces of {piece}");
+            }
+        }
     }
 
     #[tokio::test]
     async fn a_large_body_without_a_turn_is_refused_when_its_time_is_over() {
-        assert!(matches!(read(LARGE, 0).await, Ok(LARGE)));
-        let refused = read(LARGE + 1, 0).await;
-        assert!(matches!(refused, Err(ApiError::LargeBodiesContend { .. })));
-        assert_eq!(read(LARGE + 1, 1).await.unwrap(), LARGE + 1);
-        let refused = read(2 * LARGE + 1, 1).await;
+        let pieces = |length| vec![Bytes::from(vec![b' '; length])];
+        let large = LargeBodies::default();
+        let taken = [
+            large.turn(CallerKey::Nobody).await.unwrap(),
+            large.turn(CallerKey::Nobody).await.unwrap(),
+        ];
+        assert_eq!(read(pieces(LARGE), &large).await.unwrap().len(), LARGE);
+        let refused = read(pieces(LARGE + 1), &large).await;
+        assert!(matches!(refused, Err(ApiError::LargeBodiesContend)));
+        drop(taken);
+        assert!(read(pieces(LARGE + 1), &large).await.is_ok());
+        let refused = read(pieces(2 * LARGE + 1), &large).await;
         assert!(matches!(refused, Err(ApiError::TooLarge { .. })));
-    }
-
-    #[test]
-    fn pieces_come_together_in_their_order() {
-        let first = Bytes::from_static(b"{\"a\":");
-        let joined = joined(joined(first, b"1", 7), b"}", 100);
-        assert_eq!(joined, "{\"a\":1}");
     }
 }

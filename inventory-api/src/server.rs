@@ -2,13 +2,14 @@
 
 use crate::asked_recorder::AskedRecorder;
 use crate::drift::DriftMeter;
+use crate::large_bodies::LargeBodies;
 use crate::live_desk::DeskTools;
 use crate::live_sources::{LiveSources, OpenSource};
 use crate::orders::{self, Turns};
 use crate::readiness::ApiReadiness;
 use crate::state::AppState;
 use crate::tenant_directory::{Directory, Tenant, keep_fresh};
-use crate::{caller_rate, request_bytes, request_gate, routes};
+use crate::{caller_rate, request_gate, routes};
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
@@ -34,7 +35,6 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Why the service could not start.
@@ -291,7 +291,7 @@ fn state_of(
         directory: ArcSwap::from_pointee(directory),
         asked: AskedRecorder::default(),
         turns: Turns::default(),
-        large_bodies: Arc::new(Semaphore::new(request_bytes::LARGE_AT_ONCE)),
+        large_bodies: LargeBodies::default(),
         requests_allowed: Allowance::new(
             limits.requests_per_second_per_caller,
             limits.burst_per_caller,

@@ -4,7 +4,7 @@ use crate::availability_check::request::LARGEST_QUANTITY;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::stock_query::request::{LONGEST_MAX_AGE_SECONDS, SHORTEST_TIMEOUT_MS, address_skus};
-use crate::{json_reply, request_bytes};
+use crate::{json_reply, large_bodies};
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -36,13 +36,16 @@ pub(crate) struct ServiceLimits {
     /// Bytes of a request's body.
     #[schema(minimum = 1, example = 1_048_576)]
     pub body_bytes: usize,
-    /// Bytes from which a body is a large one.
+    /// Bytes beyond which a body is a large one.
     #[schema(minimum = 1, example = 65_536)]
     pub large_body_bytes: usize,
     /// Large bodies in work at once; more wait for their turn as long as a body may take, then they are
     /// refused with 429.
     #[schema(minimum = 1, example = 4)]
     pub large_bodies: usize,
+    /// And of one caller.
+    #[schema(minimum = 1, example = 2)]
+    pub large_bodies_per_caller: usize,
     /// How deep a body's JSON may be nested.
     #[schema(minimum = 1, example = 32)]
     pub json_depth: usize,
@@ -61,8 +64,8 @@ pub(crate) struct ServiceLimits {
     /// Open connections of one address; more are closed as they come. 0 is no limit.
     #[schema(minimum = 0, example = 1000)]
     pub connections_per_address: usize,
-    /// Open connections without a request in work; beyond them a new one takes the place of the longest
-    /// quiet one of the address that has most. 0 is no limit.
+    /// Open connections without a request in work; beyond them the longest quiet ones of the address that
+    /// has most are closed. 0 is no limit.
     #[schema(minimum = 0, example = 400)]
     pub quiet_connections: usize,
     /// Requests a second of one caller, in the long run; 0 does not limit them.
@@ -108,8 +111,9 @@ impl ServiceLimits {
             warehouses: limits.warehouses,
             sku_characters: Sku::MAX_CHARS,
             body_bytes: limits.body_bytes,
-            large_body_bytes: request_bytes::LARGE,
-            large_bodies: request_bytes::LARGE_AT_ONCE,
+            large_body_bytes: large_bodies::LARGE,
+            large_bodies: large_bodies::AT_ONCE,
+            large_bodies_per_caller: large_bodies::OF_ONE_CALLER,
             json_depth: limits.json_depth,
             header_timeout_ms: whole_ms(limits.header_timeout),
             body_timeout_ms: whole_ms(limits.body_timeout),

@@ -2,6 +2,7 @@
 
 use crate::asked_recorder::AskedRecorder;
 use crate::feed::Feed;
+use crate::large_bodies::LargeBodies;
 use crate::orders::Turns;
 use crate::tenant_directory::{Directory, Tenant};
 use arc_swap::{ArcSwap, Guard};
@@ -13,7 +14,6 @@ use shared::stock::WarehouseSnapshot;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// The process' handles; one, shared by all threads.
@@ -34,7 +34,7 @@ pub(crate) struct AppState {
     /// How often each caller asks.
     pub requests_allowed: Allowance,
     /// Turns of large bodies.
-    pub large_bodies: Arc<Semaphore>,
+    pub large_bodies: LargeBodies,
     /// Requests in work.
     pub in_flight: AtomicUsize,
     /// Cancelled once the process takes nothing new.

@@ -1,7 +1,6 @@
 //! Who calls, as far as limits per caller are concerned.
 
-use actix_web::HttpMessage;
-use actix_web::dev::ServiceRequest;
+use actix_web::{HttpMessage, HttpRequest};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ pub enum CallerKey {
 
 impl CallerKey {
     /// Of this request.
-    pub fn of(request: &ServiceRequest) -> Self {
+    pub fn of(request: &HttpRequest) -> Self {
         if let Some(name) = request.extensions().get::<CallerName>() {
             return Self::Name(name.clone());
         }
@@ -52,7 +51,7 @@ mod tests {
     fn key_of(peer: &str, name: Option<&str>) -> CallerKey {
         let request = TestRequest::get()
             .peer_addr(peer.parse().unwrap())
-            .to_srv_request();
+            .to_http_request();
         if let Some(name) = name {
             request.extensions_mut().insert(CallerName(name.into()));
         }

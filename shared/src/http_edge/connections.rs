@@ -9,36 +9,41 @@
 //! A connection in a handler is left alone: handlers have deadlines of their own. Beyond its number,
 //! an address' connections are closed as they come, before anything of a request is read.
 //!
-//! A quiet connection costs memory, the HTTP library's buffers. Where too many are quiet at once, a
-//! new one takes the place of another: of the address that has most of them the one that was quiet
-//! for longest. So whoever holds thousands loses them, and a shop's few, used every now and then, stay.
+//! A quiet connection costs memory, the HTTP library's buffers. Where too many are quiet at once, some
+//! are shut down: of the address that has most of them those that have been quiet for longest. So
+//! whoever holds thousands loses them, and a shop's few, used every now and then, stay.
+
+mod activity;
+mod crowd;
+mod rest_of_body;
+mod sending;
 
 use super::caller_key::CallerKey;
 use crate::process::clock::Clock;
+use activity::{Activity, UnderWay, whole_ms};
 use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
-use actix_web::http::header::TRANSFER_ENCODING;
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
+use rest_of_body::RestOfBody;
+use sending::Sending;
 use socket2::{SockRef, Socket};
 use std::any::Any;
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection may take to be done with a body in chunks that was refused: the HTTP library
-/// reads, and throws away, as much as comes.
-const REST_OF_REFUSED: Duration = Duration::from_secs(2);
-
-/// How long a connection is quiet at least before another takes its place: its first request may be on
-/// the way.
+/// How long a connection may take to be done with a body in chunks that its handler did not read to the
+/// end: the HTTP library reads, and throws away, as much as comes.
+const REST_OF_BODY: Duration = Duration::from_secs(2);
+/// How long a connection is quiet at least before it has to give way: its first request may be on the
+/// way.
 const LEAST_QUIET: Duration = Duration::from_millis(250);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// What the connections of a listener may do.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +71,7 @@ pub struct Connections {
 struct Open {
     of_address: HashMap<CallerKey, HashMap<u64, Watched>>,
     /// How many there are.
-    all: usize,
+    count: usize,
     /// Number of the one that came last.
     last: u64,
 }
@@ -76,90 +81,58 @@ struct Open {
 struct Watched {
     /// A second handle of the socket: the first is the library's.
     socket: Socket,
-    quiet: Arc<Quiet>,
+    activity: Arc<Activity>,
     is_shut: bool,
 }
 
 impl Watched {
-    /// Until when it may be quiet; none if it is not, or is shut already.
-    fn quiet_until(&self) -> Option<u64> {
-        let end = self.quiet.0.load(Ordering::Relaxed);
-        (!self.is_shut && end != Quiet::BUSY).then_some(end)
-    }
-
+    /// What was written last is still on its way to the other side.
     fn shut(&mut self) {
-        // What the other side never fetches must not stay in the system's memory either. And a
-        // connection that is gone already is as closed as this one will be.
-        let _gone = self.socket.set_linger(Some(Duration::ZERO));
+        // A connection that is gone already is as closed as this one will be.
         let _gone = self.socket.shutdown(Shutdown::Both);
         self.is_shut = true;
+    }
+
+    /// What the other side never fetches must not stay in the system's memory either.
+    fn cut(&mut self) {
+        let _gone = self.socket.set_linger(Some(Duration::ZERO));
+        self.shut();
     }
 }
 
 impl Open {
-    /// Shuts what is quiet beyond this number, two at most: the place a new one takes, and one of
-    /// those that became quiet since the last came; none whose time is over later than this. Says how
+    fn all(&mut self) -> impl Iterator<Item = (&u64, &mut Watched)> {
+        self.of_address
+            .values_mut()
+            .flatten()
+            .filter(|(_, watched)| !watched.is_shut)
+    }
+
+    /// Shuts those whose time is over; says how many.
+    fn shut_overdue(&mut self, now: u64) -> u64 {
+        let overdue = self
+            .all()
+            .filter(|(_, watched)| watched.activity.is_overdue(now));
+        overdue.map(|(_, watched)| watched.cut()).count() as u64
+    }
+
+    /// Shuts what is quiet beyond this number, of those that are quiet since then at least; says how
     /// many.
-    fn shut_beyond(&mut self, most: usize, latest_end: u64) -> u64 {
-        if most == 0 || self.all <= most {
+    fn shut_surplus(&mut self, most: usize, since: u64) -> u64 {
+        if most == 0 || self.count <= most {
             return 0;
         }
-        let mut shut = 0;
-        while shut < 2 {
-            let (quiet, next) = self.quiet_ones(latest_end);
-            let Some(next) = next.filter(|_| quiet > most) else {
-                break;
-            };
-            next.shut();
-            shut += 1;
-            if quiet - 1 <= most {
-                break;
-            }
+        let quiet = self.of_address.values().map(|connections| {
+            let open = connections.iter().filter(|(_, watched)| !watched.is_shut);
+            open.filter_map(|(number, watched)| Some((watched.activity.may_give_way()?, *number)))
+                .collect()
+        });
+        let surplus = crowd::surplus(quiet.collect(), most, since);
+        let shut = surplus.len() as u64;
+        for (_, watched) in self.all().filter(|(number, _)| surplus.contains(number)) {
+            watched.shut();
         }
         shut
-    }
-
-    /// How many are quiet, and the one to go first: of the address that has most of them the one
-    /// whose time is over first, and not later than this.
-    fn quiet_ones(&mut self, latest_end: u64) -> (usize, Option<&mut Watched>) {
-        let mut quiet = 0;
-        let mut crowded: Option<((usize, Reverse<u64>), &mut Watched)> = None;
-        for connections in self.of_address.values_mut() {
-            let mut count = 0;
-            let mut first: Option<(u64, &mut Watched)> = None;
-            for watched in connections.values_mut() {
-                let Some(end) = watched.quiet_until() else {
-                    continue;
-                };
-                count += 1;
-                let is_next = end <= latest_end;
-                if is_next && first.as_ref().is_none_or(|(earliest, _)| end < *earliest) {
-                    first = Some((end, watched));
-                }
-            }
-            quiet += count;
-            let Some((end, watched)) = first else {
-                continue;
-            };
-            let place = (count, Reverse(end));
-            if crowded.as_ref().is_none_or(|(most, _)| place > *most) {
-                crowded = Some((place, watched));
-            }
-        }
-        (quiet, crowded.map(|(_, watched)| watched))
-    }
-}
-
-/// Until when a connection may stay that has no request in a handler: milliseconds of the monotonic
-/// clock.
-#[derive(Debug)]
-struct Quiet(AtomicU64);
-
-impl Quiet {
-    const BUSY: u64 = u64::MAX;
-
-    fn until(end: Duration) -> Self {
-        Self(AtomicU64::new(whole_ms(end)))
     }
 }
 
@@ -170,17 +143,13 @@ struct Held {
     connections: Arc<Connections>,
     number: u64,
     address: CallerKey,
-    quiet: Arc<Quiet>,
+    activity: Arc<Activity>,
 }
 
 impl Held {
     fn put_to_work(&self) -> UnderWay {
-        self.quiet.0.store(Quiet::BUSY, Ordering::Relaxed);
-        UnderWay {
-            quiet: Arc::clone(&self.quiet),
-            clock: Arc::clone(&self.connections.clock),
-            quiet_for: self.connections.longest_quiet(),
-        }
+        let clock = Arc::clone(&self.connections.clock);
+        UnderWay::begin(&self.activity, clock, self.connections.longest_quiet())
     }
 }
 
@@ -190,19 +159,11 @@ impl Drop for Held {
     }
 }
 
-/// A request in a handler, until it is answered or dropped.
-struct UnderWay {
-    quiet: Arc<Quiet>,
-    clock: Arc<dyn Clock>,
-    /// How long its connection may be quiet then.
-    quiet_for: Duration,
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let end = self.clock.monotonic().saturating_add(self.quiet_for);
-        self.quiet.0.store(whole_ms(end), Ordering::Relaxed);
-    }
+/// How many connections were shut down.
+#[derive(Debug, PartialEq, Eq)]
+struct Shut {
+    overdue: u64,
+    surplus: u64,
 }
 
 /// Why a connection is closed as it comes.
@@ -263,9 +224,8 @@ impl Connections {
     fn enter(self: &Arc<Self>, peer: SocketAddr, socket: Socket) -> Result<Held, NotTaken> {
         let address = CallerKey::of_address(peer.ip());
         let most = self.limits.per_address;
-        let end = self.clock.monotonic().saturating_add(self.longest_quiet());
-        let latest_end = whole_ms(end.saturating_sub(LEAST_QUIET));
-        let quiet = Arc::new(Quiet::until(end));
+        let now = self.clock.monotonic();
+        let activity = Arc::new(Activity::quiet(now, self.longest_quiet()));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let number = open.last + 1;
         let of_address = open.of_address.entry(address.clone()).or_default();
@@ -274,22 +234,17 @@ impl Connections {
         }
         let watched = Watched {
             socket,
-            quiet: Arc::clone(&quiet),
+            activity: Arc::clone(&activity),
             is_shut: false,
         };
         of_address.insert(number, watched);
         open.last = number;
-        open.all += 1;
-        let shut = open.shut_beyond(self.limits.quiet, latest_end);
-        drop(open);
-        if shut > 0 {
-            self.count("crowded", shut);
-        }
+        open.count += 1;
         Ok(Held {
             connections: Arc::clone(self),
             number,
             address,
-            quiet,
+            activity,
         })
     }
 
@@ -302,7 +257,7 @@ impl Connections {
         if of_address.is_empty() {
             open.of_address.remove(address);
         }
-        open.all -= usize::from(was_open);
+        open.count -= usize::from(was_open);
     }
 
     fn not_taken(&self, why: &NotTaken) {
@@ -327,24 +282,35 @@ impl Connections {
         }
     }
 
-    /// Shuts quiet connections down until told to stop.
+    /// Shuts down, until told to stop, what was quiet for too long and what is quiet beyond its number.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let pause = self.longest_quiet() / 16;
-        let pause = pause.clamp(Duration::from_millis(50), Duration::from_secs(5));
         loop {
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(BETWEEN_LOOKS) => {}
                 () = stop.cancelled() => return,
             }
-            let shut = self.shut_quiet_ones();
-            if shut > 0 {
-                self.count("quiet", shut);
-                tracing::debug!(
-                    surface = self.surface,
-                    connections = shut,
-                    "quiet connections were shut down"
-                );
+            let shut = self.look();
+            for (reason, connections) in [("quiet", shut.overdue), ("crowded", shut.surplus)] {
+                if connections > 0 {
+                    self.count(reason, connections);
+                    tracing::debug!(
+                        surface = self.surface,
+                        reason,
+                        connections,
+                        "quiet connections were shut down"
+                    );
+                }
             }
+        }
+    }
+
+    fn look(&self) -> Shut {
+        let now = self.clock.monotonic();
+        let since = whole_ms(now.saturating_sub(LEAST_QUIET));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        Shut {
+            overdue: open.shut_overdue(whole_ms(now)),
+            surplus: open.shut_surplus(self.limits.quiet, since),
         }
     }
 
@@ -352,19 +318,6 @@ impl Connections {
         self.limits
             .keep_alive
             .saturating_add(self.limits.header_timeout)
-    }
-
-    fn shut_quiet_ones(&self) -> u64 {
-        let now = whole_ms(self.clock.monotonic());
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut shut = 0;
-        for watched in open.of_address.values_mut().flat_map(HashMap::values_mut) {
-            if watched.quiet_until().is_some_and(|end| end < now) {
-                watched.shut();
-                shut += 1;
-            }
-        }
-        shut
     }
 
     fn count(&self, reason: &'static str, connections: u64) {
@@ -375,26 +328,24 @@ impl Connections {
 
 /// Middleware (`wrap(from_fn(connections::note_request))`), outermost: while it runs, the
 /// connection is not quiet.
-pub async fn note_request<B: MessageBody>(
-    request: ServiceRequest,
+pub async fn note_request<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let mut under_way = request.conn_data::<Held>().map(Held::put_to_work);
-    let is_in_chunks = request.headers().contains_key(TRANSFER_ENCODING);
+) -> Result<ServiceResponse<EitherBody<B, Sending>>, actix_web::Error> {
+    let Some(mut under_way) = request.conn_data::<Held>().map(Held::put_to_work) else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    let rest = RestOfBody::of(&mut request);
     let reply = next.call(request).await;
-    if let Some(under_way) = under_way.as_mut().filter(|_| is_in_chunks) {
-        let is_refused = reply
-            .as_ref()
-            .map_or(true, |reply| !reply.status().is_success());
-        if is_refused {
-            under_way.quiet_for = under_way.quiet_for.min(REST_OF_REFUSED);
-        }
+    if rest.is_some_and(|rest| !rest.is_read()) {
+        under_way.is_quiet_for(REST_OF_BODY);
     }
-    reply
-}
-
-fn whole_ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(Quiet::BUSY - 1)
+    let reply = reply?;
+    Ok(if Sending::takes_time(reply.response().body().size()) {
+        reply.map_body(|_, body| EitherBody::right(Sending::begin(body.boxed(), under_way)))
+    } else {
+        reply.map_into_left_body()
+    })
 }
 
 #[cfg(test)]

@@ -98,8 +98,8 @@ pub struct LimitSettings {
     /// Open connections of one address in one process; more are closed as they come. 0 is no limit.
     #[serde(deserialize_with = "number::deserialize")]
     pub connections_per_address: usize,
-    /// Open connections without a request in work, of all addresses in one process; beyond them a new
-    /// one takes the place of the longest quiet one of the address that has most. 0 is no limit.
+    /// Open connections without a request in work, of all addresses in one process; beyond them the
+    /// longest quiet ones of the address that has most are closed. 0 is no limit.
     #[serde(deserialize_with = "number::deserialize")]
     pub quiet_connections: usize,
     /// How deep a body's JSON may be nested.

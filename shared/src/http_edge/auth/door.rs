@@ -48,7 +48,7 @@ impl Door {
         };
         let caller = self
             .authenticator
-            .caller(request.headers(), &CallerKey::of(request))
+            .caller(request.headers(), &CallerKey::of(request.request()))
             .await?;
         match role {
             Some(role) if !caller.has_role(role) => {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::process::clock::ManualClock;
 use crate::stock::AsOf;
+use actix_web::body::BoxBody;
 use std::net::{TcpListener, TcpStream as BlockingStream};
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
@@ -42,7 +43,7 @@ fn an_address_has_its_number_of_connections_and_others_have_theirs() {
     drop(held);
     assert!(enter(&connections, "10.0.0.1").is_some());
     let open = connections.open.lock().unwrap();
-    assert!(open.of_address.is_empty() && open.all == 0);
+    assert!(open.of_address.is_empty() && open.count == 0);
 }
 
 #[test]
@@ -54,86 +55,93 @@ fn a_quiet_connection_is_shut_and_one_at_work_is_not() {
     let held = connections.enter(peer, socket).ok().unwrap();
     let under_way = held.put_to_work();
     clock.advance(Duration::from_hours(1));
-    assert_eq!(connections.shut_quiet_ones(), 0);
+    assert_eq!(connections.look().overdue, 0);
     drop(under_way);
     clock.advance(Duration::from_secs(5));
-    assert_eq!(connections.shut_quiet_ones(), 0);
+    assert_eq!(connections.look().overdue, 0);
     clock.advance(Duration::from_millis(1));
-    assert_eq!(connections.shut_quiet_ones(), 1);
-    assert_eq!(connections.shut_quiet_ones(), 0, "once is enough");
+    assert_eq!(connections.look().overdue, 1);
+    assert_eq!(connections.look().overdue, 0, "once is enough");
     let end = io::Read::read(&mut caller, &mut [0; 1]);
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
 }
 
-#[test]
-fn a_new_one_takes_the_place_of_the_longest_quiet_of_the_address_that_has_most() {
-    let clock = clock();
-    let connections = connections(&clock);
-    let (mut all, mut under_way) = (HashMap::new(), None);
-    // The shop's is the oldest; of the other two addresses the second has more that are quiet.
-    for (name, address) in [
-        ("shop", "10.0.0.1"),
-        ("at work", "10.0.0.2"),
-        ("other", "10.0.0.2"),
-        ("first of two", "10.0.0.3"),
-        ("second of two", "10.0.0.3"),
-    ] {
-        clock.advance(Duration::from_millis(500));
-        let (caller, socket) = pair();
-        let peer = SocketAddr::new(address.parse().unwrap(), 1);
-        let held = connections.enter(peer, socket).ok().unwrap();
-        if name == "at work" {
-            under_way = Some(held.put_to_work());
-        }
-        all.insert(name, (caller, held));
-    }
-    let open_ones = |all: &HashMap<&'static str, (BlockingStream, Held)>| {
-        let mut open: Vec<&str> = all
-            .iter()
-            .filter(|(_, (caller, _))| {
-                caller.set_nonblocking(true).unwrap();
-                let end = io::Read::read(&mut &*caller, &mut [0; 1]);
-                matches!(end, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            })
-            .map(|(name, _)| *name)
-            .collect();
-        open.sort_unstable();
-        open
-    };
-    assert_eq!(open_ones(&all).len(), 5, "four quiet ones are not too many");
-    let late = enter(&connections, "10.0.0.4");
-    let left = ["at work", "other", "second of two", "shop"];
-    assert_eq!(open_ones(&all), left);
-    // One that was at work until now is one too many: two go.
-    drop(under_way);
-    clock.advance(Duration::from_millis(250));
-    let later = enter(&connections, "10.0.0.4");
-    assert_eq!(open_ones(&all), ["at work", "second of two", "shop"]);
-    assert!(late.is_some() && later.is_some());
+/// Whether the other side has closed it.
+fn is_closed(mut caller: &BlockingStream) -> bool {
+    caller.set_nonblocking(true).unwrap();
+    let end = io::Read::read(&mut caller, &mut [0; 1]);
+    !matches!(end, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 #[test]
-fn none_gives_way_before_its_first_request_could_come() {
+fn of_too_many_quiet_ones_some_give_way_and_those_at_work_do_not() {
     let clock = clock();
     let connections = connections(&clock);
-    let mut held = Vec::new();
-    let mut enter = || {
-        let (_caller, socket) = pair();
-        let peer = SocketAddr::new(format!("10.0.0.{}", held.len()).parse().unwrap(), 1);
-        held.push(connections.enter(peer, socket).ok().unwrap());
-    };
-    let shut = || {
-        let open = connections.open.lock().unwrap();
-        let all = open.of_address.values().flat_map(HashMap::values);
-        all.filter(|watched| watched.is_shut).count()
-    };
-    for _ in 0..4 {
-        enter();
+    let mut all = Vec::new();
+    let (mut at_work, mut sending) = (None, None);
+    for name in [
+        "at work", "sending", "first", "second", "third", "fourth", "fifth",
+    ] {
+        clock.advance(Duration::from_millis(10));
+        let (caller, socket) = pair();
+        let peer = SocketAddr::new(format!("10.0.0.{}", all.len()).parse().unwrap(), 1);
+        let held = connections.enter(peer, socket).ok().unwrap();
+        match name {
+            "at work" => at_work = Some(held.put_to_work()),
+            "sending" => {
+                let body = BoxBody::new(vec![0; 100_000]);
+                sending = Some(Sending::begin(body, held.put_to_work()));
+            }
+            _ => {}
+        }
+        all.push((name, caller, held));
     }
+    let closed = || {
+        let closed = all.iter().filter(|(_, caller, _)| is_closed(caller));
+        closed.map(|(name, ..)| *name).collect::<Vec<_>>()
+    };
+    // The first of them may be about to ask.
+    clock.advance(Duration::from_millis(200));
+    assert_eq!(
+        connections.look(),
+        Shut {
+            overdue: 0,
+            surplus: 0
+        }
+    );
+    clock.advance(Duration::from_millis(50));
+    assert_eq!(
+        connections.look(),
+        Shut {
+            overdue: 0,
+            surplus: 1
+        }
+    );
+    assert_eq!(closed(), ["first"]);
+    // What is answered or sent is quiet as well, and has just become it.
+    drop((at_work, sending));
     clock.advance(Duration::from_millis(249));
-    enter();
-    assert_eq!(shut(), 0);
+    assert_eq!(
+        connections.look(),
+        Shut {
+            overdue: 0,
+            surplus: 2
+        }
+    );
+    assert_eq!(closed(), ["first", "second", "third"]);
+}
+
+#[test]
+fn a_reply_nobody_fetches_is_overdue_in_the_end() {
+    let clock = clock();
+    let connections = connections(&clock);
+    let (_caller, socket) = pair();
+    let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), 1);
+    let held = connections.enter(peer, socket).ok().unwrap();
+    let body = BoxBody::new(vec![0; 100_000]);
+    let _sending = Sending::begin(body, held.put_to_work());
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(connections.look().overdue, 0);
     clock.advance(Duration::from_millis(1));
-    enter();
-    assert_eq!(shut(), 2, "the sixth of four, and the fifth");
+    assert_eq!(connections.look().overdue, 1);
 }

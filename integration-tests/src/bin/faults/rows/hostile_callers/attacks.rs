@@ -13,6 +13,8 @@ use tokio::time::{sleep, timeout};
 /// So few from each address that the limit for one address closes none of them.
 const IDLE_PER_ADDRESS: usize = 500;
 const SLOW: usize = 100;
+/// In the head and in the body.
+pub(super) const SLOW_ONES: u64 = 2 * SLOW as u64;
 const GREEDY: u8 = 8;
 const OVERSIZED: usize = 24 * 1024 * 1024;
 pub(super) const SECOND_HEADS: usize = 50;
@@ -33,10 +35,14 @@ const GREEDY_FROM: u8 = 13;
 pub(super) const SECOND_HEADS_FROM: u8 = 14;
 pub(super) const ENDLESS_FROM: u8 = 15;
 pub(super) const UNREAD_FROM: u8 = 16;
+const MODEST_FROM: u8 = 17;
 
 /// What came of it, counted as it comes.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Questions of a modest caller that were answered, and connections it lost.
+    pub(super) modest_answered: AtomicU64,
+    pub(super) modest_lost: AtomicU64,
     /// Connections opened to be idle.
     pub(super) idle_opened: AtomicU64,
     /// Bodies refused with 413.
@@ -72,6 +78,29 @@ fn stock_head(body: &str) -> String {
 }
 
 const SHORT_QUESTION: &[u8] = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// A connection of somebody who asks now and then.
+pub(super) async fn modest(api: SocketAddr) -> Result<TcpStream, RowError> {
+    connect(MODEST_FROM, api, None).await
+}
+
+/// Asks on it and reads the reply.
+pub(super) async fn ask(connection: &mut TcpStream) -> Result<(), RowError> {
+    connection.write_all(SHORT_QUESTION).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(PATIENCE, connection.read_u8()).await??);
+    }
+    let head = String::from_utf8(head)?;
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .filter(|_| head.starts_with("HTTP/1.1 200"))
+        .ok_or("no answer")?;
+    let mut body = vec![0; length.parse()?];
+    timeout(PATIENCE, connection.read_exact(&mut body)).await??;
+    Ok(())
+}
 
 /// The first half of them asks once, so that their connection is kept; the others say nothing.
 pub(super) async fn idle(
