@@ -108,7 +108,9 @@ pub(crate) enum ApiError {
         id: String,
     },
     /// The order was confirmed or cancelled before.
-    #[error("order {id:?} is settled: take another id for another order")]
+    #[error(
+        "order {id:?} was confirmed or cancelled before, and that stands: another order needs another id"
+    )]
     OrderSettled {
         /// Its id.
         id: String,

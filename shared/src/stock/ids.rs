@@ -6,13 +6,13 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Nothing was given.
-    #[error("a {what} may not be empty")]
+    #[error("the {what} may not be empty")]
     Empty {
         /// Which identifier was meant.
         what: &'static str,
     },
     /// More characters than the identifier may have.
-    #[error("a {what} may have at most {limit} characters, this one has {length}")]
+    #[error("the {what} may have at most {limit} characters, this one has {length}")]
     TooLong {
         /// Which identifier was meant.
         what: &'static str,
@@ -22,7 +22,7 @@ pub enum IdError {
         length: usize,
     },
     /// A control character (including NUL, tab and line breaks) occurs.
-    #[error("a {what} may not contain control characters (found one at character {position})")]
+    #[error("the {what} may not contain control characters (found one at character {position})")]
     ControlCharacter {
         /// Which identifier was meant.
         what: &'static str,
@@ -30,7 +30,7 @@ pub enum IdError {
         position: usize,
     },
     /// A character outside the accepted alphabet occurs.
-    #[error("a {what} may contain only {allowed} (found {found:?})")]
+    #[error("the {what} may contain only {allowed} (found {found:?})")]
     ForbiddenCharacter {
         /// Which identifier was meant.
         what: &'static str,

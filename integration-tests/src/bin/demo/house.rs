@@ -11,6 +11,7 @@ use integration_tests::environment;
 use integration_tests::redis_fixture::RedisFixture;
 use redis::aio::MultiplexedConnection;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The tenant of the demo, and the company it stands for.
@@ -45,6 +46,8 @@ pub(crate) struct View {
     pub(crate) worker_url: String,
     pub(crate) redis_url: String,
     pub(crate) key_prefix: &'static str,
+    /// The services' settings.
+    pub(crate) config: PathBuf,
     pub(crate) control: Control,
     pub(crate) warehouses: Vec<Warehouse>,
     pub(crate) redis: MultiplexedConnection,
@@ -89,6 +92,7 @@ impl House {
             worker_url,
             redis_url,
             key_prefix,
+            config,
             control,
             warehouses,
             redis,
@@ -120,7 +124,7 @@ impl House {
         key_prefix: &str,
         d365_url: &str,
         warehouses: &[Warehouse],
-    ) -> Result<std::path::PathBuf, DemoError> {
+    ) -> Result<PathBuf, DemoError> {
         let names = warehouses.iter().map(|found| found.id.clone()).collect();
         let mut config = ConnectorConfig::new(redis_url, d365_url, names);
         TENANT.clone_into(&mut config.tenant);

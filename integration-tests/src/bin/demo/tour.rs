@@ -56,6 +56,14 @@ pub(crate) async fn walk(view: &View) -> Result<(), DemoError> {
     console::headline("What Redis holds");
     show_redis(view, &stop, after, &live_as_of).await?;
 
+    console::headline("Why is it told so?");
+    console::say(&format!(
+        "{} explain --config {} {}",
+        worker_program(),
+        view.config.display(),
+        stop.row.item
+    ));
+
     console::headline("For a browser");
     check_page(&view.api_url, "/inventory/api", "inventory-api").await?;
     check_page(
@@ -69,6 +77,17 @@ pub(crate) async fn walk(view: &View) -> Result<(), DemoError> {
         view.worker_url
     ));
     Ok(())
+}
+
+/// The worker's program beside this one, as it is called from here.
+fn worker_program() -> String {
+    let program = std::env::current_exe().map(|this| this.with_file_name("prefetch-worker"));
+    let Ok(program) = program else {
+        return "prefetch-worker".to_owned();
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let near = program.strip_prefix(here).unwrap_or(&program);
+    near.display().to_string()
 }
 
 /// What the tour looks at: one SKU in one warehouse.
