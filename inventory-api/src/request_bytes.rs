@@ -59,7 +59,7 @@ pub(crate) async fn read(
         time: limits.body_timeout,
         time_is_up: pin!(sleep(limits.body_timeout)),
         large: &state.large_bodies,
-        caller: CallerKey::of(request),
+        request,
     };
     let body = reading.read(payload).await?;
     if is_deeper_than(limits.json_depth, &body) {
@@ -87,7 +87,7 @@ struct Reading<'a> {
     time: Duration,
     time_is_up: Pin<&'a mut Sleep>,
     large: &'a LargeBodies,
-    caller: CallerKey,
+    request: &'a HttpRequest,
 }
 
 impl Reading<'_> {
@@ -132,7 +132,7 @@ impl Reading<'_> {
     /// Waits for a turn as long as a body may take. The body has its whole time again afterwards: it is
     /// not its caller's fault that it had to wait.
     async fn turn(&mut self) -> Result<Turn, ApiError> {
-        let turn = self.large.turn(self.caller.clone());
+        let turn = self.large.turn(CallerKey::of(self.request));
         let turn = timeout(self.time, turn).await;
         self.time_is_up.set(sleep(self.time));
         turn.unwrap_or(Err(ApiError::LargeBodiesContend))
@@ -172,7 +172,7 @@ mod tests {
             time,
             time_is_up: pin!(sleep(time)),
             large,
-            caller: CallerKey::Nobody,
+            request: &request,
         };
         reading.read(payload.await.unwrap()).await
     }

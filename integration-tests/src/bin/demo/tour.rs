@@ -6,6 +6,7 @@ use crate::error::DemoError;
 use crate::house::{TENANT, View};
 use crate::redis_cli;
 use integration_tests::api_client::{ApiClient, Reply};
+use integration_tests::binaries::Program;
 use reqwest::Client;
 use serde_json::Value;
 
@@ -57,9 +58,11 @@ pub(crate) async fn walk(view: &View) -> Result<(), DemoError> {
     show_redis(view, &stop, after, &live_as_of).await?;
 
     console::headline("Why is it told so?");
+    let worker = Program::PrefetchWorker.path()?;
+    let here = std::env::current_dir().unwrap_or_default();
     console::say(&format!(
         "{} explain --config {} {}",
-        worker_program(),
+        worker.strip_prefix(here).unwrap_or(&worker).display(),
         view.config.display(),
         stop.row.item
     ));
@@ -77,17 +80,6 @@ pub(crate) async fn walk(view: &View) -> Result<(), DemoError> {
         view.worker_url
     ));
     Ok(())
-}
-
-/// The worker's program beside this one, as it is called from here.
-fn worker_program() -> String {
-    let program = std::env::current_exe().map(|this| this.with_file_name("prefetch-worker"));
-    let Ok(program) = program else {
-        return "prefetch-worker".to_owned();
-    };
-    let here = std::env::current_dir().unwrap_or_default();
-    let near = program.strip_prefix(here).unwrap_or(&program);
-    near.display().to_string()
 }
 
 /// What the tour looks at: one SKU in one warehouse.

@@ -92,7 +92,13 @@ async fn attack(process: u32, api: SocketAddr, tally: &Tally) -> Result<Held, Ro
         };
         tokio::try_join!(asked, attacks::idle(api, &mut idle, tally))?;
         all_open.notify_one();
-        gone(process, api, &[0, 3]).await
+        loop {
+            let held = Held::by(process, api).await?;
+            if held.from(&IDLE_FROM) == 0 && held.from(&[UNREAD_FROM]) == 0 {
+                return Ok(());
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
     };
     let first = async {
         tokio::try_join!(
@@ -119,17 +125,6 @@ async fn attack(process: u32, api: SocketAddr, tally: &Tally) -> Result<Held, Ro
     }
     // Before the callers hang up themselves.
     Held::by(process, api).await
-}
-
-/// Until nothing is left of these kinds.
-async fn gone(process: u32, api: SocketAddr, kinds: &[usize]) -> Result<(), RowError> {
-    loop {
-        let held = Held::by(process, api).await?;
-        if kinds.iter().all(|kind| held.from(KINDS[*kind].1) == 0) {
-            return Ok(());
-        }
-        sleep(BETWEEN_LOOKS).await;
-    }
 }
 
 /// Asks on one connection, now and then, until it is dropped: who holds few and uses them keeps them.
