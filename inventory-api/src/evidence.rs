@@ -104,18 +104,18 @@ pub(crate) fn hold_back(
 ///
 /// An unreadable line proves nothing: neither its number nor its absence.
 pub(crate) fn of_reading(reading: &Reading, now: AsOf, line_ttl: Duration) -> Vec<Evidence> {
-    let warehouses = reading.snapshots.len().max(1);
+    let warehouses = reading.feeds.len().max(1);
     reading
         .lines
         .iter()
         .enumerate()
         .map(|(at, line)| {
-            let Some(snapshot) = reading.snapshots.get(at % warehouses) else {
+            let Some(feed) = reading.feeds.get(at % warehouses) else {
                 return Evidence::NONE;
             };
             let judged = match line {
-                StoredLine::Value(line) => judge(Some(line), snapshot, now, line_ttl),
-                StoredLine::Missing => judge(None, snapshot, now, line_ttl),
+                StoredLine::Value(line) => judge(Some(line), feed, now, line_ttl),
+                StoredLine::Missing => judge(None, feed, now, line_ttl),
                 StoredLine::Unreadable => return Evidence::NONE,
             };
             if judged.state == StockState::Unknown && guards::is_off(Guard::AbsenceNeedsProof) {
@@ -145,7 +145,7 @@ pub(crate) fn of_reading(reading: &Reading, now: AsOf, line_ttl: Duration) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::stock::{Generation, Origin, Quantities, WarehouseSnapshot};
+    use shared::stock::{FeedStanding, Generation, Origin, Quantities};
 
     fn at(ms: i64) -> AsOf {
         AsOf::from_unix_ms(1_800_000_000_000 + ms).unwrap()
@@ -153,9 +153,9 @@ mod tests {
 
     #[test]
     fn an_unreadable_line_is_unknown_where_a_missing_one_would_be_absent() {
-        let feed = WarehouseSnapshot {
+        let feed = FeedStanding {
             watermark: Some(at(0)),
-            ..WarehouseSnapshot::default()
+            ..FeedStanding::default()
         };
         let line = LineValue {
             content: LineContent::Quantities(Quantities::default()),
@@ -163,7 +163,7 @@ mod tests {
             origin: Origin::Snapshot(Generation(1)),
         };
         let reading = Reading {
-            snapshots: vec![feed, WarehouseSnapshot::default()],
+            feeds: vec![feed, FeedStanding::default()],
             lines: vec![
                 StoredLine::Unreadable,
                 StoredLine::Missing,

@@ -2,7 +2,7 @@
 //! readiness and metrics with no worker alive to tell.
 
 use shared::process::guards::{self, Guard};
-use shared::stock::{AsOf, SnapshotState, WarehouseSnapshot};
+use shared::stock::{AsOf, FeedStanding, SnapshotState};
 use std::time::Duration;
 
 /// How a feed stands. The worst comes first.
@@ -46,17 +46,17 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Judges a feed's record; a watermark older than `stale_after` is overdue.
-    pub(crate) fn of(snapshot: &WarehouseSnapshot, now: AsOf, stale_after: Duration) -> Self {
-        let (watermark, _) = snapshot.credible_watermarks(now);
+    /// Judges a feed; a watermark older than `stale_after` is overdue.
+    pub(crate) fn of(standing: &FeedStanding, now: AsOf, stale_after: Duration) -> Self {
+        let (watermark, _) = standing.credible_watermarks(now);
         let age = watermark.map(|watermark| watermark.age_at(now));
         let is_overdue =
             age.is_some_and(|age| age > stale_after) && !guards::is_off(Guard::ReaderJudgesAge);
         let last_cycle_failed = matches!(
-            snapshot.state,
+            standing.state,
             SnapshotState::Partial | SnapshotState::Quarantined
         );
-        let state = match (watermark, snapshot.state) {
+        let state = match (watermark, standing.state) {
             (None, SnapshotState::Cold) => FeedState::Cold,
             (None, _) => FeedState::Warming,
             (Some(_), _) if is_overdue || last_cycle_failed => FeedState::Degraded,
@@ -67,7 +67,7 @@ impl Feed {
             watermark,
             age,
             is_overdue,
-            next_due: snapshot.next_due,
+            next_due: standing.next_due,
         }
     }
 }
@@ -96,16 +96,16 @@ mod tests {
                 false,
             ),
         ] {
-            let snapshot = WarehouseSnapshot {
+            let standing = FeedStanding {
                 state,
                 watermark: watermark.map(at),
-                ..WarehouseSnapshot::default()
+                ..FeedStanding::default()
             };
-            let feed = Feed::of(&snapshot, at(100), Duration::from_mins(1));
+            let feed = Feed::of(&standing, at(100), Duration::from_mins(1));
             assert_eq!(
                 (feed.state, feed.is_overdue),
                 (expected, overdue),
-                "{snapshot:?}"
+                "{standing:?}"
             );
         }
     }

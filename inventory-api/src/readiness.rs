@@ -49,7 +49,8 @@ impl ApiReadiness {
         let state = &self.0;
         let warehouses = match state.store.snapshots(&tenant.id, &tenant.warehouses).await {
             Ok(snapshots) => {
-                let feeds = state.feeds(tenant, &snapshots);
+                let standings = snapshots.iter().map(|snapshot| snapshot.standing);
+                let feeds = state.feeds(tenant, standings);
                 let told = tenant.warehouses.iter().zip(&feeds);
                 told.map(|(warehouse, feed)| feed_detail(warehouse.as_str(), feed))
                     .collect()

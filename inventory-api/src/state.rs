@@ -10,7 +10,7 @@ use shared::http_edge::allowance::Allowance;
 use shared::process::clock::Clock;
 use shared::redis_store::StockStore;
 use shared::settings::ApiSettings;
-use shared::stock::WarehouseSnapshot;
+use shared::stock::FeedStanding;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -55,12 +55,16 @@ impl AppState {
     }
 
     /// How a tenant's feeds stand, now.
-    pub(crate) fn feeds(&self, tenant: &Tenant, snapshots: &[WarehouseSnapshot]) -> Vec<Feed> {
+    pub(crate) fn feeds(
+        &self,
+        tenant: &Tenant,
+        feeds: impl IntoIterator<Item = FeedStanding>,
+    ) -> Vec<Feed> {
         let now = self.clock.now();
         let stale_after = self.stale_after(tenant);
-        snapshots
-            .iter()
-            .map(|snapshot| Feed::of(snapshot, now, stale_after))
+        feeds
+            .into_iter()
+            .map(|standing| Feed::of(&standing, now, stale_after))
             .collect()
     }
 }

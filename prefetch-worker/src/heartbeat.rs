@@ -63,7 +63,7 @@ async fn one_beat(
             .iter()
             .zip(worker.store.snapshots(feed.id(), warehouses).await?)
         {
-            if let Some(watermark) = snapshot.watermark {
+            if let Some(watermark) = snapshot.standing.watermark {
                 metrics::snapshot_age(feed.id(), warehouse, watermark.age_at(now));
             }
         }

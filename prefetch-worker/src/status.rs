@@ -185,12 +185,13 @@ fn warehouse_status(
     cycle: Option<CycleStatus>,
     now: AsOf,
 ) -> WarehouseStatus {
-    let age = snapshot.watermark.map(|watermark| watermark.age_at(now));
+    let watermark = snapshot.standing.watermark;
+    let age = watermark.map(|watermark| watermark.age_at(now));
     WarehouseStatus {
         id: id.to_string(),
-        state: snapshot.state.as_str(),
+        state: snapshot.standing.state.as_str(),
         generation: snapshot.generation.0,
-        watermark: snapshot.watermark.map(|instant| instant.to_string()),
+        watermark: watermark.map(|instant| instant.to_string()),
         age_seconds: age.map(|age| age.as_secs()),
         dead: is_dead(age, feed.settings.refresh_interval),
         rows: snapshot.rows,

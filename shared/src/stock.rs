@@ -35,5 +35,5 @@ pub use policy::{
 };
 pub use quantity::{Quantity, QuantityError};
 pub use sku_mapping::{SkuMapper, SkuMapping, SkuMappingError, SkuTemplate, Variant, VariantIndex};
-pub use snapshot::{SnapshotState, WarehouseSnapshot};
+pub use snapshot::{FeedStanding, SnapshotState, WarehouseSnapshot};
 pub use state::{Judged, StockState, judge};

@@ -83,7 +83,7 @@ async fn a_cycle_under_which_redis_was_replaced_cannot_be_complete() {
         .snapshots(&tenant, std::slice::from_ref(&warehouse))
         .await
         .unwrap();
-    assert_eq!(records[0].watermark, None);
+    assert_eq!(records[0].standing.watermark, None);
 
     let partial = Sealed::Partial {
         reason: StoreError::Replaced.to_string(),

@@ -4,9 +4,7 @@
 
 use crate::truth::Truth;
 use shared::redis_store::{CycleEnd, Sealed, read_line};
-use shared::stock::{
-    AsOf, Generation, LineContent, LineValue, StockState, WarehouseSnapshot, judge,
-};
+use shared::stock::{AsOf, FeedStanding, Generation, LineContent, LineValue, StockState, judge};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -243,7 +241,7 @@ impl Evidence {
         truth: &Truth,
         (warehouse, item): (usize, usize),
         stored: Option<&str>,
-        snapshot: &WarehouseSnapshot,
+        feed: &FeedStanding,
         (now, line_ttl, rule): (AsOf, Duration, AbsenceRule),
     ) -> Result<(), Violation> {
         let name = truth.items()[item].as_str();
@@ -255,9 +253,9 @@ impl Evidence {
             self.is_true(truth, (warehouse, item), text, line)?;
         }
         let told = match rule {
-            AbsenceRule::Real => judge(line.as_ref(), snapshot, now, line_ttl),
+            AbsenceRule::Real => judge(line.as_ref(), feed, now, line_ttl),
             AbsenceRule::AfterOneSnapshot => {
-                let mut hasty = snapshot.clone();
+                let mut hasty = *feed;
                 hasty.previous_watermark = hasty.watermark;
                 judge(line.as_ref(), &hasty, now, line_ttl)
             }
@@ -265,7 +263,7 @@ impl Evidence {
         if told.state != StockState::Absent {
             return Ok(());
         }
-        match (line, snapshot.watermark) {
+        match (line, feed.watermark) {
             (Some(line), _) if line.content == LineContent::Absent => Ok(()),
             (None, Some(watermark)) => self.missed(truth, (warehouse, item), watermark),
             (Some(line), Some(watermark)) => {
@@ -273,7 +271,7 @@ impl Evidence {
                     return Ok(());
                 }
                 self.missed(truth, (warehouse, item), watermark)?;
-                self.missed_twice(truth, (warehouse, item), &line, snapshot)
+                self.missed_twice(truth, (warehouse, item), &line, feed)
             }
             (_, None) => violated("I4", format!("{name} is absent without any watermark")),
         }
@@ -329,10 +327,10 @@ impl Evidence {
         truth: &Truth,
         place: (usize, usize),
         line: &LineValue,
-        snapshot: &WarehouseSnapshot,
+        feed: &FeedStanding,
     ) -> Result<(), Violation> {
         let name = truth.items()[place.1].as_str();
-        match snapshot.previous_watermark {
+        match feed.previous_watermark {
             Some(previous) if line.as_of < previous => {
                 if self.is_of_another_clock(place.0, previous) {
                     return Ok(());

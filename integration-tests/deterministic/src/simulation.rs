@@ -23,7 +23,7 @@ use crate::rules::Rules;
 use crate::truth::Truth;
 use clock::WorldClock;
 use prefetch_worker::decisions;
-use shared::stock::{AsOf, StockLine, WarehouseSnapshot};
+use shared::stock::{AsOf, FeedStanding, StockLine};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
@@ -133,7 +133,7 @@ pub struct Simulation<'a> {
     page_size: usize,
     last_fault_ms: i64,
     is_calm: bool,
-    snapshots: Vec<WarehouseSnapshot>,
+    feeds: Vec<FeedStanding>,
     seen: Seen,
     trace: Trace,
 }
@@ -189,7 +189,7 @@ impl<'a> Simulation<'a> {
             page_size: usize::try_from(chance.between(3, 5)).unwrap_or(3),
             last_fault_ms: BEGIN_MS,
             is_calm: false,
-            snapshots: vec![WarehouseSnapshot::default(); warehouses],
+            feeds: vec![FeedStanding::default(); warehouses],
             seen: Seen::default(),
             trace,
             chance,
@@ -230,7 +230,7 @@ impl<'a> Simulation<'a> {
         let waits = self.longest_wait()? + LEASE_MS;
         self.run_until(calm_from + waits + 2 * INTERVAL_MS)?;
         for (place, warehouse) in self.truth.warehouses().to_vec().iter().enumerate() {
-            let watermark = self.snapshots[place].watermark;
+            let watermark = self.feeds[place].watermark;
             let since = watermark.and_then(|mark| self.evidence.opened_at(place, mark));
             if since.is_none_or(|opened| opened < calm_from) {
                 let record = self.house.snapshot(&self.redis, warehouse)?;
@@ -251,7 +251,8 @@ impl<'a> Simulation<'a> {
         let mut longest = waiting.iter().map(|(_, due)| due - now).max().unwrap_or(0);
         for warehouse in self.truth.warehouses() {
             let record = self.house.shard_record(&self.redis, warehouse.as_str())?;
-            let backoff = decisions::backoff(record.failures + 1).as_millis();
+            let backoff =
+                decisions::backoff(record.failures + 1, tending::ms(INTERVAL_MS)).as_millis();
             longest = longest.max(i64::try_from(backoff).unwrap_or(i64::MAX));
         }
         Ok(longest)
@@ -373,7 +374,7 @@ impl<'a> Simulation<'a> {
             let name = self.truth.warehouses()[warehouse].clone();
             let is_new = touched.contains(&self.house.snapshot_key(&name));
             if is_new {
-                self.snapshots[warehouse] = self.house.snapshot(&self.redis, &name)?;
+                self.feeds[warehouse] = self.house.snapshot(&self.redis, &name)?.standing;
             }
             for item in 0..self.truth.items().len() {
                 let key = self.house.stock_key(self.truth.items()[item].as_str())?;
@@ -397,7 +398,7 @@ impl<'a> Simulation<'a> {
             &self.truth,
             (warehouse, item),
             stored,
-            &self.snapshots[warehouse],
+            &self.feeds[warehouse],
             (now, ttl, self.rules.absence),
         )?;
         Ok(())

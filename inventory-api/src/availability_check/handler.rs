@@ -115,7 +115,7 @@ pub(crate) async fn answer(
         skus: &question.skus,
         verdicts: &outcome.verdicts,
         evidence: &gathered.evidence,
-        feeds: &state.feeds(&scope.tenant, &gathered.snapshots),
+        feeds: &state.feeds(&scope.tenant, gathered.feeds.iter().copied()),
         refresh_interval: scope.tenant.refresh_interval,
         fallback,
         live_failure: gathered.failure.as_ref().map(LiveFailure::code),
@@ -150,7 +150,7 @@ async fn repeat(
     let mut gathered = Gathered {
         evidence: vec![Evidence::NONE; skus.len() * scope.warehouses.len()],
         is_answered: Vec::new(),
-        snapshots: Vec::new(),
+        feeds: Vec::new(),
         failure: None,
         write_through: None,
     };
@@ -159,7 +159,7 @@ async fn repeat(
         gathered.evidence = evidence::of_reading(&reading, now, state.store.line_ttl());
         let (held, own) = (&reading.held, check.own);
         evidence::hold_back(&mut gathered.evidence, held, &scope.warehouses, now, own);
-        gathered.snapshots = reading.snapshots;
+        gathered.feeds = reading.feeds;
     }
     let verdicts = granted_before(check, scope, state, &gathered.evidence);
     Outcome {

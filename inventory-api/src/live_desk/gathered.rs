@@ -7,7 +7,7 @@ use crate::live_look_up::{Deadline, Finding, LiveFailure};
 use crate::reply_parts::WriteThrough;
 use crate::state::AppState;
 use shared::redis_store::StockReader;
-use shared::stock::{HoldOwner, Sku, WarehouseSnapshot};
+use shared::stock::{FeedStanding, HoldOwner, Sku};
 
 /// What is to be learned.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +27,8 @@ pub(crate) struct Gathered {
     pub evidence: Vec<Evidence>,
     /// For each of these whether D365 answered.
     pub is_answered: Vec<bool>,
-    /// The feeds' records; empty if Redis was not reached.
-    pub snapshots: Vec<WarehouseSnapshot>,
+    /// The feeds, warehouse by warehouse; empty if Redis was not reached.
+    pub feeds: Vec<FeedStanding>,
     /// Why some of it is not live.
     pub failure: Option<LiveFailure>,
     /// Whether the live answers were stored.
@@ -56,11 +56,11 @@ pub(crate) async fn gather(
     };
     let read = deadline.wait_for(reader.read_many(&tenant.id, warehouses, wanted.skus));
     let (found, reading) = futures_util::join!(ask, read);
-    let (cached, held, snapshots) = match reading {
+    let (cached, held, feeds) = match reading {
         Some(Ok(reading)) => {
             let now = state.clock.now();
             let cached = evidence::of_reading(&reading, now, state.store.line_ttl());
-            (cached, reading.held, reading.snapshots)
+            (cached, reading.held, reading.feeds)
         }
         Some(Err(cause)) => {
             tracing::warn!(tenant.id = %tenant.id, %cause, "only D365 can be asked: Redis does not answer");
@@ -93,7 +93,7 @@ pub(crate) async fn gather(
             .iter()
             .map(|finding| *finding != Finding::Failed)
             .collect(),
-        snapshots,
+        feeds,
         failure: found.failure,
         write_through: found.write_through,
     }

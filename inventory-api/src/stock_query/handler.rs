@@ -138,7 +138,7 @@ async fn know_fast(
     evidence::hold_back(&mut evidence, &reading.held, &scope.warehouses, now, &[]);
     let mut known = Known {
         evidence,
-        feeds: state.feeds(&scope.tenant, &reading.snapshots),
+        feeds: state.feeds(&scope.tenant, reading.feeds),
         degraded: None,
         write_through: None,
     };
@@ -240,7 +240,7 @@ async fn know_exact(
     };
     let Gathered {
         evidence,
-        snapshots,
+        feeds,
         failure,
         write_through,
         ..
@@ -257,7 +257,7 @@ async fn know_exact(
     };
     Ok(Known {
         evidence,
-        feeds: state.feeds(&scope.tenant, &snapshots),
+        feeds: state.feeds(&scope.tenant, feeds),
         degraded,
         write_through,
     })

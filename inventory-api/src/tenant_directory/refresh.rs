@@ -143,7 +143,8 @@ async fn tell_feeds(state: &AppState) {
     for tenant in state.directory().tenants() {
         match state.store.snapshots(&tenant.id, &tenant.warehouses).await {
             Ok(snapshots) => {
-                let feeds = state.feeds(tenant, &snapshots);
+                let standings = snapshots.iter().map(|snapshot| snapshot.standing);
+                let feeds = state.feeds(tenant, standings);
                 for (warehouse, feed) in tenant.warehouses.iter().zip(&feeds) {
                     metrics::feed(&tenant.id, warehouse, feed);
                 }

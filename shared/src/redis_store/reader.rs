@@ -6,8 +6,8 @@ use super::hold_codec::holds_of;
 use super::keys::Keys;
 use super::line_codec::read_line;
 use super::metrics;
-use super::snapshots::snapshot_of;
-use crate::stock::{Hold, LineValue, Sku, TenantId, WarehouseId, WarehouseSnapshot};
+use super::snapshots::{STANDING, standing_of};
+use crate::stock::{FeedStanding, Hold, LineValue, Sku, TenantId, WarehouseId};
 use redis::Value;
 
 /// Reads for one thread of the API.
@@ -32,7 +32,7 @@ pub enum StoredLine {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The feeds, in the order of the warehouses asked for.
-    pub snapshots: Vec<WarehouseSnapshot>,
+    pub feeds: Vec<FeedStanding>,
     /// The lines, SKU by SKU, each with all warehouses asked for.
     pub lines: Vec<StoredLine>,
     /// What orders hold of each SKU.
@@ -66,7 +66,7 @@ impl HeldOfSku {
 impl Reading {
     /// The lines of one SKU, in the order of the warehouses asked for.
     pub fn of_sku(&self, number: usize) -> &[StoredLine] {
-        let warehouses = self.snapshots.len();
+        let warehouses = self.feeds.len();
         self.lines
             .get(number * warehouses..(number + 1) * warehouses)
             .unwrap_or_default()
@@ -91,8 +91,9 @@ impl StockReader {
         let mut pipeline = redis::Pipeline::with_capacity(warehouses.len() + skus.len() + 1);
         for warehouse in warehouses {
             pipeline
-                .cmd("HGETALL")
-                .arg(self.keys.snapshot(tenant, warehouse));
+                .cmd("HMGET")
+                .arg(self.keys.snapshot(tenant, warehouse))
+                .arg(&STANDING);
         }
         let mut key = self.keys.stock_begin(tenant);
         let begin = key.len();
@@ -126,9 +127,9 @@ fn reading_of(answer: Vec<Value>, warehouses: usize, skus: usize) -> Result<Read
     let mut answer = answer;
     let held = held_of(answer.pop(), skus)?;
     let mut answers = answer.into_iter();
-    let mut snapshots = Vec::with_capacity(warehouses);
+    let mut feeds = Vec::with_capacity(warehouses);
     for value in answers.by_ref().take(warehouses) {
-        snapshots.push(snapshot_of(value)?);
+        feeds.push(standing_of(&value)?);
     }
     let mut lines = Vec::with_capacity(warehouses * skus);
     let mut unreadable = 0;
@@ -158,11 +159,7 @@ fn reading_of(answer: Vec<Value>, warehouses: usize, skus: usize) -> Result<Read
             "stored lines are not readable; they count as unknown"
         );
     }
-    Ok(Reading {
-        snapshots,
-        lines,
-        held,
-    })
+    Ok(Reading { feeds, lines, held })
 }
 
 fn held_of(answer: Option<Value>, skus: usize) -> Result<Vec<HeldOfSku>, StoreError> {

@@ -4,7 +4,8 @@ use super::error::StoreError;
 use super::script::Call;
 use super::store::StockStore;
 use crate::stock::{
-    AsOf, Generation, ItemNumber, SnapshotState, TenantId, WarehouseId, WarehouseSnapshot,
+    AsOf, FeedStanding, Generation, ItemNumber, SnapshotState, TenantId, WarehouseId,
+    WarehouseSnapshot,
 };
 use redis::{Script, Value};
 use serde::Serialize;
@@ -276,12 +277,48 @@ pub(super) fn history_entry(end: &CycleEnd, reason: &str, hash: &str) -> String 
     serde_json::to_string(&entry).unwrap_or_default()
 }
 
+/// The fields of a feed's record that [`standing_of`] reads, in its order.
+pub(super) const STANDING: [&str; 4] = ["state", "watermark", "previous_watermark", "next_due"];
+
+const MISBEHAVED: StoreError = StoreError::Misbehaved {
+    what: "a snapshot's record",
+};
+
+/// Reads what lines are judged by out of an HMGET of [`STANDING`].
+pub(super) fn standing_of(value: &Value) -> Result<FeedStanding, StoreError> {
+    let Value::Array(values) = value else {
+        return Err(MISBEHAVED);
+    };
+    if values.len() != STANDING.len() {
+        return Err(MISBEHAVED);
+    }
+    let mut standing = FeedStanding::default();
+    for (field, value) in STANDING.iter().zip(values) {
+        match value {
+            Value::BulkString(value) => take_over(&mut standing, field.as_bytes(), value),
+            Value::Nil => {}
+            _ => return Err(MISBEHAVED),
+        }
+    }
+    Ok(standing)
+}
+
+fn take_over(standing: &mut FeedStanding, field: &[u8], value: &[u8]) {
+    let Ok(value) = str::from_utf8(value) else {
+        return;
+    };
+    match field {
+        b"state" => standing.state = value.parse().unwrap_or_default(),
+        b"watermark" => standing.watermark = value.parse().ok(),
+        b"previous_watermark" => standing.previous_watermark = value.parse().ok(),
+        b"next_due" => standing.next_due = value.parse().ok(),
+        _ => {}
+    }
+}
+
 /// Reads a feed's record. A field that cannot be read counts as not there: without a watermark
 /// nothing is proved, which is the safe side.
 pub(super) fn snapshot_of(value: Value) -> Result<WarehouseSnapshot, StoreError> {
-    const MISBEHAVED: StoreError = StoreError::Misbehaved {
-        what: "a snapshot's record",
-    };
     let pairs: Vec<(Value, Value)> = match value {
         Value::Map(pairs) => pairs,
         Value::Array(flat) => {
@@ -300,14 +337,12 @@ pub(super) fn snapshot_of(value: Value) -> Result<WarehouseSnapshot, StoreError>
         let (Value::BulkString(field), Value::BulkString(value)) = (field, value) else {
             return Err(MISBEHAVED);
         };
+        take_over(&mut snapshot.standing, &field, &value);
         let Ok(value) = str::from_utf8(&value) else {
             continue;
         };
         match field.as_slice() {
-            b"state" => snapshot.state = value.parse().unwrap_or_default(),
             b"generation" => snapshot.generation = Generation(value.parse().unwrap_or_default()),
-            b"watermark" => snapshot.watermark = value.parse().ok(),
-            b"previous_watermark" => snapshot.previous_watermark = value.parse().ok(),
             b"started" => snapshot.started = value.parse().ok(),
             b"completed" => snapshot.completed = value.parse().ok(),
             b"rows" => snapshot.rows = value.parse().unwrap_or_default(),
@@ -315,7 +350,6 @@ pub(super) fn snapshot_of(value: Value) -> Result<WarehouseSnapshot, StoreError>
             b"reason" => snapshot.reason = Some(value.to_owned()),
             b"sealed" => snapshot.sealed = Generation(value.parse().unwrap_or_default()),
             b"hash" => snapshot.hash = Some(value.to_owned()),
-            b"next_due" => snapshot.next_due = value.parse().ok(),
             b"recent_rows" => {
                 snapshot.recent_rows = value
                     .split(',')

@@ -58,7 +58,20 @@ impl FromStr for SnapshotState {
     }
 }
 
-impl WarehouseSnapshot {
+/// What lines, and the feed itself, are judged by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FeedStanding {
+    /// Where the feed stands.
+    pub state: SnapshotState,
+    /// Start of the last complete snapshot.
+    pub watermark: Option<AsOf>,
+    /// Start of the complete snapshot before that.
+    pub previous_watermark: Option<AsOf>,
+    /// When the next cycle is due.
+    pub next_due: Option<AsOf>,
+}
+
+impl FeedStanding {
     /// The watermarks that can be believed now, the later one first. One in the future was set by a
     /// clock that has been put right since; it vouches for nothing.
     pub fn credible_watermarks(&self, now: AsOf) -> (Option<AsOf>, Option<AsOf>) {
@@ -74,16 +87,12 @@ impl WarehouseSnapshot {
 /// The record of one warehouse's feed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WarehouseSnapshot {
-    /// Where the feed stands.
-    pub state: SnapshotState,
+    /// What is judged by it.
+    pub standing: FeedStanding,
     /// The latest cycle's number; 0 before the first.
     pub generation: Generation,
     /// The latest cycle that has ended; 0 before the first.
     pub sealed: Generation,
-    /// Start of the last complete snapshot.
-    pub watermark: Option<AsOf>,
-    /// Start of the complete snapshot before that.
-    pub previous_watermark: Option<AsOf>,
     /// Start of the latest cycle.
     pub started: Option<AsOf>,
     /// End of the latest cycle.
@@ -97,8 +106,6 @@ pub struct WarehouseSnapshot {
     /// Sum of the SHA-256 of each line of the last complete snapshot, hexadecimal: the same for the
     /// same stock, whoever read it in whatever order.
     pub hash: Option<String>,
-    /// When the next cycle is due.
-    pub next_due: Option<AsOf>,
     /// Rows of the last complete snapshots, newest first, for judging the next one.
     pub recent_rows: Vec<u64>,
 }

@@ -1,6 +1,6 @@
 //! Three-valued stock: a line's state is derived when it is read, never stored.
 
-use super::{AsOf, LineContent, LineValue, Quantities, WarehouseSnapshot};
+use super::{AsOf, FeedStanding, LineContent, LineValue, Quantities};
 use std::time::Duration;
 
 /// What can be said about a SKU in a warehouse.
@@ -55,11 +55,11 @@ impl Judged {
 /// known.
 pub fn judge(
     line: Option<&LineValue>,
-    snapshot: &WarehouseSnapshot,
+    feed: &FeedStanding,
     now: AsOf,
     line_ttl: Duration,
 ) -> Judged {
-    let (watermark, previous_watermark) = snapshot.credible_watermarks(now);
+    let (watermark, previous_watermark) = feed.credible_watermarks(now);
     let Some(line) = line else {
         return match watermark {
             Some(watermark) if watermark.age_at(now) < line_ttl => Judged {
@@ -105,11 +105,11 @@ mod tests {
         AsOf::from_unix_ms(1_800_000_000_000 + ms).unwrap()
     }
 
-    fn snapshot(watermark: Option<i64>, previous: Option<i64>) -> WarehouseSnapshot {
-        WarehouseSnapshot {
+    fn feed(watermark: Option<i64>, previous: Option<i64>) -> FeedStanding {
+        FeedStanding {
             watermark: watermark.map(at),
             previous_watermark: previous.map(at),
-            ..WarehouseSnapshot::default()
+            ..FeedStanding::default()
         }
     }
 
@@ -126,18 +126,12 @@ mod tests {
         watermark: Option<i64>,
         previous: Option<i64>,
     ) -> StockState {
-        judge(
-            line.as_ref(),
-            &snapshot(watermark, previous),
-            at(1_000),
-            DAY,
-        )
-        .state
+        judge(line.as_ref(), &feed(watermark, previous), at(1_000), DAY).state
     }
 
     #[test]
     fn a_watermark_in_the_future_vouches_for_nothing() {
-        let ahead = snapshot(Some(30_000), Some(20_000));
+        let ahead = feed(Some(30_000), Some(20_000));
         let read = line(0);
         let judged = judge(Some(&read), &ahead, at(10), DAY);
         assert_eq!(judged.state, StockState::Present);
@@ -169,12 +163,12 @@ mod tests {
 
     #[test]
     fn a_dead_feed_proves_nothing_once_lines_may_have_expired() {
-        let feed = snapshot(Some(0), None);
+        let once = feed(Some(0), None);
         assert_eq!(
-            judge(None, &feed, at(86_399_999), DAY).state,
+            judge(None, &once, at(86_399_999), DAY).state,
             StockState::Absent
         );
-        assert_eq!(judge(None, &feed, at(86_400_000), DAY), Judged::UNKNOWN);
+        assert_eq!(judge(None, &once, at(86_400_000), DAY), Judged::UNKNOWN);
     }
 
     #[test]
@@ -185,7 +179,7 @@ mod tests {
             origin: Origin::Live,
         };
         for (watermark, previous) in [(None, None), (Some(1), None), (Some(9), Some(7))] {
-            let judged = judge(Some(&absent), &snapshot(watermark, previous), at(10), DAY);
+            let judged = judge(Some(&absent), &feed(watermark, previous), at(10), DAY);
             assert_eq!(judged.state, StockState::Absent);
             assert_eq!(judged.as_of, Some(at(5)));
         }
@@ -193,7 +187,7 @@ mod tests {
 
     #[test]
     fn absence_by_snapshots_is_as_old_as_the_snapshot_that_proved_it() {
-        let judged = judge(Some(&line(1)), &snapshot(Some(50), Some(20)), at(60), DAY);
+        let judged = judge(Some(&line(1)), &feed(Some(50), Some(20)), at(60), DAY);
         assert_eq!(
             judged,
             Judged {

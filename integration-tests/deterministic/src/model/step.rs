@@ -382,7 +382,7 @@ impl World {
     pub(super) fn judge_answers(&mut self, house: &House, rules: &Rules) -> Result<(), Broken> {
         self.redis.take_touched();
         let warehouse = &self.truth.warehouses()[0];
-        let snapshot = house.snapshot(&self.redis, warehouse)?;
+        let feed = house.snapshot(&self.redis, warehouse)?.standing;
         let ttl = Duration::from_millis(house.line_ttl_ms.unsigned_abs());
         let now = self.stamp(self.now_ms);
         for item in 0..self.truth.items().len() {
@@ -392,7 +392,7 @@ impl World {
                 &self.truth,
                 (0, item),
                 stored,
-                &snapshot,
+                &feed,
                 (now, ttl, rules.absence),
             )?;
         }
@@ -412,6 +412,7 @@ impl World {
             }
             let snapshot = house.snapshot(&self.redis, &self.truth.warehouses()[0])?;
             let opened = snapshot
+                .standing
                 .watermark
                 .and_then(|watermark| self.evidence.opened_at(0, watermark));
             if opened.is_some_and(|opened| opened >= from_ms) {

@@ -50,7 +50,7 @@ impl TendStep {
     }
 }
 
-fn ms(ms: i64) -> Duration {
+pub(super) fn ms(ms: i64) -> Duration {
     Duration::from_millis(ms.unsigned_abs())
 }
 
@@ -144,7 +144,7 @@ impl Simulation<'_> {
                 let called = self.call(|house, redis| house.shard_record(redis, &held.shard))?;
                 let failures = called.heard().map_or(0, |record| record.failures);
                 Some(TendStep::GiveBack {
-                    wait_ms: whole_ms(decisions::backoff(failures + 1)),
+                    wait_ms: whole_ms(decisions::backoff(failures + 1, ms(INTERVAL_MS))),
                     error: Some(error),
                 })
             }
@@ -238,11 +238,11 @@ impl Simulation<'_> {
             format!(
                 "worker {number} seals cycle {} of {warehouse}: {} {}",
                 end.generation,
-                record.state,
+                record.standing.state,
                 record.reason.as_deref().unwrap_or_default()
             )
         });
-        if record.state == SnapshotState::Complete {
+        if record.standing.state == SnapshotState::Complete {
             self.seen.snapshots += 1;
             self.evidence.judge_seal(&self.truth, place, end)?;
         } else {
