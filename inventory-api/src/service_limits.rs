@@ -9,6 +9,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use shared::http_edge::auth;
 use shared::settings::ApiSettings;
 use shared::stock::Sku;
 use std::time::Duration;
@@ -46,6 +47,9 @@ pub(crate) struct ServiceLimits {
     /// And of one caller.
     #[schema(minimum = 1, example = 2)]
     pub large_bodies_per_caller: usize,
+    /// Large bodies of one caller that may wait for their turn; more are refused with 429.
+    #[schema(minimum = 1, example = 8)]
+    pub large_bodies_waiting_per_caller: usize,
     /// How deep a body's JSON may be nested.
     #[schema(minimum = 1, example = 32)]
     pub json_depth: usize,
@@ -74,6 +78,15 @@ pub(crate) struct ServiceLimits {
     /// Requests one caller may send at once after a rest.
     #[schema(minimum = 0, example = 2000)]
     pub burst_per_caller: u32,
+    /// Wrong passwords a second of one address, in the long run; more are refused with 429 unchecked.
+    #[schema(minimum = 1, example = 2)]
+    pub wrong_passwords_per_second: u32,
+    /// Wrong passwords one address may show at once after a rest.
+    #[schema(minimum = 1, example = 60)]
+    pub wrong_passwords_at_once: u32,
+    /// Characters of a bearer token.
+    #[schema(minimum = 1, example = 8192)]
+    pub token_characters: usize,
     /// Requests in work at once; more are refused with 429.
     #[schema(minimum = 1, example = 512)]
     pub requests_in_flight: usize,
@@ -114,6 +127,7 @@ impl ServiceLimits {
             large_body_bytes: large_bodies::LARGE,
             large_bodies: large_bodies::AT_ONCE,
             large_bodies_per_caller: large_bodies::OF_ONE_CALLER,
+            large_bodies_waiting_per_caller: large_bodies::WAITING,
             json_depth: limits.json_depth,
             header_timeout_ms: whole_ms(limits.header_timeout),
             body_timeout_ms: whole_ms(limits.body_timeout),
@@ -123,6 +137,9 @@ impl ServiceLimits {
             quiet_connections: limits.quiet_connections,
             requests_per_second_per_caller: limits.requests_per_second_per_caller,
             burst_per_caller: limits.burst_per_caller,
+            wrong_passwords_per_second: auth::WRONG_PER_SECOND,
+            wrong_passwords_at_once: auth::WRONG_AT_ONCE,
+            token_characters: auth::LONGEST_TOKEN,
             requests_in_flight: limits.in_flight,
             quantity: LARGEST_QUANTITY,
             max_age_seconds: LONGEST_MAX_AGE_SECONDS,

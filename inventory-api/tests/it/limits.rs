@@ -16,6 +16,13 @@ async fn connect(rig: &Rig) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
+/// The head of a request with a JSON body that is sent as `framing` says.
+fn head(path: &str, framing: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
+    )
+}
+
 /// Everything until the service closes the connection, which it must.
 async fn rest_of(connection: &mut TcpStream) -> String {
     let mut reply = Vec::new();
@@ -34,7 +41,8 @@ async fn every_limit_is_served() {
         "keepAliveMs": 75_000, "connections": 5_000, "requestsPerSecondPerCaller": 1_000,
         "burstPerCaller": 2_000, "bodyBytes": 1_048_576, "requestsInFlight": 512,
         "connectionsPerAddress": 1_000, "quietConnections": 400, "largeBodyBytes": 65_536,
-        "largeBodies": 4, "largeBodiesPerCaller": 2,
+        "largeBodies": 4, "largeBodiesPerCaller": 2, "largeBodiesWaitingPerCaller": 8,
+        "wrongPasswordsPerSecond": 2, "wrongPasswordsAtOnce": 60, "tokenCharacters": 8_192,
         "longestReservationSeconds": 86_400, "holdsPerSku": 2_000 });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&limits[name], value, "{name}");
@@ -67,10 +75,9 @@ async fn a_number_beyond_a_limit_is_refused_by_the_limits_name() {
 async fn a_body_that_trickles_is_not_waited_for() {
     let rig = Rig::start_with("[api.limits]\nbody_timeout = \"300ms\"").await;
     let mut connection = connect(&rig).await;
-    let head = format!(
-        "POST {STOCK} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{{"
-    );
+    let head = head(STOCK, "content-length: 5000");
     connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(b"{").await.unwrap();
     let (mut reading, mut writing) = connection.into_split();
     let trickle = async {
         while writing.write_all(b" ").await.is_ok() {
@@ -160,10 +167,7 @@ async fn large_bodies_have_turns_and_small_ones_need_none() {
     let read = rig.ago(Duration::from_secs(30));
     rig.snapshot(read, &["11"], &[("a", "11", "1")]).await;
     let question = large_question();
-    let head = format!(
-        "POST {STOCK} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        question.len()
-    );
+    let head = head(STOCK, &format!("content-length: {}", question.len()));
     let begin = async |bytes: usize| {
         let mut connection = connect(&rig).await;
         connection.write_all(head.as_bytes()).await.unwrap();
@@ -296,8 +300,7 @@ async fn a_body_that_goes_on_after_its_refusal_is_not_drained_for_long() {
     // A connection that is merely quiet would stay for longer than the test waits.
     let rig = Rig::start_with("[api.limits]\nkeep_alive = \"20s\"").await;
     let (mut reading, mut writing) = connect(&rig).await.into_split();
-    let head =
-        "POST /inventory/v1/nowhere HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = head("/inventory/v1/nowhere", "transfer-encoding: chunked");
     writing.write_all(head.as_bytes()).await.unwrap();
     let chunks = async {
         while writing.write_all(b"1\r\nx\r\n").await.is_ok() {

@@ -25,8 +25,8 @@ mod remembered;
 mod strict_json;
 mod token;
 
-pub use authenticator::{AuthSetupError, Authenticator};
+pub use authenticator::{AuthSetupError, Authenticator, WRONG_AT_ONCE, WRONG_PER_SECOND};
 pub use caller::{Caller, NotAllowed};
 pub use password::{PasswordError, hash_password};
 pub use refused::Refused;
-pub use token::{TokenProblem, UnverifiedToken};
+pub use token::{LONGEST_TOKEN, TokenProblem, UnverifiedToken};

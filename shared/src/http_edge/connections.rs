@@ -70,8 +70,6 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     of_address: HashMap<CallerKey, HashMap<u64, Watched>>,
-    /// How many there are.
-    count: usize,
     /// Number of the one that came last.
     last: u64,
 }
@@ -119,7 +117,7 @@ impl Open {
     /// Shuts what is quiet beyond this number, of those that are quiet since then at least; says how
     /// many.
     fn shut_surplus(&mut self, most: usize, since: u64) -> u64 {
-        if most == 0 || self.count <= most {
+        if most == 0 {
             return 0;
         }
         let quiet = self.of_address.values().map(|connections| {
@@ -239,7 +237,6 @@ impl Connections {
         };
         of_address.insert(number, watched);
         open.last = number;
-        open.count += 1;
         Ok(Held {
             connections: Arc::clone(self),
             number,
@@ -253,11 +250,10 @@ impl Connections {
         let Some(of_address) = open.of_address.get_mut(address) else {
             return;
         };
-        let was_open = of_address.remove(&number).is_some();
+        of_address.remove(&number);
         if of_address.is_empty() {
             open.of_address.remove(address);
         }
-        open.count -= usize::from(was_open);
     }
 
     fn not_taken(&self, why: &NotTaken) {

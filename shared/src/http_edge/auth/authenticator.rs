@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 const LONGEST_HEADER: usize = 9 * 1024;
 /// Wrong passwords of one address: a guesser's pace, and enough for a caller with an old password,
 /// who may sign in half a second after it was put right.
-const WRONG_PER_SECOND: u32 = 2;
+pub const WRONG_PER_SECOND: u32 = 2;
 /// Of them at once, after a rest of half a minute.
-const WRONG_AT_ONCE: u32 = 60;
+pub const WRONG_AT_ONCE: u32 = 60;
 /// Longest wait for the issuer's keys at start.
 const FIRST_KEYS: Duration = Duration::from_secs(4);
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fmt;
 
 /// Longest token, in bytes. Tokens with many groups reach 4 to 6 kB.
-const LONGEST_TOKEN: usize = 8 * 1024;
+pub const LONGEST_TOKEN: usize = 8 * 1024;
 /// Longest key id, in bytes.
 const LONGEST_KEY_ID: usize = 256;
 /// Header fields that would have the token say how it is to be verified, or that change what the
