@@ -20,6 +20,7 @@ mod read;
 mod seal;
 mod tend;
 
+pub(crate) use lease::{Notes, keep_lease};
 pub(crate) use part::read_part;
 pub(crate) use part_facts::{Mark, PartFacts};
 pub(crate) use tend::tend;

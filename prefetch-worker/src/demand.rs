@@ -6,17 +6,20 @@
 mod budget;
 mod choice;
 
+use crate::cycle::{Notes, keep_lease};
 use crate::metrics;
 use crate::reread::{RereadError, items_of, reread};
 use crate::state::{TenantFeed, Worker};
+use crate::variants::calls_about;
 use budget::Budget;
 use choice::in_order;
-use shared::d365::look_up_chunks;
+use shared::d365::{check_askable, look_up_chunks};
 use shared::process::clock::Clock as _;
 use shared::redis_store::{Claim, Finished, LeaseLost, StoredLine};
 use shared::stock::{AsOf, LineContent, Quantity, Sku, StockLine};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// The shard of a tenant's passes.
 pub(crate) const SHARD: &str = "~asked";
@@ -39,7 +42,15 @@ pub struct Pass {
 /// Makes a pass and gives the claim back.
 pub(crate) async fn pass(worker: &Worker, feed: &TenantFeed, claim: &Claim) -> Pass {
     let target = worker.settings.demand_target_age;
-    let made = read_again(worker, feed).await;
+    // However long D365 takes for it: nobody else begins the same pass meanwhile.
+    let (notes, lost) = (Notes::default(), CancellationToken::new());
+    let made = tokio::select! {
+        made = read_again(worker, feed) => made,
+        () = keep_lease(worker, feed, claim, &notes, &lost) => {
+            tracing::info!(tenant.id = %feed.id(), "the pass went to another worker");
+            return Pass::default();
+        }
+    };
     let (pass, how) = match made {
         Ok(pass) => (pass, Finished::Well),
         Err(error) => {
@@ -68,7 +79,9 @@ async fn read_again(worker: &Worker, feed: &TenantFeed) -> Result<Pass, RereadEr
     let asked = store.most_asked(feed.id(), MOST_SKUS).await?;
     let low = store.lowest(feed.id(), MOST_SKUS).await?;
     let target = worker.settings.demand_target_age;
-    let candidates = in_order(&asked, &low);
+    // What D365 cannot be asked about would spoil the whole pass.
+    let mut candidates = in_order(&asked, &low);
+    candidates.retain(|sku| check_askable(sku.as_str()).is_ok());
     let now = worker.clock().now();
     let ages = ages(worker, feed, &candidates, now).await?;
     let is_asked: HashSet<&Sku> = asked.iter().collect();
@@ -97,16 +110,18 @@ async fn read_again(worker: &Worker, feed: &TenantFeed) -> Result<Pass, RereadEr
         target,
     );
     let mapper = feed.mapper(worker).await?;
-    let items = items_of(&mapper, &due);
-    let chunks = look_up_chunks(&items, warehouses, feed.settings.longest_address);
-    let wanted = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+    let cost = |skus: &[Sku]| {
+        let items = items_of(&mapper, skus);
+        let look_ups = look_up_chunks(&items, warehouses, feed.settings.longest_address).len();
+        let learned = feed.variants().learned();
+        let strange = skus.iter().filter(|sku| learned.is_strange(sku, &mapper));
+        u32::try_from(look_ups + calls_about(strange.count())).unwrap_or(u32::MAX)
+    };
     let granted = store
-        .take_demand_calls(feed.id(), budget.per_second, budget.size, wanted)
+        .take_demand_calls(feed.id(), budget.per_second, budget.size, cost(&due))
         .await?;
     // The heaviest come first: what the budget does not reach is what is asked for least.
-    let share = usize::try_from(granted).unwrap_or(usize::MAX);
-    let reached = due.len() * share.min(chunks.len()) / chunks.len().max(1);
-    let reachable = &due[..reached];
+    let reachable = &due[..most_within(due.len(), |skus| cost(&due[..skus]) <= granted)];
     if reachable.is_empty() {
         return Ok(Pass {
             due: due.len(),
@@ -120,6 +135,20 @@ async fn read_again(worker: &Worker, feed: &TenantFeed) -> Result<Pass, RereadEr
         read: reachable.len(),
         calls: reread.calls,
     })
+}
+
+/// How many of the first so many are within a limit, which more of them exceed rather than fewer.
+fn most_within(all: usize, is_within: impl Fn(usize) -> bool) -> usize {
+    let (mut within, mut beyond) = (0, all + 1);
+    while beyond - within > 1 {
+        let middle = within.midpoint(beyond);
+        if is_within(middle) {
+            within = middle;
+        } else {
+            beyond = middle;
+        }
+    }
+    within
 }
 
 /// How old what is stored of each SKU is: its oldest line. A SKU without any has no age.

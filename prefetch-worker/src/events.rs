@@ -16,6 +16,7 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use shared::d365::check_askable;
 use shared::settings::Secret;
 use shared::stock::{ItemNumber, WarehouseId};
 use utoipa::ToSchema;
@@ -53,7 +54,6 @@ struct Query {
 enum Hint<'w> {
     Item(&'w TenantFeed, ItemNumber),
     Warehouse(&'w TenantFeed, &'w WarehouseId),
-    Nothing,
 }
 
 pub(crate) async fn take(
@@ -105,8 +105,8 @@ async fn take_one(
     event: &Map<String, Value>,
     reply: &mut EventsReply,
 ) -> Result<(), Refusal> {
-    let hint = hint_of(worker, event);
-    if matches!(hint, Hint::Nothing) {
+    let hinted = hints_of(worker, event);
+    if hinted.is_empty() {
         metrics::event("ignored");
         reply.ignored += 1;
         return Ok(());
@@ -123,15 +123,17 @@ async fn take_one(
             return Ok(());
         }
     }
-    let taken = match hint {
-        Hint::Item(feed, item) => hints.add(feed.id(), item).is_ok(),
-        Hint::Warehouse(feed, warehouse) => worker
-            .store
-            .make_due(feed.id(), warehouse.as_str())
-            .await
-            .is_ok(),
-        Hint::Nothing => true,
-    };
+    let mut taken = true;
+    for hint in hinted {
+        taken &= match hint {
+            Hint::Item(feed, item) => hints.add(feed.id(), item).is_ok(),
+            Hint::Warehouse(feed, warehouse) => worker
+                .store
+                .make_due(feed.id(), warehouse.as_str())
+                .await
+                .is_ok(),
+        };
+    }
     if taken {
         metrics::event("taken");
         reply.taken += 1;
@@ -147,31 +149,35 @@ async fn take_one(
     Err(Refusal::queue_full())
 }
 
-fn hint_of<'w>(worker: &'w Worker, event: &Map<String, Value>) -> Hint<'w> {
+/// What an event hints at, in each tenant it may mean: an environment for production and one for
+/// trying things out have the same companies.
+fn hints_of<'w>(worker: &'w Worker, event: &Map<String, Value>) -> Vec<Hint<'w>> {
     let settings = &worker.settings.events;
     let company = text(event, &[&settings.legal_entity_field]);
-    let feed = match (company, worker.feeds.as_ref()) {
-        (Some(company), feeds) => feeds
-            .iter()
-            .find(|feed| feed.settings.legal_entity.is_named_by(company)),
-        (None, [only]) => Some(only),
-        (None, _) => None,
-    };
-    let Some(feed) = feed else {
-        return Hint::Nothing;
-    };
-    if let Some(item) = text(event, &[&settings.item_field]) {
-        return match ItemNumber::parse(item) {
-            Ok(item) if !item.as_str().contains('*') => Hint::Item(feed, item),
-            _ => Hint::Nothing,
-        };
-    }
+    let item = text(event, &[&settings.item_field]);
     let warehouse = text(event, &[&settings.warehouse_field]);
-    let known = warehouse.and_then(|warehouse| {
-        let all = &feed.settings.warehouses;
-        all.iter().find(|known| known.as_str() == warehouse)
-    });
-    known.map_or(Hint::Nothing, |known| Hint::Warehouse(feed, known))
+    let is_meant = |feed: &&TenantFeed| match company {
+        Some(company) => feed.settings.legal_entity.is_named_by(company),
+        None => worker.feeds.len() == 1,
+    };
+    let hint = |feed: &'w TenantFeed| match item {
+        Some(item) => ItemNumber::parse(item)
+            .ok()
+            .filter(|item| check_askable(item.as_str()).is_ok())
+            .map(|item| Hint::Item(feed, item)),
+        None => feed
+            .settings
+            .warehouses
+            .iter()
+            .find(|known| Some(known.as_str()) == warehouse)
+            .map(|known| Hint::Warehouse(feed, known)),
+    };
+    worker
+        .feeds
+        .iter()
+        .filter(is_meant)
+        .filter_map(hint)
+        .collect()
 }
 
 /// A property of an event, at its top or one level below.

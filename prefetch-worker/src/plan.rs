@@ -29,11 +29,13 @@ pub(crate) fn until_next_cycle(interval: Duration, since_start: Duration, chance
 }
 
 /// Time to the next try of a warehouse that has failed this often in a row (1 or more).
-pub(crate) fn backoff(failures: u32) -> Duration {
+///
+/// Never more than half an interval: once D365 is back, a feed must be in its bounds within two
+/// cycles, and at that pace a warehouse that cannot be read costs no more than two that can.
+pub(crate) fn backoff(failures: u32, interval: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    FIRST_BACKOFF
-        .saturating_mul(1 << doublings)
-        .min(LONGEST_BACKOFF)
+    let longest = LONGEST_BACKOFF.min((interval / 2).max(FIRST_BACKOFF));
+    FIRST_BACKOFF.saturating_mul(1 << doublings).min(longest)
 }
 
 /// Where the next cycle is split, so that reading a part takes about `part_time`: after the first
@@ -113,10 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_warehouse_waits_longer_each_time_up_to_an_hour() {
-        let seconds: Vec<_> = (1..=5).map(|n| backoff(n).as_secs()).collect();
-        assert_eq!(seconds, [5, 10, 20, 40, 80]);
-        assert_eq!(backoff(40), Duration::from_hours(1));
-        assert_eq!(backoff(0), Duration::from_secs(5));
+    fn a_failing_warehouse_waits_longer_each_time_up_to_half_an_interval() {
+        let seconds = |minutes| {
+            let interval = Duration::from_mins(minutes);
+            [0, 1, 2, 3, 4, 5, 40].map(|failures| backoff(failures, interval).as_secs())
+        };
+        assert_eq!(seconds(15), [5, 5, 10, 20, 40, 80, 450]);
+        assert_eq!(seconds(1), [5, 5, 10, 20, 30, 30, 30]);
+        assert_eq!(seconds(24 * 60), [5, 5, 10, 20, 40, 80, 3_600]);
+        assert_eq!(seconds(0), [5; 7]);
     }
 }

@@ -1,13 +1,17 @@
 //! Asks D365 again for some SKUs, in all the warehouses named, and stores what it says.
 
 use crate::state::{TenantFeed, Worker};
-use shared::d365::{D365Error, LookUp, LookUpAnswer, look_up_chunks};
+use crate::variants::variants_of;
+use shared::d365::{
+    D365Error, LookUp, LookUpAnswer, VARIANT_SKUS_PER_CALL, check_askable, look_up_chunks,
+};
 use shared::redis_store::StoreError;
 use shared::stock::{
     AsOf, ItemNumber, LineContent, LineValue, OnHandRow, Origin, QuantityError, Sku, SkuMapper,
-    StockLine, WarehouseId, fold_item,
+    StockLine, VariantIndex, WarehouseId, fold_item,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 const TIME_PER_CHUNK: Duration = Duration::from_secs(30);
@@ -39,6 +43,9 @@ pub(crate) fn items_of(mapper: &SkuMapper, skus: &[Sku]) -> Vec<ItemNumber> {
 }
 
 /// Reads SKUs again, chunk by chunk, each stored before the next is asked for.
+///
+/// Of a number the mapping lacks D365 is asked first whether a variant carries it by now: looked for
+/// as a plain item its absence would be claimed.
 pub(crate) async fn reread(
     worker: &Worker,
     feed: &TenantFeed,
@@ -46,8 +53,33 @@ pub(crate) async fn reread(
     skus: &[Sku],
 ) -> Result<Reread, RereadError> {
     let mapper = feed.mapper(worker).await?;
-    let items = items_of(&mapper, skus);
-    read(worker, feed, warehouses, &mapper, &items, Some(skus)).await
+    let learned = feed.variants().learned();
+    let (strange, known): (Vec<Sku>, Vec<Sku>) = skus
+        .iter()
+        .cloned()
+        .partition(|sku| learned.is_strange(sku, &mapper));
+    let items = items_of(&mapper, &known);
+    let mut reread = read(worker, feed, warehouses, &mapper, &items, Some(&known)).await?;
+    for skus in strange.chunks(VARIANT_SKUS_PER_CALL) {
+        let fresh = fresh_mapper(feed, skus).await?;
+        let items = items_of(&fresh, skus);
+        let more = read(worker, feed, warehouses, &fresh, &items, Some(skus)).await?;
+        for line in &more.lines {
+            let has_stock = matches!(line.value.content, LineContent::Quantities(_));
+            if has_stock && !fresh.knows(&line.sku) {
+                learned.note_plain(&line.sku);
+            }
+        }
+        reread.lines.extend(more.lines);
+        reread.calls += more.calls + 1;
+    }
+    Ok(reread)
+}
+
+/// A mapping by the variants that carry these numbers and those of items so named, as of now.
+async fn fresh_mapper(feed: &TenantFeed, skus: &[Sku]) -> Result<SkuMapper, D365Error> {
+    let variants = variants_of(feed.source.as_ref(), skus).await?;
+    Ok(SkuMapper::Variants(Arc::new(VariantIndex::new(variants))))
 }
 
 /// Reads items again, with all SKUs they are.
@@ -83,7 +115,22 @@ async fn read(
         let unproved: HashSet<ItemNumber> = answer.unproved.iter().cloned().collect();
         let mut seen: HashSet<(WarehouseId, Sku)> = HashSet::new();
         let mut lines = Vec::new();
+        let strangers = strangers(feed, mapper, &answer.rows);
+        let mut fresh = Vec::new();
+        for skus in strangers.chunks(VARIANT_SKUS_PER_CALL) {
+            fresh.push((skus, fresh_mapper(feed, skus).await?));
+            reread.calls += 1;
+        }
         for rows in rows_by_item(answer) {
+            let is_of_item = |sku: &Sku| {
+                rows.first()
+                    .is_some_and(|row| row.item.as_str() == sku.as_str())
+            };
+            let asked_anew = fresh.iter().find(|(skus, _)| skus.iter().any(is_of_item));
+            let mapper = asked_anew.map_or(mapper, |(_, fresh)| {
+                feed.variants().learned().note_answer(&rows, fresh);
+                fresh
+            });
             for line in fold_item(rows, mapper, as_of, Origin::Live)?.lines {
                 if wanted
                     .as_ref()
@@ -119,6 +166,21 @@ async fn read(
         reread.lines.extend(lines);
     }
     Ok(reread)
+}
+
+/// The items with rows the mapping does not know, as D365 can be asked for their variants.
+fn strangers(feed: &TenantFeed, mapper: &SkuMapper, rows: &[OnHandRow]) -> Vec<Sku> {
+    let learned = feed.variants().learned();
+    let items: BTreeSet<&str> = rows
+        .iter()
+        .filter(|row| learned.is_stranger(row, mapper))
+        .map(|row| row.item.as_str())
+        .collect();
+    items
+        .into_iter()
+        .filter(|item| check_askable(item).is_ok())
+        .filter_map(|item| Sku::parse(item).ok())
+        .collect()
 }
 
 /// The SKUs that bear an item's own number. Other SKUs of an item that has gone become suspect and

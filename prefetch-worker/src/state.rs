@@ -97,6 +97,11 @@ impl TenantFeed {
             .find(|warehouse| warehouse.as_str() == id)
     }
 
+    /// The released product variants, as far as they were read.
+    pub(crate) fn variants(&self) -> &Variants {
+        &self.variants
+    }
+
     /// How this tenant's SKUs are made, with variants if that needs them.
     pub(crate) async fn mapper(&self, worker: &Worker) -> Result<SkuMapper, D365Error> {
         Ok(match &self.settings.sku_mapping {

@@ -1,11 +1,35 @@
 //! Released product variants, read now and then and kept.
 
-use shared::d365::{D365Error, OnHandSource, VariantQuestion};
+mod learned;
+
+pub(crate) use learned::Learned;
+
+use shared::d365::{D365Error, OnHandSource, VARIANT_SKUS_PER_CALL, VariantQuestion};
 use shared::process::clock::Clock;
-use shared::stock::{TenantId, VariantIndex};
+use shared::stock::{Sku, TenantId, Variant, VariantIndex};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+
+const TIME_PER_QUESTION: Duration = Duration::from_secs(30);
+
+/// Asks for the variants that carry these numbers, and for all variants of items so named. At most
+/// [`VARIANT_SKUS_PER_CALL`] of them, so that it is one call.
+pub(crate) async fn variants_of(
+    source: &dyn OnHandSource,
+    skus: &[Sku],
+) -> Result<Vec<Variant>, D365Error> {
+    let question = VariantQuestion::Of {
+        skus: skus.to_vec(),
+        time_left: TIME_PER_QUESTION,
+    };
+    source.variants(&question).await
+}
+
+/// Calls it takes to ask about so many SKUs or items.
+pub(crate) fn calls_about(skus: usize) -> usize {
+    skus.div_ceil(VARIANT_SKUS_PER_CALL)
+}
 
 /// A tenant's variants.
 #[derive(Debug)]
@@ -13,12 +37,14 @@ pub(crate) struct Variants {
     max_age: Duration,
     /// Held while variants are read, so that several cycles read them once.
     known: Mutex<Option<Known>>,
+    learned: Arc<Learned>,
 }
 
 #[derive(Debug)]
 struct Known {
     index: Arc<VariantIndex>,
     read_at: Duration,
+    is_outdated: bool,
 }
 
 impl Variants {
@@ -26,6 +52,23 @@ impl Variants {
         Self {
             max_age,
             known: Mutex::new(None),
+            learned: Arc::default(),
+        }
+    }
+
+    /// What was learned beside the list.
+    pub(crate) fn learned(&self) -> &Arc<Learned> {
+        &self.learned
+    }
+
+    /// There are variants this list lacks: the next one who asks reads it again. Nothing changes if it
+    /// is not the latest one, or is being read just now.
+    pub(crate) fn is_outdated(&self, list: &Arc<VariantIndex>) {
+        if let Ok(mut known) = self.known.try_lock()
+            && let Some(known) = &mut *known
+            && Arc::ptr_eq(&known.index, list)
+        {
+            known.is_outdated = true;
         }
     }
 
@@ -44,6 +87,7 @@ impl Variants {
             .map(|known| now.saturating_sub(known.read_at));
         if let (Some(known), Some(age)) = (&*known, age)
             && age < self.max_age
+            && !known.is_outdated
         {
             return Ok(Arc::clone(&known.index));
         }
@@ -54,7 +98,9 @@ impl Variants {
                 *known = Some(Known {
                     index: Arc::clone(&index),
                     read_at: now,
+                    is_outdated: false,
                 });
+                self.learned.forget();
                 Ok(index)
             }
             Err(error) => match (&*known, age) {

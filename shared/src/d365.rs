@@ -42,3 +42,4 @@ pub use source::{
     PageStart, VariantQuestion,
 };
 pub use throttle::{AppId, CallEnd, CallRight, ProcessThrottleGate, Share, ThrottleGate};
+pub use variants::VARIANT_SKUS_PER_CALL;

@@ -133,6 +133,11 @@ impl Simulator {
         Ok(now)
     }
 
+    /// Releases a product variant: the key's item and dimensions get a number of their own.
+    pub fn release_variant(&self, key: &StockKey, number: &str) -> Result<(), WorldError> {
+        write(&self.world).release(key, number)
+    }
+
     /// Removes a row. Returns when that became true.
     pub fn delete_stock(&self, key: &StockKey) -> Result<UtcMillis, WorldError> {
         let mut world = write(&self.world);

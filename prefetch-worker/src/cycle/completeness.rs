@@ -46,6 +46,18 @@ pub(crate) fn judge(facts: CycleFacts) -> Sealed {
     if guards::is_off(Guard::Completeness) {
         return Sealed::Complete { hash: facts.hash };
     }
+    // Before what it may have led to: a page of foreign rows only also ends the reading.
+    if facts.dropped_rows > 0 {
+        let mut reason = format!(
+            "{} rows of another company or warehouse came back; check legal_entity and the user's default company",
+            facts.dropped_rows
+        );
+        if let Some(broke_off) = facts.broke_off {
+            reason = format!("{reason}; reading broke off: {broke_off}");
+        }
+        let doubt = Doubt::ForeignRows;
+        return Sealed::Quarantined { reason, doubt };
+    }
     if let Some(reason) = facts.broke_off {
         return Sealed::Partial { reason };
     }
@@ -57,14 +69,6 @@ pub(crate) fn judge(facts: CycleFacts) -> Sealed {
     if let Some(item) = facts.item_seen_twice {
         let reason = format!("item {item:?} came again after it was complete; D365's order moved");
         return Sealed::Partial { reason };
-    }
-    if facts.dropped_rows > 0 {
-        let reason = format!(
-            "{} rows of another company or warehouse came back; check legal_entity and the user's default company",
-            facts.dropped_rows
-        );
-        let doubt = Doubt::ForeignRows;
-        return Sealed::Quarantined { reason, doubt };
     }
     if facts.rows == 0 {
         let reason = "no rows; a warehouse that was never empty is not believed to be".to_owned();
@@ -157,6 +161,16 @@ mod tests {
                 },
                 false,
                 "another company",
+            ),
+            (
+                CycleFacts {
+                    dropped_rows: 2,
+                    broke_off: some("a page held no row that was asked for"),
+                    ..good()
+                },
+                false,
+                "another company or warehouse came back; check legal_entity and the user's default \
+                 company; reading broke off: a page held no row",
             ),
             (
                 CycleFacts {

@@ -17,6 +17,7 @@ use shared::settings::PagingMode;
 use shared::stock::{
     AsOf, OnHandRow, Origin, SkuMapper, StockLine, WarehouseId, WarehouseSnapshot,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Reads a part: takes pages and gives lines.
@@ -57,7 +58,13 @@ impl PartReader {
         let walk = PageWalk::new(PagingMode::Keyset, page_size, part.after());
         let origin = Origin::Snapshot(id.generation);
         Self {
-            gathering: Gathering::new(SkuMapper::ItemNumber, origin, walk, part.facts),
+            gathering: Gathering::new(
+                SkuMapper::ItemNumber,
+                Arc::default(),
+                origin,
+                walk,
+                part.facts,
+            ),
             up_to: range.up_to.as_ref().map(|item| item.as_str().to_owned()),
         }
     }
@@ -204,6 +211,6 @@ pub fn end_of_nothing() -> String {
 }
 
 /// Time to the next try of a warehouse that has failed this often in a row.
-pub fn backoff(failures: u32) -> Duration {
-    plan::backoff(failures)
+pub fn backoff(failures: u32, interval: Duration) -> Duration {
+    plan::backoff(failures, interval)
 }

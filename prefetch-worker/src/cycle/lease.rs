@@ -1,4 +1,4 @@
-//! Keeps a claim alive while its part is read, and notes how far reading has come.
+//! Keeps a claim alive while its work is done, and notes how far reading has come.
 
 use crate::state::{TenantFeed, Worker};
 use shared::process::clock::Clock as _;
@@ -13,7 +13,7 @@ const NOTE_EVERY: Duration = Duration::from_secs(1);
 
 /// The latest notes of a part: what is stored already.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Notes(Arc<Mutex<Option<ShardProgress>>>);
+pub(crate) struct Notes(Arc<Mutex<Option<ShardProgress>>>);
 
 impl Notes {
     pub(super) fn set(&self, progress: ShardProgress) {
@@ -34,8 +34,8 @@ impl Notes {
     }
 }
 
-/// Extends the lease until it is lost or the part is over (then it is dropped).
-pub(super) async fn keep_lease(
+/// Extends the lease until it is lost or the work is over (then it is dropped).
+pub(crate) async fn keep_lease(
     worker: &Worker,
     feed: &TenantFeed,
     claim: &Claim,

@@ -69,6 +69,11 @@ impl PageWalk {
         self.last_complete.as_ref()
     }
 
+    /// The item everything that comes now lies behind.
+    pub(crate) fn behind(&self) -> Option<&ItemNumber> {
+        self.last_complete.as_ref().or(self.after.as_ref())
+    }
+
     /// Notes a completed item.
     pub(crate) fn completed(&mut self, item: &ItemNumber) {
         self.last_complete = Some(item.clone());
@@ -147,7 +152,7 @@ impl PageWalk {
     }
 
     fn go_on_by_key(&mut self) -> Next {
-        self.start = match self.last_complete.as_ref().or(self.after.as_ref()) {
+        self.start = match self.behind() {
             Some(item) => PageStart::AfterItem(item.clone()),
             None => PageStart::First,
         };

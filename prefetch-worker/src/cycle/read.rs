@@ -9,11 +9,12 @@ use super::publish::Publisher;
 use crate::metrics;
 use crate::progress::Progress;
 use crate::state::{TenantFeed, Worker};
+use crate::variants::variants_of;
 use futures_util::StreamExt;
-use shared::d365::{D365Error, PageEnd, PageItem, PageQuery};
+use shared::d365::{D365Error, PageEnd, PageItem, PageQuery, VARIANT_SKUS_PER_CALL};
 use shared::process::clock::Clock as _;
 use shared::process::guards::{self, Guard};
-use shared::stock::Origin;
+use shared::stock::{Origin, SkuMapper, VariantIndex};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +68,11 @@ pub(super) async fn read_part(
         part.after(),
     );
     let origin = Origin::Snapshot(part.id.generation);
+    let variants = match &mapper {
+        SkuMapper::Variants(index) => Some(Arc::clone(index)),
+        SkuMapper::ItemNumber | SkuMapper::Template(_) => None,
+    };
+    let learned = Arc::clone(feed.variants().learned());
     let mut reading = Reading {
         feed,
         part,
@@ -74,7 +80,8 @@ pub(super) async fn read_part(
         rows_of_all_cycles: &worker.rows,
         publisher,
         last_mark: worker.clock().monotonic(),
-        gathering: Gathering::new(mapper, origin, walk, part.facts.clone()),
+        gathering: Gathering::new(mapper, learned, origin, walk, part.facts.clone()),
+        variants,
     };
     let walked = tokio::select! {
         walked = reading.read_pages(worker, lost) => walked,
@@ -112,6 +119,8 @@ struct Reading<'a> {
     /// When the last mark was set, on the monotonic clock.
     last_mark: Duration,
     gathering: Gathering,
+    /// The list the mapping goes by.
+    variants: Option<Arc<VariantIndex>>,
 }
 
 impl Reading<'_> {
@@ -138,6 +147,11 @@ impl Reading<'_> {
                     if let Some(item) = ended.item {
                         self.hand_over(item).await;
                     }
+                    if ended.then != AfterPage::GivenUp
+                        && let Some(walked) = self.settle_strangers(worker).await
+                    {
+                        return walked;
+                    }
                     match ended.then {
                         AfterPage::Page => self.note(worker).await,
                         AfterPage::End => {
@@ -148,7 +162,7 @@ impl Reading<'_> {
                     }
                 }
                 Err(error) => {
-                    failures += 1;
+                    failures += failure(&error);
                     metrics::page_failed(self.feed.id());
                     let page = self.gathering.facts().pages + 1;
                     self.gathering.page_failed();
@@ -159,11 +173,56 @@ impl Reading<'_> {
                     tracing::warn!(tenant.id = %self.feed.id(), warehouse.id = %self.part.warehouse,
                         part.id = %self.part.id, page, %error, pause_ms = pause.as_millis(),
                         "a page failed and is read again");
-                    let waiting = tokio::time::timeout(pause, worker.shutdown.soft().cancelled());
-                    let _ = waiting.await;
+                    wait(worker, pause).await;
                 }
             }
         }
+    }
+
+    /// Rows of combinations the variants that were read before them do not have: D365 is asked once
+    /// more, since a variant may have been released in between. Left out, it would be told absent.
+    /// Says how the walk ended, if it did over that.
+    async fn settle_strangers(&mut self, worker: &Worker) -> Option<Walked> {
+        let strangers = self.gathering.strangers();
+        let mut variants = Vec::new();
+        for skus in strangers.chunks(VARIANT_SKUS_PER_CALL) {
+            let mut failures = 0;
+            loop {
+                let error = match variants_of(self.feed.source.as_ref(), skus).await {
+                    Ok(found) => {
+                        variants.extend(found);
+                        break;
+                    }
+                    Err(error) => error,
+                };
+                failures += failure(&error);
+                let Some(pause) = pause_after(&error, failures) else {
+                    let why = format!("released product variants: {error}");
+                    self.gathering.break_off(why);
+                    return Some(Walked::ToTheEnd);
+                };
+                tracing::warn!(tenant.id = %self.feed.id(), warehouse.id = %self.part.warehouse,
+                    part.id = %self.part.id, %error, pause_ms = pause.as_millis(),
+                    "variants could not be read and are asked for again");
+                wait(worker, pause).await;
+                if worker.shutdown.soft().is_cancelled() {
+                    return Some(Walked::Stopped);
+                }
+            }
+        }
+        if strangers.is_empty() {
+            return None;
+        }
+        let (items, is_news) = self.gathering.settle(variants);
+        for item in items {
+            self.hand_over(item).await;
+        }
+        if let Some(list) = self.variants.as_ref().filter(|_| is_news) {
+            tracing::info!(tenant.id = %self.feed.id(),
+                "a variant was released since all of them were read; they are read again");
+            self.feed.variants().is_outdated(list);
+        }
+        None
     }
 
     async fn read_page(&mut self, query: &PageQuery) -> Result<PageEnd, D365Error> {
@@ -216,6 +275,15 @@ impl Reading<'_> {
         }
         facts
     }
+}
+
+async fn wait(worker: &Worker, pause: Duration) {
+    let _stopped = tokio::time::timeout(pause, worker.shutdown.soft().cancelled()).await;
+}
+
+/// Being told to wait is no failure: it must not use up the tries.
+fn failure(error: &D365Error) -> u32 {
+    u32::from(!matches!(error, D365Error::Throttled { .. }))
 }
 
 /// How long to wait before a failed page is read again; none if it is not.

@@ -27,7 +27,7 @@ pub(super) async fn seal(
     if whole.unmapped_rows > 0 {
         tracing::info!(tenant.id = %feed.id(), warehouse.id = %warehouse,
             rows = whole.unmapped_rows,
-            "rows belong to no SKU: their dimensions were never released as a variant");
+            "rows belong to no SKU: their dimensions were never released as a variant, or no SKU can be called like their item");
     }
     let now = worker.clock().now();
     let since_start = cycle.started.age_at(now);

@@ -189,5 +189,5 @@ async fn backoff(worker: &Worker, feed: &TenantFeed, claim: &Claim) -> Duration 
         .shard_record(feed.id(), &claim.shard)
         .await
         .unwrap_or_default();
-    plan::backoff(record.failures + 1)
+    plan::backoff(record.failures + 1, feed.settings.refresh_interval)
 }

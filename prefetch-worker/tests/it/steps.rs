@@ -1,154 +1,12 @@
-use d365_simulator::{Action, Config, DelayPoint, FaultSpec, Handle, Kind, WorldConfig};
+//! What a worker's steps do to a warehouse.
+
+use crate::bench::{bench, cycle, is_complete, settings, tenant};
+use d365_simulator::{Action, DelayPoint, FaultSpec, Kind, RetryAfter, ThrottleBody};
 use prefetch_worker::{CycleOutcome, Poller, Step, Worker};
 use shared::process::shutdown::Shutdown;
-use shared::redis_store::test_server::TestRedis;
 use shared::redis_store::{Claimed, Sealed};
-use shared::settings::{Layers, Settings};
-use shared::stock::{TenantId, WarehouseId};
-use std::process::Command;
+use shared::stock::WarehouseId;
 use std::time::Duration;
-
-struct Bench {
-    redis: TestRedis,
-    d365: Handle,
-    worker: Worker,
-}
-
-fn tenant() -> TenantId {
-    TenantId::parse("contoso").unwrap()
-}
-
-fn settings(redis: &TestRedis, d365: &Handle) -> Settings {
-    let url = d365.url();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("connector.toml");
-    let file = format!(
-        "[redis]\nurl = \"{}\"\n[worker]\nlease = \"5s\"\n[[tenants]]\nid = \"contoso\"\n\
-         environment_url = \"{url}\"\nlegal_entity = \"usmf\"\nwarehouses = [\"24\"]\n\
-         [tenants.entra]\ntenant_id = \"{}\"\nauthority = \"{url}\"\nclient_id = \"{}\"\n\
-         client_secret = \"{}\"\n",
-        redis.url(),
-        Config::ENTRA_TENANT,
-        Config::CLIENT_ID,
-        Config::CLIENT_SECRET
-    );
-    std::fs::write(&path, file).unwrap();
-    Layers::default().file(Some(&path)).load().unwrap()
-}
-
-async fn bench() -> Bench {
-    let redis = TestRedis::start().unwrap();
-    let world = WorldConfig {
-        items: 100,
-        ..WorldConfig::default()
-    };
-    let d365 = d365_simulator::start(Config {
-        world: Some(world),
-        ..Config::default()
-    })
-    .unwrap();
-    let worker = Worker::build(&settings(&redis, &d365), Shutdown::new()).unwrap();
-    worker.clock().sample().await.unwrap();
-    worker
-        .store
-        .ensure_scheduled(&tenant(), &["24".to_owned()])
-        .await
-        .unwrap();
-    Bench {
-        redis,
-        d365,
-        worker,
-    }
-}
-
-impl Bench {
-    /// Opens the cycle and starts reading its part, whose first page takes this long, and returns when the page is under way.
-    async fn slow_step(&self, page: Duration) -> tokio::task::JoinHandle<Step> {
-        let ms = u64::try_from(page.as_millis()).unwrap();
-        let slow = Action::Delay {
-            ms,
-            at: DelayPoint::AfterRead,
-        };
-        self.d365
-            .simulator()
-            .add_fault(FaultSpec::on(Kind::Page, slow).times(1));
-        let mut poller = Poller::new(self.worker.clone(), 0);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the test waits for this task itself"
-        )]
-        let step = tokio::spawn(async move {
-            loop {
-                let step = poller.step().await;
-                if !matches!(step, Step::Done(CycleOutcome::Opened { .. })) {
-                    return step;
-                }
-            }
-        });
-        let simulator = self.d365.simulator();
-        let asked = async {
-            while !simulator
-                .requests(0)
-                .iter()
-                .any(|request| request.kind == Kind::Page)
-            {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), asked)
-            .await
-            .unwrap();
-        step
-    }
-
-    /// The filters of all pages asked for.
-    fn pages(&self) -> Vec<String> {
-        self.d365
-            .simulator()
-            .requests(0)
-            .into_iter()
-            .filter(|request| request.kind == Kind::Page)
-            .map(|request| {
-                let address = request.address.replace('+', " ");
-                percent_encoding::percent_decode_str(&address)
-                    .decode_utf8_lossy()
-                    .into_owned()
-            })
-            .collect()
-    }
-
-    /// How many rows the warehouse really has.
-    fn truth(&self) -> u64 {
-        let rows = self.d365.simulator().truth("usmf", Some("24"), None);
-        rows.unwrap().len() as u64
-    }
-
-    fn redis_cli(&self, arguments: &[&str]) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-p", &self.redis.port().to_string()])
-            .args(arguments)
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-}
-
-fn is_complete(step: &Step) -> bool {
-    matches!(step, Step::Done(CycleOutcome::Sealed(end)) if matches!(end.sealed, Sealed::Complete { .. }))
-}
-
-/// Steps until something else comes than the begin of a cycle or the end of a part.
-async fn cycle(poller: &mut Poller) -> Step {
-    loop {
-        let step = poller.step().await;
-        if !matches!(
-            step,
-            Step::Done(CycleOutcome::Opened { .. } | CycleOutcome::PartRead { .. })
-        ) {
-            return step;
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_due_warehouse_is_read_once_an_interval() {
@@ -241,7 +99,8 @@ async fn a_stop_finishes_the_page_and_another_worker_reads_on_from_there() {
     let cursor = record.cursor.unwrap();
     let before = bench.pages().len();
 
-    let mut next = Worker::build(&settings(&bench.redis, &bench.d365), Shutdown::new()).unwrap();
+    let mut next =
+        Worker::build(&settings(&bench.redis, &bench.d365, ""), Shutdown::new()).unwrap();
     next.settings = std::sync::Arc::new(small);
     next.clock().sample().await.unwrap();
     let step = cycle(&mut Poller::new(next, 0)).await;
@@ -343,7 +202,7 @@ async fn a_redis_that_dies_during_a_cycle_ends_it_and_the_next_one_is_whole() {
         .await
         .unwrap()
         .remove(0);
-    assert!(feed.watermark.is_some());
+    assert!(feed.standing.watermark.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -368,4 +227,21 @@ async fn a_failing_warehouse_backs_off_and_shows_why() {
     assert_eq!(record.failures, 1);
     assert!(record.last_error.unwrap().contains("403"));
     assert!(matches!(poller.step().await, Step::NothingDue(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn being_told_to_wait_does_not_use_up_the_tries_of_a_page() {
+    let bench = bench().await;
+    let simulator = bench.d365.simulator();
+    let throttled = Action::Throttle {
+        retry_after: RetryAfter::Seconds(1),
+        body: ThrottleBody::default(),
+    };
+    // The first that is not used up applies.
+    simulator.add_fault(FaultSpec::on(Kind::Page, throttled).times(3));
+    simulator.add_fault(FaultSpec::on(Kind::Page, Action::ServerError).times(1));
+    let mut poller = Poller::new(bench.worker.clone(), 0);
+    let step = cycle(&mut poller).await;
+    assert!(is_complete(&step), "{step:?}");
+    assert_eq!(bench.pages().len(), 5);
 }

@@ -102,12 +102,13 @@ impl Reading {
                 .map_err(|problem| bad_row(end.rows, &problem))?;
             let is_asked_for = expected.legal_entity.is_named_by(raw.company())
                 && raw.warehouse() == expected.warehouse.as_str();
-            let row = is_asked_for
-                .then(|| raw.into_row(expected.warehouse.clone()))
-                .flatten();
-            match row {
+            if !is_asked_for {
+                end.dropped_rows += 1;
+                return Ok(());
+            }
+            match raw.into_row(expected.warehouse.clone()) {
                 Some(row) => rows.push(row),
-                None => end.dropped_rows += 1,
+                None => end.nameless_rows += 1,
             }
             Ok(())
         })

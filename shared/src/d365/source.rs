@@ -95,6 +95,9 @@ pub struct PageEnd {
     pub rows: u64,
     /// Rows that were not asked for (another company or warehouse) and were dropped.
     pub dropped_rows: u64,
+    /// Rows whose item number nobody could ask for (empty, over-long, control characters); they were
+    /// dropped too.
+    pub nameless_rows: u64,
     /// Continuation, if D365 says that more rows follow.
     pub next_link: Option<NextLink>,
 }

@@ -12,8 +12,8 @@ const SELECT: &str = "dataAreaId,ItemNumber,ProductVariantNumber,ProductConfigur
                       ProductColorId,ProductSizeId,ProductStyleId,ProductVersionId";
 const ORDER: &str = "ItemNumber,ProductConfigurationId,ProductColorId,ProductSizeId,\
                      ProductStyleId,ProductVersionId";
-/// Most SKUs of one question: each takes two terms.
-const MOST_SKUS: usize = 12;
+/// SKUs of one call about some variants, unless they are long: each takes two terms.
+pub const VARIANT_SKUS_PER_CALL: usize = 12;
 /// Longest filter of one question, encoded; the rest of the address needs about 500 characters.
 const LONGEST_FILTER: usize = 1_450;
 
@@ -35,7 +35,9 @@ pub(in crate::d365) fn variants_queries(
         let by_item = Filter::equals("ItemNumber", sku.as_str())?;
         let more = encoded_length(&format!("{by_number} or {by_item} or "));
         match questions.last_mut() {
-            Some(terms) if terms.len() < 2 * MOST_SKUS && length + more <= LONGEST_FILTER => {
+            Some(terms)
+                if terms.len() < 2 * VARIANT_SKUS_PER_CALL && length + more <= LONGEST_FILTER =>
+            {
                 terms.extend([by_number, by_item]);
                 length += more;
             }

@@ -270,6 +270,27 @@ impl SkuMapper {
         }
     }
 
+    /// Whether a row's SKU is certain. A variant may have been released since the index was read: a row
+    /// of a combination it does not have may be one of it.
+    pub fn is_certain(&self, item: &ItemNumber, dimensions: &ProductDimensions) -> bool {
+        match self {
+            Self::ItemNumber | Self::Template(_) => true,
+            Self::Variants(index) => match index.by_item.get(item) {
+                Some(variants) => variants.contains_key(dimensions),
+                None => *dimensions == ProductDimensions::default(),
+            },
+        }
+    }
+
+    /// Whether it is certain which items a SKU is made of: a number the index does not have may be
+    /// that of a variant released since it was read.
+    pub fn knows(&self, sku: &Sku) -> bool {
+        match self {
+            Self::ItemNumber | Self::Template(_) => true,
+            Self::Variants(index) => index.item_by_sku.contains_key(sku),
+        }
+    }
+
     /// The items whose rows must be read to learn everything about a SKU.
     ///
     /// For [`SkuMapper::Variants`] the index must have been filled for this SKU before.
@@ -384,6 +405,11 @@ mod tests {
             mapper.items_of(&sku("T-SHIRT : : L : Black")),
             [item("T-SHIRT")]
         );
+        assert!(mapper.is_certain(&item("T-SHIRT"), &colored("Black", "L")));
+        assert!(!mapper.is_certain(&item("T-SHIRT"), &colored("Black", "XL")));
+        assert!(!mapper.is_certain(&item("NEW"), &colored("Black", "L")));
+        assert!(mapper.is_certain(&item("D0001"), &colored("", "")));
+        assert!(mapper.knows(&sku("T-SHIRT : : L : Black")) && !mapper.knows(&sku("D0001")));
         assert_eq!(mapper.items_of(&sku("D0001")), [item("D0001")]);
     }
 

@@ -3,12 +3,25 @@
 use rust_decimal::Decimal;
 
 use super::company::Warehouse;
-use super::item::{Quantities, Row, Version};
+use super::item::{Quantities, Row, Variant, Version};
 use super::stock_change::{StockChange, StockKey, WorldError};
-use super::{Company, DimensionsId, Random, World, collation};
+use super::{Company, DimensionsId, Random, Text, World, collation};
 use crate::clock::UtcMillis;
 
 impl World {
+    /// Gives a combination of an item's dimensions a number; the item is added if it is new.
+    pub(crate) fn release(&mut self, key: &StockKey, number: &str) -> Result<(), WorldError> {
+        key.check()?;
+        let dimensions = self.dimensions.id_of(key.dimensions());
+        let company = self.company_to_change(&key.company);
+        let item = company.item_place(&key.item, &key.item);
+        company.items[item].variants.push(Variant {
+            number: Text::new(number),
+            dimensions,
+        });
+        Ok(())
+    }
+
     /// Sets the quantities of a row; company, item, warehouse and row are added if they are new.
     pub(crate) fn put(
         &mut self,
@@ -17,12 +30,7 @@ impl World {
         now: UtcMillis,
     ) -> Result<(), WorldError> {
         // Checked before anything is added, so that a refused change leaves no trace.
-        if key.company.is_empty() {
-            return Err(WorldError::MissingKey("company"));
-        }
-        if key.item.is_empty() {
-            return Err(WorldError::MissingKey("item"));
-        }
+        key.check()?;
         change.apply_to(&mut Quantities::default())?;
         let dimensions = self.dimensions.id_of(key.dimensions());
         let company = self.company_to_change(&key.company);
@@ -201,7 +209,7 @@ impl Company {
         let warehouse = self.warehouse_place(warehouse).unwrap_or_else(|| {
             let site = self.site_place(if site.is_empty() { "1" } else { site });
             self.add_warehouse(Warehouse {
-                id: super::Text::new(warehouse),
+                id: Text::new(warehouse),
                 name: format!("Warehouse {warehouse}").into(),
                 kind: "Standard",
                 site,

@@ -42,6 +42,17 @@ impl StockKey {
         }
     }
 
+    /// Whether it names a company and an item.
+    pub(super) fn check(&self) -> Result<(), WorldError> {
+        if self.company.is_empty() {
+            return Err(WorldError::MissingKey("company"));
+        }
+        if self.item.is_empty() {
+            return Err(WorldError::MissingKey("item"));
+        }
+        Ok(())
+    }
+
     pub(super) fn dimensions(&self) -> [&str; 5] {
         [
             &self.color,

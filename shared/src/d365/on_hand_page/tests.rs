@@ -158,6 +158,22 @@ proptest! {
 }
 
 #[test]
+fn a_row_whose_item_nobody_can_ask_for_is_not_a_foreign_one() {
+    let wire = |item: &str| Wire {
+        company: "usmf",
+        warehouse: "21",
+        item: item.to_owned(),
+        color: String::new(),
+        available: "1".to_owned(),
+    };
+    let body = page(&[wire("A"), wire("A\t1"), wire("")], "", false);
+    let (rows, end) = read(vec![body.into_bytes()]);
+    let end = end.unwrap();
+    assert_eq!((rows.len(), end.rows), (1, 3));
+    assert_eq!((end.nameless_rows, end.dropped_rows), (2, 0));
+}
+
+#[test]
 fn a_broken_connection_is_an_error_even_after_whole_rows() {
     let wire = Wire {
         company: "usmf",
