@@ -25,7 +25,7 @@ fn gate(redis: &TestRedis, tenant: &str) -> SharedThrottleGate {
 }
 
 fn app() -> AppId {
-    AppId::new("app")
+    AppId::new("app", "contoso")
 }
 
 async fn take_all(gate: &SharedThrottleGate, share: Share) -> Vec<Box<dyn CallRight>> {
@@ -81,7 +81,10 @@ async fn replicas_and_tenants_of_one_registration_share_one_budget() {
     assert!(one.take(&app(), PREFETCH).await.is_none());
     assert!(other.take(&app(), PREFETCH).await.is_none());
     assert!(
-        other.take(&AppId::new("its own"), PREFETCH).await.is_some(),
+        other
+            .take(&AppId::new("its own", "contoso"), PREFETCH)
+            .await
+            .is_some(),
         "another registration has another budget"
     );
     end(&redis, held, CallEnd::Neither, CALLS).await;

@@ -81,17 +81,21 @@ fn failed(error: &str) -> Finished {
 async fn the_watermark_moves_with_complete_cycles_only() {
     let redis = TestRedis::start().unwrap();
     let store = store(&redis).await;
+    let reader = store.reader();
+    let skus = [Sku::parse("X").unwrap()];
     let snapshot = async || {
-        store
-            .snapshots(&tenant(), &[warehouse()])
-            .await
-            .unwrap()
-            .remove(0)
+        let warehouses = [warehouse()];
+        let mut records = store.snapshots(&tenant(), &warehouses).await.unwrap();
+        let record = records.remove(0);
+        // A question is answered by some fields of the same record.
+        let question = reader.read_many(&tenant(), &warehouses, &skus).await;
+        assert_eq!(question.unwrap().feeds, [record.standing]);
+        record
     };
-    assert_eq!(snapshot().await.state, SnapshotState::Cold);
+    assert_eq!(snapshot().await.standing.state, SnapshotState::Cold);
 
     let first = open(&store, at(0)).await;
-    assert_eq!(snapshot().await.state, SnapshotState::Warming);
+    assert_eq!(snapshot().await.standing.state, SnapshotState::Warming);
     let partial = Sealed::Partial {
         reason: "page 2: HTML".to_owned(),
     };
@@ -103,7 +107,7 @@ async fn the_watermark_moves_with_complete_cycles_only() {
     );
     let after = snapshot().await;
     assert_eq!(
-        (after.state, after.watermark),
+        (after.standing.state, after.standing.watermark),
         (SnapshotState::Partial, None)
     );
     assert_eq!(after.reason.as_deref(), Some("page 2: HTML"));
@@ -114,9 +118,9 @@ async fn the_watermark_moves_with_complete_cycles_only() {
         assert!(store.seal(&tenant(), &warehouse(), &end).await.unwrap());
     }
     let after = snapshot().await;
-    assert_eq!(after.state, SnapshotState::Complete);
+    assert_eq!(after.standing.state, SnapshotState::Complete);
     assert_eq!(
-        (after.watermark, after.previous_watermark),
+        (after.standing.watermark, after.standing.previous_watermark),
         (Some(at(2)), Some(at(1)))
     );
     assert_eq!((after.reason, after.recent_rows), (None, vec![110, 100]));
@@ -142,7 +146,10 @@ async fn a_watermark_of_a_clock_that_was_put_right_gives_way() {
         .unwrap()
         .remove(0);
     assert_eq!(
-        (record.watermark, record.previous_watermark),
+        (
+            record.standing.watermark,
+            record.standing.previous_watermark
+        ),
         (Some(at(1)), None)
     );
 }
@@ -185,7 +192,7 @@ async fn a_cycle_from_before_redis_was_emptied_cannot_seal() {
         .await
         .unwrap()
         .remove(0);
-    assert_eq!(record.watermark, None);
+    assert_eq!(record.standing.watermark, None);
 }
 
 #[tokio::test]
@@ -479,9 +486,13 @@ async fn eventually<T>(attempt: impl AsyncFn() -> Option<T>) -> T {
 #[tokio::test]
 async fn what_one_replica_was_told_holds_for_all() {
     let mut redis = TestRedis::start().unwrap();
-    let gate = async || SharedThrottleGate::new(store(&redis).await, tenant());
-    let (one, other) = (gate().await, gate().await);
-    let app = AppId::new("app");
+    let gate = async |tenant: &str| {
+        let tenant = TenantId::parse(tenant).unwrap();
+        SharedThrottleGate::new(store(&redis).await, tenant)
+    };
+    // Another replica, and for another company of the environment.
+    let (one, other) = (gate("t").await, gate("second").await);
+    let app = AppId::new("app", "contoso");
     assert_eq!(other.wait_left(&app).await, None);
     one.close(&app, Duration::from_mins(1)).await;
     one.close(&app, Duration::from_secs(1)).await;
@@ -490,6 +501,8 @@ async fn what_one_replica_was_told_holds_for_all() {
         left > Duration::from_secs(55) && left <= Duration::from_mins(1),
         "{left:?}"
     );
+    let elsewhere = AppId::new("app", "contoso-test");
+    assert_eq!(other.wait_left(&elsewhere).await, None);
     redis.kill().unwrap();
     assert!(one.wait_left(&app).await.unwrap() > Duration::from_secs(50));
 }

@@ -24,7 +24,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{BoxStream, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
+use url::{Position, Url};
 
 /// What D365 is asked for. Each purpose can have an app registration of its own, and each client
 /// its own share of calls, so that prefetching never takes what an order needs.
@@ -389,7 +389,8 @@ fn app_of(tenant: &TenantSettings, purpose: Purpose) -> AppId {
         Purpose::Live => tenant.entra.live_credentials(),
         Purpose::Prefetch => tenant.entra.prefetch_credentials(),
     };
-    AppId::new(&credentials.client_id)
+    let environment = &tenant.environment_url[Position::BeforeHost..Position::AfterPort];
+    AppId::new(&credentials.client_id, environment)
 }
 
 /// Where both use one registration, prefetching leaves a part of the budget to live look-ups.
@@ -431,7 +432,7 @@ fn entra(
         http: http_client(tenant, TOKEN_CONNECT_LIMIT)?,
         url: url(settings.token_endpoint_version)?,
         version: settings.token_endpoint_version,
-        app: AppId::new(&credentials.client_id),
+        app: app_of(tenant, purpose),
         credential: Credential::of(&credentials).map_err(problem)?,
         // Entra names the v2 address as the audience whichever endpoint is used.
         assertion_audience: url(TokenEndpointVersion::V2)?.into(),

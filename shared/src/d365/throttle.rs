@@ -20,38 +20,50 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The client id of an app registration. D365 counts and ranks calls by it, so the throttle gate
-/// and the concurrency limit are kept by it too.
+/// An app registration as one D365 environment sees it. D365 counts and ranks calls by the client id,
+/// so the throttle gate and the concurrency limit are kept by it too; what one environment says of
+/// waiting is nothing to another.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AppId(Arc<str>);
+pub struct AppId {
+    client_id: Arc<str>,
+    environment: Arc<str>,
+}
 
 impl AppId {
-    /// Takes a client id as it is configured.
-    pub fn new(client_id: &str) -> Self {
-        Self(client_id.into())
+    /// Takes a client id as it is configured, and the environment's host.
+    pub fn new(client_id: &str, environment: &str) -> Self {
+        Self {
+            client_id: client_id.into(),
+            environment: environment.into(),
+        }
     }
 
     /// The client id.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.client_id
+    }
+
+    /// The environment's host, with a port that is not the usual one.
+    pub fn environment(&self) -> &str {
+        &self.environment
     }
 }
 
 impl fmt::Display for AppId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.client_id)
     }
 }
 
 impl fmt::Debug for AppId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &self.0)
+        write!(f, "{:?}", &*self.client_id)
     }
 }
 
 /// How much may be asked of D365 at once, and whether at all just now.
 ///
-/// One gate serves one tenant. "Wait until" is asked for before each call and set by each 429:
+/// "Wait until" is asked for before each call and set by each 429:
 /// carrying on during the wait makes D365 lengthen the next one, so what one replica was told holds
 /// for all that share the gate. So does the number of calls at once: D365 counts by app
 /// registration, not by process.
@@ -170,7 +182,7 @@ mod tests {
     async fn a_closed_gate_opens_when_its_time_is_over_and_never_earlier() {
         let clock = Arc::new(ManualClock::at(AsOf::EPOCH));
         let gate = ProcessThrottleGate::new(clock.clone());
-        let (app, other) = (AppId::new("a"), AppId::new("b"));
+        let (app, other) = (AppId::new("a", "e"), AppId::new("b", "e"));
         assert_eq!(gate.wait_left(&app).await, None);
 
         gate.close(&app, Duration::from_mins(1)).await;

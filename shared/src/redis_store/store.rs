@@ -6,6 +6,8 @@ use super::error::StoreError;
 use super::keys::Keys;
 use super::reader::StockReader;
 use super::script::Call;
+use crate::d365::ProcessThrottleGate;
+use crate::process::clock::Clock;
 use crate::settings::RedisSettings;
 use deadpool_redis::{Connection, Pool};
 use redis::{FromRedisValue, RedisError};
@@ -29,6 +31,8 @@ struct Inner {
     line_ttl: Duration,
     /// Tells this process from the others that use the same Redis.
     process_id: String,
+    /// What D365 told this process, whichever tenant it asked for.
+    process_gate: Arc<ProcessThrottleGate>,
 }
 
 /// Readers keep their connection, so this pool only makes them; it bounds how many are made at once.
@@ -39,10 +43,14 @@ impl StockStore {
     pub fn open(settings: &RedisSettings) -> Result<Self, StoreError> {
         let readers = pool(settings, READERS_MADE_AT_ONCE, settings.command_timeout)?;
         let connect_limit = settings.connect_timeout;
+        let clock = Arc::new(RedisClock::new(Link::new(readers.clone(), connect_limit)));
         Ok(Self(Arc::new(Inner {
             keys: Keys::with_prefix(&settings.key_prefix),
             scripts: Lender::new(pool(settings, settings.pool_size, settings.script_timeout)?),
-            clock: Arc::new(RedisClock::new(Link::new(readers.clone(), connect_limit))),
+            process_gate: Arc::new(ProcessThrottleGate::new(
+                Arc::clone(&clock) as Arc<dyn Clock>
+            )),
+            clock,
             readers,
             script_limit: settings.script_timeout,
             connect_limit,
@@ -77,6 +85,11 @@ impl StockStore {
     /// Tells this process from the others that use the same Redis.
     pub(super) fn process_id(&self) -> &str {
         &self.0.process_id
+    }
+
+    /// Where this process stays away from D365, whatever Redis does.
+    pub(super) fn process_gate(&self) -> &Arc<ProcessThrottleGate> {
+        &self.0.process_gate
     }
 
     /// Whether Redis answers.

@@ -3,7 +3,7 @@
 use super::script::Call;
 use super::store::StockStore;
 use crate::d365::{AppId, CallEnd, CallRight, ProcessThrottleGate, Purpose, Share, ThrottleGate};
-use crate::process::clock::Clock;
+use crate::process::clock::Clock as _;
 use crate::process::tasks::Tasks;
 use crate::stock::TenantId;
 use futures_util::future::BoxFuture;
@@ -30,15 +30,16 @@ static RENEW: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/renew_call.lua")));
 static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/end_call.lua")));
 
-/// Keeps in Redis what any replica was told and how many calls are under way, and what this process
-/// was told here as well: while Redis is away, this process still stays away from D365, and takes
-/// its part of the budget among the replicas it knew of.
+/// Keeps in Redis, for all tenants of an app registration, what any replica was told and how many
+/// calls are under way, and what this process was told here as well: while Redis is away, this
+/// process still stays away from D365, and takes its part of the budget among the replicas it knew
+/// of.
 #[derive(Debug)]
 pub struct SharedThrottleGate {
     store: StockStore,
     tenant: TenantId,
     process: String,
-    own: ProcessThrottleGate,
+    own: Arc<ProcessThrottleGate>,
     known: Arc<Known>,
 }
 
@@ -50,11 +51,10 @@ struct Known {
 }
 
 impl SharedThrottleGate {
-    /// The gate of one tenant.
+    /// The gate as one tenant uses it.
     pub fn new(store: StockStore, tenant: TenantId) -> Self {
-        let clock: Arc<dyn Clock> = Arc::clone(store.clock()) as Arc<dyn Clock>;
         Self {
-            own: ProcessThrottleGate::new(clock),
+            own: Arc::clone(store.process_gate()),
             process: store.process_id().to_owned(),
             store,
             tenant,
@@ -231,7 +231,7 @@ impl ThrottleGate for SharedThrottleGate {
             if own.is_some() {
                 return own;
             }
-            let key = self.store.keys().throttle(&self.tenant, app.as_str());
+            let key = self.store.keys().throttle(app);
             let asking = self.store.command(async |connection| {
                 redis::cmd("PTTL")
                     .arg(&key)
@@ -254,7 +254,7 @@ impl ThrottleGate for SharedThrottleGate {
             self.own.close_now(app, wait);
             let until = self.store.clock().now().plus(wait);
             let call = Call::of(&CLOSE)
-                .key(self.store.keys().throttle(&self.tenant, app.as_str()))
+                .key(self.store.keys().throttle(app))
                 .argument(wait.as_millis())
                 .argument(until);
             if let Err(error) = self.store.run::<u8>(call).await {

@@ -56,6 +56,11 @@ impl Erp {
         }
     }
 
+    /// The environment's host, with its port.
+    pub(crate) fn host(&self) -> String {
+        self.handle.address().to_string()
+    }
+
     /// Puts the client's time into the test's hands.
     pub(crate) fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.gate = Arc::new(ProcessThrottleGate::new(Arc::clone(&clock)));

@@ -16,7 +16,7 @@ async fn every_form_of_429_closes_the_gate_for_as_long_as_it_says() {
             .add_fault(FaultSpec::on(Kind::Page, Action::Throttle { retry_after, body }).times(1));
         let error = first_page(&erp).await.err().unwrap();
         assert!(matches!(error, D365Error::Throttled { .. }), "{error}");
-        let app = AppId::new(d365_simulator::Config::CLIENT_ID);
+        let app = AppId::new(d365_simulator::Config::CLIENT_ID, &erp.host());
         let left = erp.gate.wait_left(&app).await.unwrap();
         assert!(
             seconds.contains(
@@ -60,7 +60,7 @@ async fn behind_a_closed_gate_nothing_is_sent() {
 #[tokio::test]
 async fn another_app_registration_is_not_held_back() {
     let mut erp = Erp::start();
-    let app = AppId::new(d365_simulator::Config::CLIENT_ID);
+    let app = AppId::new(d365_simulator::Config::CLIENT_ID, &erp.host());
     erp.gate.close(&app, Duration::from_mins(1)).await;
     erp.entra = "live = { client_id = \"other\", client_secret = \"x\" }".to_owned();
     let question = look_up(&["A"], &erp.warehouse());
