@@ -181,6 +181,7 @@ fn note(
         add(tally, names::UNDERSOLD, 1);
         let amount = difference.millionths().saturating_neg();
         add(tally, names::UNDERSOLD_MILLIONTHS, amount);
+        add(tally, &format!("{age}:{}", names::UNDERSOLD), 1);
         "undersold"
     } else {
         "same"

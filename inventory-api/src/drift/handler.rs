@@ -48,6 +48,9 @@ pub(crate) struct DriftAtAge {
     /// Of these: the cache promised more than there was.
     #[schema(minimum = 0)]
     pub oversold: i64,
+    /// Of these: the cache promised less.
+    #[schema(minimum = 0)]
+    pub undersold: i64,
 }
 
 /// How far the cache was from live answers in one warehouse.
@@ -185,6 +188,7 @@ fn drift_of(warehouse: &WarehouseId, counts: &DriftCounts) -> WarehouseDrift {
                 up_to_seconds: AGES.bounds.get(band).copied(),
                 compared: count(&format!("{name}:{}", names::COMPARED)),
                 oversold: count(&format!("{name}:{}", names::OVERSOLD)),
+                undersold: count(&format!("{name}:{}", names::UNDERSOLD)),
             }
         })
         .filter(|age| age.compared > 0);

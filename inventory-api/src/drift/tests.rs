@@ -1,6 +1,6 @@
 use super::*;
 use shared::redis_store::StoredLine;
-use shared::stock::{Generation, Origin, Quantities, WarehouseSnapshot};
+use shared::stock::{FeedStanding, Generation, Origin, Quantities};
 
 fn at(seconds: i64) -> AsOf {
     AsOf::from_unix_ms(1_800_000_000_000 + seconds * 1_000).unwrap()
@@ -23,9 +23,9 @@ fn counted(pairs: &[(Option<&str>, Option<&str>)]) -> DriftCounts {
     let tenant = TenantId::parse("t").unwrap();
     let warehouses = [WarehouseId::parse("11").unwrap()];
     let cached = Reading {
-        snapshots: vec![WarehouseSnapshot {
+        feeds: vec![FeedStanding {
             watermark: Some(at(0)),
-            ..WarehouseSnapshot::default()
+            ..FeedStanding::default()
         }],
         lines: pairs
             .iter()
@@ -85,6 +85,7 @@ fn more_less_and_the_same_are_told_apart_by_what_could_be_sold() {
         (count("age:300:compared"), count("age:300:oversold")),
         (5, 2)
     );
+    assert_eq!(count("age:300:undersold"), 1);
 }
 
 #[test]

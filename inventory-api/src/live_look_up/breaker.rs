@@ -1,9 +1,13 @@
 //! PURE: when an environment that keeps failing is left alone, and who tries it again.
 //!
 //! Closed, every call passes. Five failures in a row, or ten among the last twenty calls, open it:
-//! nothing is asked for ten seconds. Then one call passes as the trial; its end decides. A call that
-//! ends without a verdict (its caller left, its time was too short to blame D365) changes nothing,
-//! except that a trial without a verdict leaves the next call to try.
+//! nothing is asked for ten seconds. Then one call passes as the trial; its end decides.
+//!
+//! An impatient caller's call that got no answer in its short time says little: D365 may only be slower
+//! than that. It counts as a failure all the same, or nothing would open while only such callers ask a
+//! D365 that is dead. But what was opened by such a call yields to callers with time: they pass, until
+//! the first of them fails. A call D365 refused or that found no place changes nothing; as a trial it
+//! leaves the next call to try.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,6 +28,8 @@ pub(crate) enum CallVerdict {
     Works,
     /// It did not.
     Fails,
+    /// It did not in the little time there was.
+    Silent,
 }
 
 /// What a call may do.
@@ -40,10 +46,16 @@ pub(crate) enum Leave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Position {
     Closed,
-    /// Nothing is asked until then (monotonic).
-    Open(Duration),
+    /// Nothing is asked until then (monotonic); by callers with time at once, if only impatient ones
+    /// have failed.
+    Open {
+        until: Duration,
+        yields: bool,
+    },
     /// One call is trying.
-    Trying,
+    Trying {
+        yields: bool,
+    },
 }
 
 /// The breaker of one environment; instants are readings of the monotonic clock.
@@ -64,29 +76,31 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// What a call that would begin now may do.
-    pub(crate) fn ask(&mut self, now: Duration) -> Leave {
-        match self.position {
-            Position::Closed => Leave::Pass,
-            Position::Open(until) if now >= until => {
-                self.position = Position::Trying;
+    /// What a call that would begin now may do; whether it has time for an answer that is slow.
+    pub(crate) fn ask(&mut self, now: Duration, has_time: bool) -> Leave {
+        match (self.rest_left(now, has_time), self.position) {
+            (Some(left), _) => Leave::Rest(left),
+            (None, Position::Open { until, yields }) if now >= until => {
+                self.position = Position::Trying { yields };
                 Leave::Trial
             }
-            Position::Open(until) => Leave::Rest(until.saturating_sub(now)),
-            Position::Trying => Leave::Rest(REST),
+            (None, _) => Leave::Pass,
         }
     }
 
     /// How long a call would be kept waiting that began now; none if it could go. Takes no trial.
-    pub(crate) fn rest_left(&self, now: Duration) -> Option<Duration> {
+    pub(crate) fn rest_left(&self, now: Duration, has_time: bool) -> Option<Duration> {
         match self.position {
             Position::Closed => None,
-            Position::Open(until) => until.checked_sub(now).filter(|left| !left.is_zero()),
-            Position::Trying => Some(REST),
+            Position::Open { yields: true, .. } | Position::Trying { yields: true } if has_time => {
+                None
+            }
+            Position::Open { until, .. } => until.checked_sub(now).filter(|left| !left.is_zero()),
+            Position::Trying { .. } => Some(REST),
         }
     }
 
-    /// Notes how a call ended. Returns whether this opened the breaker.
+    /// Notes how a call ended; no verdict: it was not sent. Returns whether this opened the breaker.
     pub(crate) fn note(
         &mut self,
         leave: Leave,
@@ -96,19 +110,49 @@ impl Breaker {
         match (leave, verdict) {
             (Leave::Rest(_), _) | (Leave::Pass, None) => false,
             (Leave::Trial, None) => {
-                self.position = Position::Open(now);
+                // Somebody with time may have closed it meanwhile, or shut it for good.
+                if let Position::Trying { yields } = self.position {
+                    self.position = Position::Open { until: now, yields };
+                }
                 false
             }
             (Leave::Trial, Some(CallVerdict::Works)) => {
                 *self = Self::default();
                 false
             }
-            (Leave::Trial, Some(CallVerdict::Fails)) => {
-                self.position = Position::Open(now.saturating_add(REST));
-                true
+            (Leave::Trial, Some(verdict)) => {
+                if !self.is_closed() {
+                    self.open(now, verdict);
+                }
+                verdict == CallVerdict::Fails
             }
+            (Leave::Pass, Some(verdict)) if self.yields() => self.settle(verdict, now),
             (Leave::Pass, Some(verdict)) => self.remember(verdict, now),
         }
+    }
+
+    fn yields(&self) -> bool {
+        matches!(
+            self.position,
+            Position::Open { yields: true, .. } | Position::Trying { yields: true }
+        )
+    }
+
+    /// A call with time ended while only impatient ones had failed: it knows.
+    fn settle(&mut self, verdict: CallVerdict, now: Duration) -> bool {
+        match verdict {
+            CallVerdict::Works => *self = Self::default(),
+            CallVerdict::Fails => self.open(now, verdict),
+            CallVerdict::Silent => {}
+        }
+        verdict == CallVerdict::Fails
+    }
+
+    fn open(&mut self, now: Duration, verdict: CallVerdict) {
+        self.position = Position::Open {
+            until: now.saturating_add(REST),
+            yields: verdict == CallVerdict::Silent,
+        };
     }
 
     fn remember(&mut self, verdict: CallVerdict, now: Duration) -> bool {
@@ -119,12 +163,12 @@ impl Breaker {
         if self.failed.len() == REMEMBERED {
             self.failed.pop_front();
         }
-        self.failed.push_back(verdict == CallVerdict::Fails);
+        self.failed.push_back(verdict != CallVerdict::Works);
         let in_a_row = self.failed.iter().rev().take_while(|failed| **failed);
         let of_remembered = self.failed.iter().filter(|failed| **failed);
         let opens = in_a_row.count() >= IN_A_ROW || of_remembered.count() >= OF_REMEMBERED;
         if opens {
-            self.position = Position::Open(now.saturating_add(REST));
+            self.open(now, verdict);
         }
         opens
     }
@@ -138,7 +182,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use CallVerdict::{Fails, Works};
+    use CallVerdict::{Fails, Silent, Works};
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -147,7 +191,7 @@ mod tests {
     fn opened() -> Breaker {
         let mut breaker = Breaker::default();
         for number in 1..=5 {
-            assert_eq!(breaker.ask(at(0)), Leave::Pass);
+            assert_eq!(breaker.ask(at(0), true), Leave::Pass);
             assert_eq!(breaker.note(Leave::Pass, Some(Fails), at(0)), number == 5);
         }
         breaker
@@ -156,17 +200,17 @@ mod tests {
     #[test]
     fn five_failures_in_a_row_open_it_and_one_call_tries_after_the_rest() {
         let mut breaker = opened();
-        assert_eq!(breaker.ask(at(4)), Leave::Rest(at(6)));
-        assert_eq!(breaker.rest_left(at(4)), Some(at(6)));
-        assert_eq!(breaker.rest_left(at(10)), None);
-        assert_eq!(breaker.ask(at(10)), Leave::Trial);
-        assert_eq!(breaker.ask(at(10)), Leave::Rest(REST));
+        assert_eq!(breaker.ask(at(4), true), Leave::Rest(at(6)));
+        assert_eq!(breaker.rest_left(at(4), true), Some(at(6)));
+        assert_eq!(breaker.rest_left(at(10), true), None);
+        assert_eq!(breaker.ask(at(10), true), Leave::Trial);
+        assert_eq!(breaker.ask(at(10), true), Leave::Rest(REST));
         assert!(breaker.note(Leave::Trial, Some(Fails), at(11)));
-        assert_eq!(breaker.ask(at(20)), Leave::Rest(at(1)));
-        assert_eq!(breaker.ask(at(21)), Leave::Trial);
+        assert_eq!(breaker.ask(at(20), true), Leave::Rest(at(1)));
+        assert_eq!(breaker.ask(at(21), true), Leave::Trial);
         assert!(!breaker.note(Leave::Trial, Some(Works), at(22)));
         assert!(breaker.is_closed());
-        assert_eq!(breaker.ask(at(22)), Leave::Pass);
+        assert_eq!(breaker.ask(at(22), true), Leave::Pass);
     }
 
     #[test]
@@ -190,20 +234,60 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_without_a_verdict_leaves_the_next_call_to_try() {
+    fn a_trial_that_was_not_sent_leaves_the_next_call_to_try() {
         let mut breaker = opened();
-        assert_eq!(breaker.ask(at(10)), Leave::Trial);
+        assert_eq!(breaker.ask(at(10), true), Leave::Trial);
         assert!(!breaker.note(Leave::Trial, None, at(11)));
-        assert_eq!(breaker.ask(at(11)), Leave::Trial);
+        assert_eq!(breaker.ask(at(11), true), Leave::Trial);
+    }
+
+    #[test]
+    fn impatient_callers_open_it_for_each_other_and_callers_with_time_pass() {
+        let mut breaker = Breaker::default();
+        for number in 1..=5 {
+            assert_eq!(breaker.ask(at(0), false), Leave::Pass);
+            assert_eq!(breaker.note(Leave::Pass, Some(Silent), at(0)), number == 5);
+        }
+        // Among themselves they try as seldom as others do.
+        assert_eq!(breaker.ask(at(1), false), Leave::Rest(at(9)));
+        assert_eq!(breaker.ask(at(10), false), Leave::Trial);
+        assert_eq!(breaker.ask(at(10), true), Leave::Pass);
+        assert!(!breaker.note(Leave::Trial, Some(Silent), at(10)));
+        assert_eq!(breaker.ask(at(11), false), Leave::Rest(at(9)));
+        for _ in 0..3 {
+            assert_eq!(breaker.ask(at(11), true), Leave::Pass);
+        }
+        assert!(!breaker.note(Leave::Pass, Some(Silent), at(11)));
+        // The first of them that fails shuts it for all.
+        assert!(breaker.note(Leave::Pass, Some(Fails), at(12)));
+        assert_eq!(breaker.ask(at(13), true), Leave::Rest(at(9)));
+        assert_eq!(breaker.ask(at(22), false), Leave::Trial);
+        assert!(!breaker.note(Leave::Trial, Some(Works), at(22)));
+        assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn a_caller_with_time_closes_what_impatient_ones_opened() {
+        let mut breaker = Breaker::default();
+        for _ in 0..5 {
+            breaker.note(Leave::Pass, Some(Silent), at(0));
+        }
+        assert_eq!(breaker.ask(at(10), false), Leave::Trial);
+        assert_eq!(breaker.ask(at(10), true), Leave::Pass);
+        assert!(!breaker.note(Leave::Pass, Some(Works), at(10)));
+        assert!(breaker.is_closed());
+        // The trial that was under way meanwhile says less.
+        assert!(!breaker.note(Leave::Trial, Some(Silent), at(11)));
+        assert!(breaker.is_closed());
     }
 
     #[test]
     fn stragglers_from_before_the_opening_change_nothing() {
         let mut breaker = opened();
         assert!(!breaker.note(Leave::Pass, Some(Works), at(1)));
-        assert_eq!(breaker.ask(at(1)), Leave::Rest(at(9)));
-        assert_eq!(breaker.ask(at(10)), Leave::Trial);
+        assert_eq!(breaker.ask(at(1), true), Leave::Rest(at(9)));
+        assert_eq!(breaker.ask(at(10), true), Leave::Trial);
         assert!(!breaker.note(Leave::Pass, Some(Fails), at(10)));
-        assert_eq!(breaker.ask(at(10)), Leave::Rest(REST));
+        assert_eq!(breaker.ask(at(10), true), Leave::Rest(REST));
     }
 }

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// A call with less time than this says nothing about D365 when its time is over.
+/// A call with less time than this says little about D365 when its time is over.
 const FAIR_TIME: Duration = Duration::from_millis(500);
+/// No answer comes back in less; a call that has no more left is not sent.
+const LEAST_TIME: Duration = Duration::from_millis(50);
 
 /// Who may call one environment, and when.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub(crate) struct Environment {
     breaker: Mutex<Breaker>,
 }
 
-/// A call under way; dropped without an end it says nothing about the environment.
+/// A call under way. Dropped without an end its caller has gone: it had no answer so far.
 struct CallUnderWay<'a> {
     environment: &'a Environment,
     leave: Leave,
@@ -34,21 +36,24 @@ struct CallUnderWay<'a> {
 impl CallUnderWay<'_> {
     fn end(mut self, answer: &Result<(), LiveFailure>) {
         self.is_over = true;
-        let took = self
-            .environment
-            .clock
-            .monotonic()
-            .saturating_sub(self.began);
-        let had_fair_time = self.allowed >= FAIR_TIME;
-        let verdict = verdict_of(answer, had_fair_time || took >= FAIR_TIME);
+        let had_fair_time = self.allowed >= FAIR_TIME || self.took() >= FAIR_TIME;
+        let verdict = verdict_of(answer, had_fair_time);
         self.environment.note(self.leave, verdict);
+    }
+
+    fn took(&self) -> Duration {
+        let now = self.environment.clock.monotonic();
+        now.saturating_sub(self.began)
     }
 }
 
 impl Drop for CallUnderWay<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.environment.note(self.leave, None);
+            // Whoever leaves at once says nothing; as a trial it must not make the next one try at once.
+            let is_telling = self.leave == Leave::Trial || self.took() >= FAIR_TIME;
+            let verdict = is_telling.then_some(CallVerdict::Silent);
+            self.environment.note(self.leave, verdict);
         }
     }
 }
@@ -61,7 +66,11 @@ fn verdict_of(answer: &Result<(), LiveFailure>, had_fair_time: bool) -> Option<C
     };
     match failure {
         LiveFailure::DeadlinePassed | LiveFailure::Erp(D365Error::TimedOut { .. }) => {
-            had_fair_time.then_some(CallVerdict::Fails)
+            Some(if had_fair_time {
+                CallVerdict::Fails
+            } else {
+                CallVerdict::Silent
+            })
         }
         LiveFailure::Erp(
             D365Error::Connection { .. }
@@ -101,7 +110,7 @@ impl Environment {
 
     /// Whether a call could be sent right away.
     pub(crate) fn has_room(&self) -> bool {
-        self.permits.available_permits() > 0 && self.rest_left().is_none()
+        self.permits.available_permits() > 0 && self.rest_left(FAIR_TIME).is_none()
     }
 
     /// Makes one call: with a permit, if the breaker lets it, ending with the deadline. `call` is
@@ -115,7 +124,7 @@ impl Environment {
         call: impl AsyncFnOnce(Duration) -> Result<T, D365Error>,
     ) -> Result<T, LiveFailure> {
         let left = deadline.left().ok_or(LiveFailure::DeadlinePassed)?;
-        if let Some(wait) = self.rest_left() {
+        if let Some(wait) = self.rest_left(left) {
             return Err(LiveFailure::Resting { wait });
         }
         let _permit = tokio::time::timeout(left, self.permits.acquire())
@@ -123,11 +132,14 @@ impl Environment {
             .ok()
             .and_then(Result::ok)
             .ok_or(LiveFailure::DeadlinePassed)?;
-        let leave = self.leave();
+        let allowed = deadline.left().unwrap_or_default();
+        if allowed < LEAST_TIME {
+            return Err(LiveFailure::DeadlinePassed);
+        }
+        let leave = self.leave(allowed);
         if let Leave::Rest(wait) = leave {
             return Err(LiveFailure::Resting { wait });
         }
-        let allowed = deadline.left().unwrap_or_default();
         let under_way = CallUnderWay {
             environment: self,
             leave,
@@ -135,13 +147,9 @@ impl Environment {
             allowed,
             is_over: false,
         };
-        let answer = if allowed.is_zero() {
-            Err(LiveFailure::DeadlinePassed)
-        } else {
-            match tokio::time::timeout(allowed, call(allowed)).await {
-                Ok(answer) => answer.map_err(LiveFailure::from),
-                Err(_elapsed) => Err(LiveFailure::DeadlinePassed),
-            }
+        let answer = match tokio::time::timeout(allowed, call(allowed)).await {
+            Ok(answer) => answer.map_err(LiveFailure::from),
+            Err(_elapsed) => Err(LiveFailure::DeadlinePassed),
         };
         match &answer {
             Ok(_) => under_way.end(&Ok(())),
@@ -151,20 +159,20 @@ impl Environment {
     }
 
     /// How long nothing may be asked, without taking the trial.
-    fn rest_left(&self) -> Option<Duration> {
+    fn rest_left(&self, allowed: Duration) -> Option<Duration> {
         if guards::is_off(Guard::Breaker) {
             return None;
         }
         let now = self.clock.monotonic();
-        self.breaker().rest_left(now)
+        self.breaker().rest_left(now, allowed >= FAIR_TIME)
     }
 
-    fn leave(&self) -> Leave {
+    fn leave(&self, allowed: Duration) -> Leave {
         if guards::is_off(Guard::Breaker) {
             return Leave::Pass;
         }
         let now = self.clock.monotonic();
-        self.breaker().ask(now)
+        self.breaker().ask(now, allowed >= FAIR_TIME)
     }
 
     fn note(&self, leave: Leave, verdict: Option<CallVerdict>) {
@@ -265,8 +273,12 @@ mod tests {
             (status(500), true, Some(CallVerdict::Fails)),
             (erp(D365Error::Crowded), true, None),
             (timed_out(), true, Some(CallVerdict::Fails)),
-            (timed_out(), false, None),
-            (Err(LiveFailure::DeadlinePassed), false, None),
+            (timed_out(), false, Some(CallVerdict::Silent)),
+            (
+                Err(LiveFailure::DeadlinePassed),
+                false,
+                Some(CallVerdict::Silent),
+            ),
             (
                 erp(D365Error::Throttled {
                     retry_after: Duration::ZERO,

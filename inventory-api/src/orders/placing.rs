@@ -174,7 +174,7 @@ enum Progress {
     Queues,
     /// Redis is asked since this reading of the monotonic clock.
     AsksSince(Duration),
-    /// Others changed something each time it asked.
+    /// Others changed something while it asked; it waits before it asks again.
     IsOvertaken,
 }
 
@@ -196,9 +196,9 @@ pub(crate) async fn place<F: Fn(&[Evidence]) -> Vec<Verdict>>(
     let progress = Cell::new(Progress::Queues);
     let placing = async {
         let _turn = state.turns.wait(tenant, asked.skus).await;
-        progress.set(Progress::AsksSince(deadline.now()));
         let mut pause_ms = 1;
         loop {
+            progress.set(Progress::AsksSince(deadline.now()));
             match attempt(state, asked, commit, evidence, &judge).await? {
                 Attempt::Done(placed) => return Ok(placed),
                 Attempt::Overtaken => metrics::hold("overtaken"),

@@ -238,7 +238,7 @@ async fn what_the_cache_would_have_oversold_is_told_with_the_buffer_against_it()
     assert_eq!(told["bufferFor99Percent"], 8);
     assert_eq!(
         told["byAge"],
-        json!([{"upToSeconds": 300, "compared": 2, "oversold": 1}])
+        json!([{"upToSeconds": 300, "compared": 2, "oversold": 1, "undersold": 1}])
     );
     assert_eq!(body["data"][1]["compared"], 0);
     for (query, expected) in [
