@@ -3,9 +3,10 @@
 use crate::error::WorkerError;
 use shared::process::clock::Clock as _;
 use shared::redis_store::{ExplainedLine, StockStore};
-use shared::settings::Settings;
+use shared::settings::{RedisSettings, Settings};
 use shared::stock::{
-    AsOf, LineContent, LineValue, Sku, StockState, TenantId, WarehouseId, WarehouseSnapshot, judge,
+    AsOf, FeedStanding, LineContent, LineValue, Sku, StockState, TenantId, WarehouseId,
+    WarehouseSnapshot, judge,
 };
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -47,15 +48,14 @@ pub(crate) async fn explain(
                 writeln!(out, "  {sentence}")?;
             }
         }
-        writeln!(out, "\nthe same with redis-cli ({}):", settings.redis.url)?;
-        writeln!(out, "  HGETALL {}", quoted(&store.keys().stock(&id, &sku)))?;
-        writeln!(out, "  PTTL {}", quoted(&store.keys().stock(&id, &sku)))?;
+        let cli = redis_cli(&settings.redis);
+        let stock = quoted(&store.keys().stock(&id, &sku));
+        writeln!(out, "\nthe same with redis-cli:")?;
+        writeln!(out, "  {cli} HGETALL {stock}")?;
+        writeln!(out, "  {cli} PTTL {stock}")?;
         for warehouse in &warehouses {
-            writeln!(
-                out,
-                "  HGETALL {}",
-                quoted(&store.keys().snapshot(&id, warehouse))
-            )?;
+            let snapshot = quoted(&store.keys().snapshot(&id, warehouse));
+            writeln!(out, "  {cli} HGETALL {snapshot}")?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -101,18 +101,18 @@ fn sentences(
             }
         }
     }
-    said.push(match snapshot.watermark {
+    let feed = &snapshot.standing;
+    said.push(match feed.watermark {
         Some(watermark) => format!(
             "feed: {}, last complete snapshot began {watermark} ({} ago){}",
-            snapshot.state,
+            feed.state,
             days(watermark.age_at(now)),
-            snapshot
-                .previous_watermark
+            feed.previous_watermark
                 .map_or_else(String::new, |previous| format!(
                     ", the one before {previous}"
                 ))
         ),
-        None => format!("feed: {}, no snapshot was ever complete", snapshot.state),
+        None => format!("feed: {}, no snapshot was ever complete", feed.state),
     });
     if let Some(reason) = &snapshot.reason {
         said.push(format!("the latest cycle was not complete: {reason}"));
@@ -121,12 +121,12 @@ fn sentences(
     let state = if is_unreadable {
         StockState::Unknown
     } else {
-        judge(value.as_ref(), snapshot, now, line_ttl).state
+        judge(value.as_ref(), feed, now, line_ttl).state
     };
     said.push(format!(
         "state: {}, because {}",
         state.as_str(),
-        why(state, value.as_ref(), snapshot)
+        why(state, value.as_ref(), feed)
     ));
     said
 }
@@ -145,9 +145,9 @@ fn meaning(value: &LineValue, now: AsOf) -> String {
     }
 }
 
-fn why(state: StockState, line: Option<&LineValue>, snapshot: &WarehouseSnapshot) -> &'static str {
+fn why(state: StockState, line: Option<&LineValue>, feed: &FeedStanding) -> &'static str {
     match (state, line) {
-        (StockState::Present, _) if snapshot.watermark.is_none() => {
+        (StockState::Present, _) if feed.watermark.is_none() => {
             "D365 reported it, and no complete snapshot has missed it"
         }
         (StockState::Present, _) => "it was read in the last complete snapshot or later",
@@ -163,7 +163,7 @@ fn why(state: StockState, line: Option<&LineValue>, snapshot: &WarehouseSnapshot
         ) => "a live answer had no row for it",
         (StockState::Absent, Some(_)) => "two complete snapshots did not show it",
         (StockState::Absent, None) => "a complete snapshot did not show it and no line is known",
-        (StockState::Unknown, _) if snapshot.watermark.is_none() => {
+        (StockState::Unknown, _) if feed.watermark.is_none() => {
             "no complete snapshot has looked for it"
         }
         (StockState::Unknown, _) => "there is no proof that is young enough",
@@ -180,22 +180,28 @@ fn days(time: Duration) -> String {
     }
 }
 
-/// As redis-cli reads an argument.
-fn quoted(key: &str) -> String {
-    let is_plain = key
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-_:.".contains(&b));
-    if is_plain {
-        return key.to_owned();
+/// How redis-cli gets to the same Redis. A password is asked for, never shown.
+fn redis_cli(redis: &RedisSettings) -> String {
+    let mut command = format!("redis-cli -u {}", quoted(redis.url.as_str()));
+    if let Some(file) = &redis.ca_file {
+        command = format!("{command} --cacert {}", quoted(&file.display().to_string()));
     }
-    let escaped: String = key
-        .chars()
-        .flat_map(|c| match c {
-            '"' | '\\' => vec!['\\', c],
-            other => vec![other],
-        })
-        .collect();
-    format!("\"{escaped}\"")
+    if let Some(user) = &redis.username {
+        command = format!("{command} --user {}", quoted(user));
+    }
+    if redis.password.is_some() {
+        command.push_str(" --askpass");
+    }
+    command
+}
+
+/// As a shell reads an argument.
+fn quoted(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_:./@".contains(&b);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -203,8 +209,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_quoted_as_redis_cli_reads_them() {
+    fn keys_are_quoted_as_a_shell_reads_them() {
         assert_eq!(quoted("inv:t:stock:D0001"), "inv:t:stock:D0001");
-        assert_eq!(quoted("inv:t:stock: A\"1"), "\"inv:t:stock: A\\\"1\"");
+        assert_eq!(quoted("inv:t:stock: A\"1"), "'inv:t:stock: A\"1'");
+        assert_eq!(quoted("O'NEIL-7"), r"'O'\''NEIL-7'");
     }
 }

@@ -24,6 +24,11 @@ const REDIS_AWAY: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 const TELL_EVERY: Duration = Duration::from_secs(2);
 const DRAW_EVERY: Duration = Duration::from_millis(200);
+/// The bar of a warehouse that was read before.
+const KNOWN_LENGTH: &str =
+    "{spinner} {prefix:<20} [{bar:20}] {pos:>9}/{len} rows {rate:>14}  {elapsed}  {msg}";
+/// That of one nobody knows the size of.
+const FIRST_TIME: &str = "{spinner} {prefix:<20} {pos:>9} rows {rate:>14}  {elapsed}  {msg}";
 
 /// One warehouse's line of the summary.
 struct Summary {
@@ -47,6 +52,8 @@ struct Job<'a> {
     warehouse: &'a WarehouseId,
     /// The cycle that was the last one before; a later one counts.
     before: Generation,
+    /// Rows of its last complete snapshot: about what there is to read.
+    usual_rows: Option<u64>,
 }
 
 /// Reads every warehouse of every tenant once. Other workers may help.
@@ -104,6 +111,7 @@ async fn schedule(worker: &Worker) -> Result<Vec<Job<'_>>, StoreError> {
                 feed,
                 warehouse,
                 before: record.generation,
+                usual_rows: record.recent_rows.first().copied(),
             });
         }
     }
@@ -128,10 +136,13 @@ async fn one_warehouse(
         over.cancel();
         ended
     };
-    let (ended, ()) = futures_util::join!(waiting, screen.show(&name, worker, &progress, &over));
+    let (ended, ()) = futures_util::join!(
+        waiting,
+        screen.show(&name, worker, job.usual_rows, &progress, &over)
+    );
     let (state, rows, reason) = match ended {
         Ok(record) => (
-            record.state.as_str(),
+            record.standing.state.as_str(),
             record.rows,
             record.reason.unwrap_or_default(),
         ),
@@ -235,14 +246,17 @@ impl Screen {
         &self,
         name: &str,
         worker: &Worker,
+        usual_rows: Option<u64>,
         progress: &Progress,
         over: &CancellationToken,
     ) {
         let bar = self.bars.as_ref().map(|bars| {
-            let style = ProgressStyle::with_template(
-                "{spinner} {prefix:<20} {pos:>9} rows {rate:>14}  {elapsed}  {msg}",
-            );
-            let bar = bars.add(ProgressBar::no_length());
+            let (template, bar) = match usual_rows {
+                Some(rows) => (KNOWN_LENGTH, ProgressBar::new(rows)),
+                None => (FIRST_TIME, ProgressBar::no_length()),
+            };
+            let style = ProgressStyle::with_template(template);
+            let bar = bars.add(bar);
             bar.set_prefix(name.to_owned());
             if let Ok(style) = style {
                 bar.set_style(style.with_key("rate", rows_per_second));

@@ -19,7 +19,7 @@ pub(crate) const PAGE_ADDRESS: &str = "/inventoryPrefetcher/api/page/";
         description = "How fresh the stock in the cache is, and how to have it read again now.",
     ),
     servers((url = "/")),
-    paths(status, refreshes, take_events, document_route),
+    paths(status, refreshes, take_events, document_route, page_file),
     components(schemas(Feedback)),
     security(("basic" = []), ("bearer" = [])),
     modifiers(&Credentials),
@@ -155,6 +155,24 @@ fn take_events() {}
     reason = "the attribute describes the route; the handler is in routes.rs"
 )]
 fn document_route() {}
+
+/// A file of this document's page.
+#[utoipa::path(
+    get, path = "/inventoryPrefetcher/api/page/{file}", operation_id = "readPageFile", tag = "documentation",
+    params(("file" = String, Path, description = "Its name.", example = "swagger-ui.css")),
+    responses(
+        (status = 200, description = "A script, style or picture.", content_type = "*/*", body = String),
+        (status = 401, description = "No credentials, or credentials that are not accepted.", body = Feedback),
+        (status = 404, description = "No such file."),
+        (status = 429, description = "Too many passwords are being checked.", body = Feedback),
+        (status = 503, description = "The token issuer cannot be reached.", body = Feedback),
+    )
+)]
+#[expect(
+    dead_code,
+    reason = "the attribute describes the route; the page serves itself"
+)]
+fn page_file() {}
 
 #[cfg(test)]
 mod tests {

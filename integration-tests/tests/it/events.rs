@@ -120,6 +120,80 @@ async fn an_event_leads_to_a_reading_within_seconds_and_a_repeated_one_to_none()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_meant_for_every_tenant_of_its_company() {
+    let mut house = House::with(world(60), &["24"]).await;
+    house.reconfigure(|config| {
+        "1h".clone_into(&mut config.refresh_interval);
+        let trial = config.second_tenant("trial", "usmf");
+        config.more =
+            format!("[worker]\ndemand_share = 0\n[worker.events]\nsecret = \"{KEY}\"\n{trial}");
+    });
+    house.snapshot().await;
+    let worker = house.running_worker("worker").await;
+    let prefetcher = ApiClient::new(&worker.url()).unwrap();
+    let key = StockKey::of("usmf", "NEW-1", "24");
+    let change = StockChange::on_hand("3");
+    house.d365().put_stock(&key, &change).unwrap();
+    let path = format!("{EVENTS}?code={KEY}");
+    let reply = prefetcher.post(&path, &event("e-1", "NEW-1")).await;
+    assert_eq!(reply.unwrap().json["taken"], 1);
+    for tenant in ["contoso", "trial"] {
+        eventually("the line of the tenant", async || {
+            let lines = house.hash(&format!("inv:{tenant}:stock:NEW-1")).await;
+            lines.get("24")?.starts_with("3|").then_some(())
+        })
+        .await
+        .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variant_the_list_lacks_is_found_by_its_number_and_by_its_item() {
+    let mut house = House::with(world(60), &["24"]).await;
+    house.reconfigure(|config| {
+        "1h".clone_into(&mut config.refresh_interval);
+        "variants".clone_into(&mut config.sku_mapping);
+        config.more = format!("[worker]\ndemand_share = 0\n[worker.events]\nsecret = \"{KEY}\"\n");
+    });
+    let worker = house.running_worker("worker").await;
+    eventually("the first snapshot", async || {
+        let feed = house.feed("24").await;
+        (feed.get("state").map(String::as_str) == Some("complete")).then_some(())
+    })
+    .await
+    .unwrap();
+    let prefetcher = ApiClient::new(&worker.url()).unwrap();
+    let release = |item: &str, number: &str| {
+        let key = StockKey {
+            color: "Ultramarine".to_owned(),
+            ..StockKey::of("usmf", item, "24")
+        };
+        let d365 = house.d365();
+        d365.release_variant(&key, number).unwrap();
+        d365.put_stock(&key, &StockChange::on_hand("7")).unwrap();
+    };
+    let shows = async |number: &str| {
+        eventually("the variant's line", async || {
+            let lines = house.hash(&format!("inv:contoso:stock:{number}")).await;
+            lines.get("24")?.starts_with("7|").then_some(())
+        })
+        .await
+        .unwrap();
+    };
+    release("MASTER-1", "NEW-1");
+    let refresh = json!({ "skus": ["NEW-1"] });
+    let path = "/inventoryPrefetcher/v1/refreshes";
+    let reply = prefetcher.post(path, &refresh).await.unwrap();
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    shows("NEW-1").await;
+    release("MASTER-2", "NEW-2");
+    let path = format!("{EVENTS}?code={KEY}");
+    let reply = prefetcher.post(&path, &event("e-1", "MASTER-2")).await;
+    assert_eq!(reply.unwrap().json["taken"], 1);
+    shows("NEW-2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn event_grid_is_answered_and_nobody_else_gets_in() {
     let scene = scene(true).await;
     let validation = json!([{ "id": "v", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",

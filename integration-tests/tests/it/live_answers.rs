@@ -160,6 +160,7 @@ async fn an_order_is_checked_live_in_every_mapping() {
             "{ItemNumber}-{ProductColorId}-{ProductSizeId}",
             "SHIRT-Black-L",
         ),
+        ("variants", "SHIRT : : L : Black"),
     ] {
         let mut house = House::with(world(50), &["24"]).await;
         house.reconfigure(|config| mapping.clone_into(&mut config.sku_mapping));
@@ -171,6 +172,10 @@ async fn an_order_is_checked_live_in_every_mapping() {
         house
             .d365()
             .put_stock(&row, &StockChange::on_hand("5"))
+            .unwrap();
+        house
+            .d365()
+            .release_variant(&row, "SHIRT : : L : Black")
             .unwrap();
         house.snapshot().await;
         let (_service, api) = house.api().await;

@@ -29,4 +29,5 @@ mod scaling;
 mod tls;
 mod truth;
 mod vanishing_items;
+mod worker_tools;
 mod wrong_settings;

@@ -88,7 +88,7 @@ pub(crate) struct PolicyEvidence {
 )]
 pub(crate) struct CheckedLine<'a> {
     /// As it was asked for.
-    #[schema(example = "201807171")]
+    #[schema(example = "D0001")]
     pub sku: &'a str,
     /// The warehouse, if one was asked for; several stand in `supplierStock`.
     #[serde(skip_serializing_if = "Option::is_none")]

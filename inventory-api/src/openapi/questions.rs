@@ -24,7 +24,7 @@ pub(super) fn sku() -> Value {
         "maxLength": Sku::MAX_CHARS,
         "pattern": OPAQUE,
         "description": "Opaque, case kept, compared exactly.",
-        "example": "201807171"
+        "example": "D0001"
     })
 }
 
@@ -165,7 +165,7 @@ fn stock_question(settings: &ApiSettings) -> Value {
             "organization": "contoso",
             "warehouseId": "24",
             "severity": "FAST",
-            "products": [ { "sku": "201807171" }, { "sku": "201807231-01" } ]
+            "products": [ { "sku": "D0001" }, { "sku": "1000" } ]
         }
     })
 }
@@ -226,7 +226,7 @@ fn order_question(settings: &ApiSettings) -> Value {
         "example": {
             "organization": "contoso",
             "warehouseId": "24",
-            "products": [ { "sku": "201807171", "quantity": 2 } ]
+            "products": [ { "sku": "D0001", "quantity": 2 } ]
         }
     })
 }

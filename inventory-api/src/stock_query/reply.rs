@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct StockLine<'a> {
     /// As it was asked for.
-    #[schema(example = "201807171")]
+    #[schema(example = "D0001")]
     pub sku: &'a str,
     /// The warehouse, if one was asked for; several stand in `supplierStock`.
     #[serde(skip_serializing_if = "Option::is_none")]

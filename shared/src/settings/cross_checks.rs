@@ -61,7 +61,7 @@ pub(super) fn settle(settings: &mut Settings) -> Result<(), SettingsError> {
 }
 
 fn settle_redis(settings: &mut Settings) -> Result<(), SettingsError> {
-    let redis = &mut settings.redis;
+    let (redis, tenants) = (&mut settings.redis, &settings.tenants);
     let at = |key: &str, problem: &str| SettingsError::at(format!("redis.{key}"), problem);
     if !matches!(redis.url.scheme(), "redis" | "rediss") {
         return Err(at("url", "must begin with redis:// or rediss://"));
@@ -115,10 +115,13 @@ fn settle_redis(settings: &mut Settings) -> Result<(), SettingsError> {
             "must be a text without blanks, such as inv:",
         ));
     }
-    if redis.line_ttl < Duration::from_mins(1) {
+    let longest_interval = tenants.iter().map(|tenant| tenant.refresh_interval).max();
+    let two_intervals = longest_interval.unwrap_or_default().saturating_mul(2);
+    if redis.line_ttl < Duration::from_mins(1) || redis.line_ttl <= two_intervals {
         return Err(at(
             "line_ttl",
-            "must be at least 1m, and longer than two refresh intervals",
+            "must be at least 1m, and longer than two refresh intervals of every tenant: \
+             a line would be forgotten before the next snapshot renews it",
         ));
     }
     Ok(())

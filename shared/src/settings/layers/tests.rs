@@ -113,6 +113,18 @@ fn a_flag_wins_over_environment_and_file() {
 }
 
 #[test]
+fn lines_must_outlive_two_intervals_of_every_tenant() {
+    let ttl = |ttl: &str| format!("[redis]\nline_ttl = \"{ttl}\"\n{TENANT}");
+    let message = complaint(&ttl("30m"));
+    assert!(
+        message.starts_with("setting redis.line_ttl: ")
+            && message.contains("two refresh intervals"),
+        "{message}"
+    );
+    load(&ttl("31m"), &[]).unwrap();
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_nearest_neighbour() {
     let message = complaint("[redis]\nurll = \"redis://x\"\n");
     assert_eq!(
