@@ -20,7 +20,7 @@ DEMO_FLAGS = \
 	$(if $(WORKER_MANAGEMENT_PORT),--worker-management-port $(WORKER_MANAGEMENT_PORT)) \
 	$(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
-.PHONY: menu run build bench bench-auth bench-prefetch test ci fmt fmt-check lint doc deny api-fuzz fuzz faults redis redis-image oidc-server shell-check clean
+.PHONY: menu run build bench bench-auth bench-prefetch test ci fmt fmt-check lint doc deny api-fuzz fuzz faults redis redis-of-demo redis-image oidc-server shell-check clean
 
 menu: ## This list
 	@echo "make ..."
@@ -30,7 +30,7 @@ menu: ## This list
 	@echo "                [WORKER_PORT=8090] [WORKER_MANAGEMENT_PORT=8091] [SIMULATOR_PORT=8070]"
 	@echo "       CONNECTOR__REDIS__URL=redis://host:port make run    uses your Redis instead of a private one"
 
-run: redis build ## The demo: D365 simulator, two workers, one API; ONCE=1 ends after the replies
+run: redis-of-demo build ## The demo: D365 simulator, two workers, one API; ONCE=1 ends after the replies
 	@exec $(BUILT)/demo $(DEMO_FLAGS)
 
 build: ## The programs of the demo
@@ -111,6 +111,10 @@ fuzz: ## Attacks the parsers for FUZZ_SECONDS each; finds are in integration-tes
 
 redis: ## Finds redis-server or installs it
 	@scripts/ensure-redis
+
+# With a Redis of your own only redis-cli is needed, to show what is stored.
+redis-of-demo:
+	@scripts/ensure-redis $(if $(CONNECTOR__REDIS__URL),--cli-only)
 
 redis-image: redis ## The image of the container tests, built here where none can be pulled
 	@scripts/redis-image

@@ -17,6 +17,8 @@ use std::time::Duration;
 /// The tenant of the demo, and the company it stands for.
 pub(crate) const TENANT: &str = "contoso";
 const COMPANY: &str = "usmf";
+/// A sales channel: the one the OpenAPI document's examples name.
+const CHANNEL: &str = "inSPIRED-inTRONICS-Site";
 
 /// Keys in a Redis of somebody else's carry this prefix, and are removed again.
 const GUEST_PREFIX: &str = "inv-demo:";
@@ -131,6 +133,7 @@ impl House {
         COMPANY.clone_into(&mut config.legal_entity);
         REFRESH_INTERVAL.clone_into(&mut config.refresh_interval);
         key_prefix.clone_into(&mut config.key_prefix);
+        config.more = format!("[[channels]]\nid = '{CHANNEL}'\ntenant = '{TENANT}'\n");
         let file = config.write()?;
         let path = file.path().to_owned();
         self.config = Some(file);
