@@ -30,6 +30,8 @@ use tempfile::TempDir;
 const MARK: &str = "k4n4ry";
 const WEBHOOK_KEY: &str = "k4n4ry-webhook-key-0123456789";
 const WARM_UP: Duration = Duration::from_secs(30);
+/// How the places begin in which a canary is planted: a kind of text each.
+const PLANTED_IN: [&str; 3] = ["reply of", "metrics of", "log of"];
 
 /// Why the hunt could not be held.
 pub type HuntError = Box<dyn std::error::Error + Send + Sync>;
@@ -86,6 +88,16 @@ impl Hunt {
                     .push(format!("{place}: {needle:?} in …{}…", &text[begin..end]));
             }
         }
+    }
+
+    /// Complains unless each kind of text that holds a planted canary was seen to hold one.
+    fn check_planted(&self) -> Result<(), HuntError> {
+        for kind in PLANTED_IN {
+            if !self.hits.iter().any(|hit| hit.starts_with(kind)) {
+                return Err(format!("a canary in a {kind} a service was not found").into());
+            }
+        }
+        Ok(())
     }
 
     fn search_output(&mut self, place: &str, output: &Output) {
@@ -230,8 +242,15 @@ fn https(service: &Service) -> String {
     service.url().replacen("http:", "https:", 1)
 }
 
-/// Searches everything. With `planted`, one reply holds a canary that a caller sent, so that the
-/// hunter has something to find.
+/// Puts a canary between the lines of a text, behind the middle one.
+fn with_canary(text: &str, canary: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.insert(lines.len() / 2, canary);
+    lines.join("\n")
+}
+
+/// Searches everything. With `planted` one reply holds a canary that a caller sent, and so does a line
+/// among the metrics and one in the log of each service: the hunter must find one of each kind.
 pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
     let scene = Scene::set().await?;
     let mut hunt = Hunt::for_all(scene.needles()?);
@@ -252,18 +271,31 @@ pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
     ask_all(&scene, &mut hunt, &asked).await?;
     for service in [&worker, &api] {
         let management = ApiClient::new(&service.management_url())?;
-        for path in ["/metrics", "/health/ready", "/health/live"] {
+        for path in ["/health/ready", "/health/live"] {
             let place = format!("{} {path}", service.name());
             hunt.search(&place, &management.fetch(path).await?.text);
         }
+        let mut metrics = management.fetch("/metrics").await?.text;
+        if planted {
+            // As a part of a header would stand there.
+            let encoded = STANDARD.encode(format!("icm:{MARK}-planted"));
+            let series = format!("inventory_planted{{caller=\"{encoded}\"}} 1");
+            metrics = with_canary(&metrics, &series);
+        }
+        hunt.search(&format!("metrics of {}", service.name()), &metrics);
     }
     search_redis(&scene, &mut hunt).await?;
     for service in [&mut worker, &mut api] {
         service.stop().await?;
-        hunt.search(
-            &format!("log of {}", service.name()),
-            &scene.log_of(service)?,
-        );
+        let mut log = scene.log_of(service)?;
+        if planted {
+            let line = format!("{{\"level\":\"TRACE\",\"password\":\"{MARK}-planted\"}}");
+            log = with_canary(&log, &line);
+        }
+        hunt.search(&format!("log of {}", service.name()), &log);
+    }
+    if planted {
+        hunt.check_planted()?;
     }
     search_failures(&scene, &mut hunt).await?;
     search_apps(&scene, &mut hunt).await?;

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+const PIECE: usize = 64 * 1024;
+/// The first byte of a TLS connection; no HTTP method and no Redis command begins with it.
+const TLS_HANDSHAKE: u8 = 22;
 
 /// What happens to the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,9 @@ pub enum Weather {
         /// Pause between them.
         pause: Duration,
     },
+    /// Half of the next answer comes back, then that direction is closed. The other one stays open
+    /// until the client ends it.
+    HalfClose,
     /// Every connection is reset, old and new.
     Cut,
 }
@@ -44,8 +52,14 @@ pub struct Counters {
     pub to_client: AtomicU64,
     /// Connections ended by the weather.
     pub cut: AtomicU64,
+    /// Connections whose way back was closed alone.
+    pub half_closed: AtomicU64,
     /// Bytes that went nowhere.
     pub swallowed: AtomicU64,
+    /// Pieces that never reached the server; a short question is one.
+    pub lost_questions: AtomicU64,
+    /// Connections that began with a TLS handshake, which a server of plain HTTP would not note.
+    pub tls_begun: AtomicU64,
 }
 
 /// A running proxy on a free loopback port; ends with its value.
@@ -110,7 +124,7 @@ async fn accept(
     counters: Arc<Counters>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
-        counters.connections.fetch_add(1, Ordering::Relaxed);
+        add(&counters.connections, 1);
         let open = Open::new(&counters);
         let passing = serve(client, server, weather.clone(), Arc::clone(&counters));
         tokio::spawn(async move {
@@ -151,76 +165,112 @@ async fn serve(
     };
     // Small messages must not wait for each other: the weather alone delays.
     drop((client.set_nodelay(true), server.set_nodelay(true)));
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
     let (up, down) = (weather.clone(), weather.clone());
-    let upwards = async {
-        let mut piece = vec![0; 64 * 1024];
-        while let Ok(count @ 1..) = from_client.read(&mut piece).await {
-            let now = *up.borrow();
-            if let Weather::Delay(time) = now {
-                tokio::time::sleep(time).await;
-            }
-            if now == Weather::BlackHole {
-                counters
-                    .swallowed
-                    .fetch_add(count as u64, Ordering::Relaxed);
-                continue;
-            }
-            if to_server.write_all(&piece[..count]).await.is_err() {
-                return;
-            }
-            counters
-                .to_server
-                .fetch_add(count as u64, Ordering::Relaxed);
-        }
-    };
-    let downwards = async {
-        let mut piece = vec![0; 64 * 1024];
-        while let Ok(count @ 1..) = from_server.read(&mut piece).await {
-            let now = *down.borrow();
-            match now {
-                Weather::BlackHole | Weather::NoAnswer => {
-                    counters
-                        .swallowed
-                        .fetch_add(count as u64, Ordering::Relaxed);
-                    continue;
-                }
-                Weather::Delay(time) => tokio::time::sleep(time).await,
-                Weather::Trickle { bytes, pause } => {
-                    for drop in piece[..count].chunks(bytes.max(1)) {
-                        if to_client.write_all(drop).await.is_err() {
-                            return;
-                        }
-                        tokio::time::sleep(pause).await;
-                    }
-                    continue;
-                }
-                Weather::Fair | Weather::Cut => {}
-            }
-            if to_client.write_all(&piece[..count]).await.is_err() {
-                return;
-            }
-            counters
-                .to_client
-                .fetch_add(count as u64, Ordering::Relaxed);
-        }
-    };
     let cut = async { weather.wait_for(|now| *now == Weather::Cut).await.is_ok() };
     tokio::select! {
-        () = upwards => {}
-        () = downwards => {}
+        () = upwards(from_client, to_server, &up, &counters) => {}
+        () = downwards(from_server, to_client, &down, &counters) => {}
         is_cut = cut => {
             if is_cut {
-                counters.cut.fetch_add(1, Ordering::Relaxed);
+                add(&counters.cut, 1);
             }
         }
     }
 }
 
+/// Until the client has ended its side, or the server takes no more.
+async fn upwards(
+    mut from_client: OwnedReadHalf,
+    mut to_server: OwnedWriteHalf,
+    weather: &watch::Receiver<Weather>,
+    counters: &Counters,
+) {
+    let mut piece = vec![0; PIECE];
+    let mut is_first = true;
+    while let Ok(count @ 1..) = from_client.read(&mut piece).await {
+        if std::mem::take(&mut is_first) && piece[0] == TLS_HANDSHAKE {
+            add(&counters.tls_begun, 1);
+        }
+        let now = *weather.borrow();
+        if let Weather::Delay(time) = now {
+            tokio::time::sleep(time).await;
+        }
+        if now == Weather::BlackHole {
+            add(&counters.swallowed, count);
+            add(&counters.lost_questions, 1);
+            continue;
+        }
+        if to_server.write_all(&piece[..count]).await.is_err() {
+            return;
+        }
+        add(&counters.to_server, count);
+    }
+}
+
+/// Until the server has ended its side, or the client takes no more.
+async fn downwards(
+    mut from_server: OwnedReadHalf,
+    mut to_client: OwnedWriteHalf,
+    weather: &watch::Receiver<Weather>,
+    counters: &Counters,
+) {
+    let mut piece = vec![0; PIECE];
+    let mut is_half_closed = false;
+    while let Ok(count @ 1..) = from_server.read(&mut piece).await {
+        if is_half_closed {
+            add(&counters.swallowed, count);
+            continue;
+        }
+        let now = *weather.borrow();
+        match now {
+            Weather::BlackHole | Weather::NoAnswer => {
+                add(&counters.swallowed, count);
+                continue;
+            }
+            Weather::Delay(time) => tokio::time::sleep(time).await,
+            Weather::Trickle { bytes, pause } => {
+                for drop in piece[..count].chunks(bytes.max(1)) {
+                    if to_client.write_all(drop).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+                continue;
+            }
+            Weather::HalfClose => {
+                let half = &piece[..count / 2];
+                let passed = to_client.write_all(half).await.is_ok();
+                if !passed || to_client.shutdown().await.is_err() {
+                    return;
+                }
+                is_half_closed = true;
+                add(&counters.half_closed, 1);
+                add(&counters.to_client, half.len());
+                add(&counters.swallowed, count - half.len());
+                continue;
+            }
+            Weather::Fair | Weather::Cut => {}
+        }
+        if to_client.write_all(&piece[..count]).await.is_err() {
+            return;
+        }
+        add(&counters.to_client, count);
+    }
+    // The server's end must not end what the client has to end itself.
+    if is_half_closed {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn add(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(count as u64, Ordering::Relaxed);
+}
+
 /// Ends a connection with a reset rather than politely.
 fn reset(client: &TcpStream, counters: &Counters) {
-    counters.cut.fetch_add(1, Ordering::Relaxed);
+    add(&counters.cut, 1);
     drop(client.set_zero_linger());
 }
 
@@ -261,6 +311,7 @@ mod tests {
             assert!(waited.is_err(), "{dark:?}");
         }
         assert_eq!(proxy.counters().swallowed.load(Ordering::Relaxed), 8);
+        assert_eq!(proxy.counters().lost_questions.load(Ordering::Relaxed), 1);
         proxy.set(Weather::Cut);
         let mut answer = [0; 4];
         let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer));
@@ -274,5 +325,45 @@ mod tests {
         });
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(&ask(&mut stream).await.unwrap(), b"ping");
+    }
+
+    #[tokio::test]
+    async fn half_closed_the_way_there_stays_open_until_the_client_ends_it() {
+        let proxy = TcpProxy::before(echo().await).await.unwrap();
+        proxy.set(Weather::HalfClose);
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(b"ping").await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, b"pi");
+        stream.write_all(b"ping").await.unwrap();
+        let counters = proxy.counters();
+        reaches(&counters.to_server, 8).await;
+        assert_eq!(counters.half_closed.load(Ordering::Relaxed), 1);
+        assert_eq!(counters.open.load(Ordering::Relaxed), 1);
+        drop(stream);
+        reaches(&counters.open, 0).await;
+    }
+
+    #[tokio::test]
+    async fn a_tls_handshake_is_told_from_a_question() {
+        let proxy = TcpProxy::before(echo().await).await.unwrap();
+        for first in [[22, 3, 1, 0], *b"GET "] {
+            let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+            stream.write_all(&first).await.unwrap();
+            let mut answer = [0; 4];
+            stream.read_exact(&mut answer).await.unwrap();
+        }
+        assert_eq!(proxy.counters().tls_begun.load(Ordering::Relaxed), 1);
+    }
+
+    async fn reaches(counter: &AtomicU64, count: u64) {
+        let reached = async {
+            while counter.load(Ordering::Relaxed) != count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let patience = Duration::from_secs(5);
+        tokio::time::timeout(patience, reached).await.unwrap();
     }
 }

@@ -363,6 +363,13 @@ impl Stage {
         requests
     }
 
+    /// Calls to D365 itself, whatever they asked for: tokens come from elsewhere.
+    pub(crate) fn calls_since(&self, seq: u64) -> Vec<RequestRecord> {
+        let mut requests = self.d365().requests(seq);
+        requests.retain(|request| request.kind != Kind::Token);
+        requests
+    }
+
     pub(crate) fn faults_fired(&self) -> u64 {
         self.d365().faults().iter().map(|fault| fault.fired).sum()
     }
@@ -389,6 +396,14 @@ impl Stage {
         let client = ApiClient::new(&service.management_url())?;
         Ok(client.fetch("/health/ready").await?.json)
     }
+}
+
+/// A number in a record; 0 if it is not there.
+pub(crate) fn number(record: &BTreeMap<String, String>, field: &str) -> u64 {
+    record
+        .get(field)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
 }
 
 /// The most requests under way at once.

@@ -1,120 +1,69 @@
 //! D365 is away, or as good as: what browsing and orders get meanwhile.
 
+use super::hostile_callers::resident;
+use super::shopping::{CHANNELS, Calm, ORDERS_EVERY, Orders, Shopped, ordering};
 use crate::outcome::{Outcome, RowError};
 use crate::stage::{Rig, Stage, WAREHOUSES};
 use d365_simulator::{Action, CutPoint, DelayPoint, FaultSpec, Kind};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use integration_tests::api_client::{ApiClient, Reply};
+use integration_tests::api_client::ApiClient;
 use integration_tests::binaries::Service;
-use integration_tests::open_loop::{Browse, Browsed};
+use integration_tests::open_loop::Browse;
 use integration_tests::redis_fixture::RedisFixture;
 use integration_tests::stopwatch::Stopwatch;
 use integration_tests::tcp_proxy::{TcpProxy, Weather};
-use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Orders a second beside the browsing.
-const ORDERS_EVERY: Duration = Duration::from_millis(200);
 /// Longer than the longest attempt at D365, so that what ends first is the attempt.
 const PATIENT_MS: u32 = 1_500;
 /// Shorter, so that it is the deadline.
 const HURRIED_MS: u32 = 800;
 /// Calls that may be under way to one environment: `api.live.concurrency` unless it is set.
 const POOL: f64 = 16.0;
+/// Failures in a row after which D365 is left alone.
+const OPENS_AFTER: u64 = 5;
+/// After so long without an answer D365 surely is left alone.
+const SURELY_LEFT_ALONE: Duration = Duration::from_secs(6);
+const BETWEEN_PROBES: Duration = Duration::from_secs(10);
+/// Calm windows before a fault, and as many after it.
+const CALM_WINDOWS: usize = 2;
+/// Longer than idle threads and the simulator's idle connections live.
+const LETTING_GO: Duration = Duration::from_secs(12);
+const BETWEEN_LOOKS_AT_REST: Duration = Duration::from_millis(500);
 /// Pause between two looks at the open connections: an attempt lasts much longer.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const CHANNELS: &str = r#"
-[[channels]]
-id = "strict"
-tenant = "contoso"
-
-[[channels]]
-id = "lenient"
-tenant = "contoso"
-live_failure = { policy = "accept-if-fresh", max_age = "1h", buffer = "1" }
-
-[[channels]]
-id = "trusting"
-tenant = "contoso"
-live_failure = { policy = "accept" }
-"#;
-/// Channel and what it says without D365.
-const POLICIES: [(&str, &str); 3] = [
-    ("strict", "reject"),
-    ("lenient", "accept-if-fresh"),
-    ("trusting", "accept"),
-];
-
-/// What orders were told.
-#[derive(Debug, Default)]
-struct Orders {
-    asked: u64,
-    /// Replies without the policy that was in force, or without any.
-    undeclared: u64,
-    /// Lines called live.
-    called_live: u64,
-    slowest_ms: f64,
+/// What a process holds. A task that hangs on a call holds its socket; the memory of the others is
+/// all that shows of them.
+#[derive(Clone, Copy)]
+struct Holding {
+    threads: u64,
+    descriptors: u64,
+    resident_mb: f64,
+    to_d365: u64,
 }
 
-impl Orders {
-    /// Orders every fifth of a second until `until` is over, each from another channel.
-    async fn place(
-        api: &ApiClient,
-        items: &[String],
-        deadline_ms: u32,
-        until: impl Future<Output = ()>,
-    ) -> Self {
-        let mut orders = Self::default();
-        let mut ticks = tokio::time::interval(ORDERS_EVERY);
-        let mut until = std::pin::pin!(until);
-        let mut replies = FuturesUnordered::new();
-        let mut number = 0_usize;
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut until => break,
-                Some(reply) = replies.next() => {
-                    orders.note(reply);
-                    continue;
-                }
-                _tick = ticks.tick() => number += 1,
-            }
-            let (channel, policy) = POLICIES[number % POLICIES.len()];
-            let order = json!({
-                "channel": channel, "warehouseId": WAREHOUSES[number % 2],
-                "timeoutMs": deadline_ms,
-                "products": [{ "sku": items[number * 7 % items.len()], "quantity": 1 }]
-            });
-            let api = api.clone();
-            replies.push(async move {
-                let watch = Stopwatch::start();
-                let reply = api.post("/inventory/v1/availability-checks", &order).await;
-                (reply, policy, watch.elapsed())
-            });
+impl Holding {
+    fn least(self, other: Self) -> Self {
+        Self {
+            threads: self.threads.min(other.threads),
+            descriptors: self.descriptors.min(other.descriptors),
+            resident_mb: self.resident_mb.min(other.resident_mb),
+            to_d365: self.to_d365.min(other.to_d365),
         }
-        while let Some(reply) = replies.next().await {
-            orders.note(reply);
-        }
-        orders
     }
 
-    fn note(&mut self, (reply, policy, took): (reqwest::Result<Reply>, &str, Duration)) {
-        self.asked += 1;
-        self.slowest_ms = self.slowest_ms.max(took.as_secs_f64() * 1_000.0);
-        let Ok(reply) = reply else {
-            self.undeclared += 1;
-            return;
-        };
-        let told = if reply.status.is_success() {
-            &reply.json["policy"]
-        } else {
-            &reply.json["errors"][0]["parameters"]["policy"]
-        };
-        let is_live = reply.json["data"][0]["source"] == "LIVE";
-        self.undeclared += u64::from(told != policy && !is_live);
-        self.called_live += u64::from(is_live);
+    /// Compares with what was held before: a few more files and threads are the libraries' own, and
+    /// an allocator keeps some of what it had.
+    fn against(self, before: Self, outcome: &mut Outcome) {
+        let more = |now: u64, before: u64| count(now.saturating_sub(before));
+        let sockets = more(self.to_d365, before.to_d365);
+        outcome.at_most("sockets to D365 left over", sockets, 0.0, "");
+        let descriptors = more(self.descriptors, before.descriptors);
+        outcome.at_most("open files left over", descriptors, 4.0, "");
+        let threads = more(self.threads, before.threads);
+        outcome.at_most("threads left over", threads, 2.0, "");
+        let resident = self.resident_mb - before.resident_mb;
+        outcome.at_most("RSS +", resident, 16.0, " MB");
     }
 }
 
@@ -124,6 +73,7 @@ struct House {
     proxy: TcpProxy,
     api: ApiClient,
     service: Service,
+    process: u32,
     items: Vec<String>,
     deadline_ms: u32,
 }
@@ -143,7 +93,7 @@ impl House {
             config.more.push_str(CHANNELS);
         })?;
         let mut worker = stage.worker("one").await?;
-        let (service, api) = stage.api().await?;
+        let (mut service, api) = stage.api().await?;
         stage.snapshots_since(0, rig.scale.two_cycles()).await?;
         let items = stage.items(WAREHOUSES[0])?;
         // A worker would go on trying the dead D365; what the API does is looked at here.
@@ -151,6 +101,7 @@ impl House {
         // The token is there before the fault is.
         api.exact(WAREHOUSES[0], &[items[0].as_str()]).await?;
         Ok(Self {
+            process: service.process().id(),
             stage,
             proxy,
             api,
@@ -160,8 +111,9 @@ impl House {
         })
     }
 
-    /// Browsing and ordering side by side for this long.
-    async fn shop(&self, rig: &Rig, time: Duration) -> (Browsed, Orders) {
+    /// Browsing and ordering side by side for this long, by callers who hang up at the end: what stays
+    /// open then is not theirs.
+    async fn shop(&self, rig: &Rig, time: Duration) -> Result<Shopped, RowError> {
         let browse = Browse {
             per_second: rig.scale.browse.0,
             skus: rig.scale.browse.1,
@@ -170,17 +122,71 @@ impl House {
             seed: rig.seed,
             keeps_lines: false,
         };
+        let api = ApiClient::new(&self.service.url())?;
         let d365 = self.stage.d365();
         let over = || tokio::time::sleep(time);
-        futures_util::join!(
-            browse.run(&self.api, &d365, over()),
-            Orders::place(&self.api, &self.items, self.deadline_ms, over())
-        )
+        let shopping = async {
+            futures_util::join!(
+                browse.run(&api, &d365, over()),
+                Orders::place(&api, &self.items, self.deadline_ms, over())
+            )
+        };
+        let mut shopping = std::pin::pin!(shopping);
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        let mut most_open = 0;
+        let (browsed, orders) = loop {
+            tokio::select! {
+                shopped = &mut shopping => break shopped,
+                _tick = looks.tick() => most_open = most_open.max(self.open()),
+            }
+        };
+        Ok(Shopped {
+            browsed,
+            orders,
+            most_open,
+        })
     }
 
-    async fn exact(&self) -> Option<Reply> {
+    /// Connections to D365 that are open.
+    fn open(&self) -> u64 {
+        self.proxy.counters().open.load(Ordering::Relaxed)
+    }
+
+    /// Waits until an answer is D365's own.
+    async fn live_again(&self) -> Result<Duration, RowError> {
+        let watch = Stopwatch::start();
         let sku = self.items[0].as_str();
-        self.api.exact(WAREHOUSES[0], &[sku]).await.ok()
+        self.stage
+            .within(Duration::from_secs(30), "a live answer", async || {
+                let reply = self.api.exact(WAREHOUSES[0], &[sku]).await.ok()?;
+                (reply.json["data"][0]["source"] == "LIVE").then_some(())
+            })
+            .await?;
+        Ok(watch.elapsed())
+    }
+
+    /// What the service holds when it has had time to let go: the least of many looks.
+    async fn at_rest(&self) -> Result<Holding, RowError> {
+        let mut least = self.holding()?;
+        let watch = Stopwatch::start();
+        while watch.elapsed() < LETTING_GO {
+            tokio::time::sleep(BETWEEN_LOOKS_AT_REST).await;
+            least = least.least(self.holding()?);
+        }
+        Ok(least)
+    }
+
+    fn holding(&self) -> Result<Holding, RowError> {
+        let entries = |what: &str| -> Result<u64, RowError> {
+            let listed = std::fs::read_dir(format!("/proc/{}/{what}", self.process))?;
+            Ok(listed.count() as u64)
+        };
+        Ok(Holding {
+            threads: entries("task")?,
+            descriptors: entries("fd")?,
+            resident_mb: resident(self.process)?,
+            to_d365: self.open(),
+        })
     }
 
     async fn end(mut self) -> Result<(), RowError> {
@@ -189,142 +195,167 @@ impl House {
     }
 }
 
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
+fn count(number: u64) -> f64 {
+    u32::try_from(number).map_or(f64::INFINITY, f64::from)
 }
 
-/// The p99 of two calm spells, before and after: the machine's own mood is in their difference.
-fn calm_p99(before: &Browsed, after: &Browsed) -> f64 {
-    ms(before.quantile(0.99)).max(ms(after.quantile(0.99)))
+/// Tries until D365 is left alone: those that fail, and those that are under way by then.
+fn tries_at_first(deadline_ms: u32) -> u64 {
+    let under_way = Duration::from_millis(deadline_ms.into()).div_duration_f64(ORDERS_EVERY);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a handful"
+    )]
+    let under_way = under_way.ceil() as u64;
+    OPENS_AFTER + under_way
 }
 
-/// Browsing against calm. A tenth of so little is less than a timer's tick, so a millisecond is
-/// granted on top.
-fn browsing(outcome: &mut Outcome, calm_p99: f64, during: &Browsed) {
-    let p99 = ms(during.quantile(0.99));
-    outcome.at_most("browse p99", p99, calm_p99 * 1.1 + 1.0, " ms");
-    outcome.none("browse errors", during.failed);
-}
-
-fn ordering(outcome: &mut Outcome, orders: &Orders, deadline_ms: u32) {
-    let limit = f64::from(deadline_ms) + 50.0;
-    outcome.at_most("slowest order reply", orders.slowest_ms, limit, " ms");
-    outcome.none("orders without their policy", orders.undeclared);
+/// Tries in so long when D365 is left alone.
+fn probes_in(time: Duration) -> u64 {
+    time.as_secs() / BETWEEN_PROBES.as_secs() + 1
 }
 
 pub(super) async fn black_hole(mut rig: Rig) -> Result<Outcome, RowError> {
     rig.scale.interval = Duration::from_mins(30);
-    let (calm_time, fault_time) = if rig.scale.is_full {
-        (Duration::from_mins(1), Duration::from_mins(5))
+    let (window, fault_time) = if rig.scale.is_full {
+        (Duration::from_secs(30), Duration::from_mins(5))
     } else {
-        (Duration::from_secs(12), Duration::from_secs(35))
+        (Duration::from_secs(8), Duration::from_secs(35))
     };
     let house = House::build(&rig, PATIENT_MS).await?;
-    let (calm, calm_orders) = house.shop(&rig, calm_time).await;
-    let counters = house.proxy.counters();
-    let connections = || counters.connections.load(Ordering::Relaxed);
-    house.proxy.set(Weather::BlackHole);
-    // What had been sent before is over, and the breaker has seen enough.
-    house.shop(&rig, Duration::from_secs(6)).await;
-    let before = connections();
-    let swallowed_before = counters.swallowed.load(Ordering::Relaxed);
-    let mut most_open = 0;
-    let (during, orders) = {
-        let mut shopping = std::pin::pin!(house.shop(&rig, fault_time));
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        loop {
-            tokio::select! {
-                shopped = &mut shopping => break shopped,
-                _tick = looks.tick() => {
-                    most_open = most_open.max(counters.open.load(Ordering::Relaxed));
-                }
-            }
-        }
-    };
-    let tries = connections() - before;
-    let swallowed = counters.swallowed.load(Ordering::Relaxed) - swallowed_before;
-    house.proxy.set(Weather::Fair);
-    let back = house.stage.now();
-    house
-        .stage
-        .within(Duration::from_secs(30), "a live answer", async || {
-            let reply = house.exact().await?;
-            (reply.json["data"][0]["source"] == "LIVE").then_some(())
-        })
-        .await?;
-    let back = house.stage.now() - back;
-    let (calm_again, _) = house.shop(&rig, calm_time).await;
-    let mut outcome = Outcome::default();
-    browsing(&mut outcome, calm_p99(&calm, &calm_again), &during);
-    ordering(&mut outcome, &orders, house.deadline_ms);
-    outcome.none("orders called live", orders.called_live);
-    let allowed = fault_time.as_secs_f64() / 10.0 + 1.0;
-    #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    {
-        outcome.at_most("live tries", tries as f64, allowed.floor(), "");
-        outcome.at_most("sockets to D365", most_open as f64, POOL, "");
-        outcome.at_most("live again after", back as f64 / 1_000.0, 12.0, " s");
+    let mut calm = Calm::default();
+    let mut calm_live = 0;
+    for _ in 0..CALM_WINDOWS {
+        let shopped = house.shop(&rig, window).await?;
+        calm.add(&shopped.browsed);
+        calm_live += shopped.orders.called_live;
     }
-    outcome.happened("orders into the black hole", orders.asked);
+    let counters = house.proxy.counters();
+    // An order's question is a piece the proxy takes, on a new connection or on an old one.
+    let lost = || counters.lost_questions.load(Ordering::Relaxed);
+    house.proxy.set(Weather::BlackHole);
+    let first = house.shop(&rig, SURELY_LEFT_ALONE).await?;
+    let tries_first = lost();
+    let later = house.shop(&rig, fault_time).await?;
+    let tries_later = lost() - tries_first;
+    let swallowed = counters.swallowed.load(Ordering::Relaxed);
+    house.proxy.set(Weather::Fair);
+    let back = house.live_again().await?;
+    for _ in 0..CALM_WINDOWS {
+        calm.add(&house.shop(&rig, window).await?.browsed);
+    }
+    let dark = later.and(&first);
+    let mut outcome = Outcome::default();
+    calm.against("in the dark", &dark.browsed, &mut outcome);
+    ordering(&mut outcome, "in the dark", &dark.orders, house.deadline_ms);
+    let allowed = tries_at_first(house.deadline_ms);
+    outcome.at_most(
+        "live tries at first",
+        count(tries_first),
+        count(allowed),
+        "",
+    );
+    let allowed = probes_in(fault_time);
+    outcome.at_most(
+        "live tries after that",
+        count(tries_later),
+        count(allowed),
+        "",
+    );
+    outcome.at_most("sockets to D365", count(dark.most_open), POOL, "");
+    outcome.at_most("live again after", back.as_secs_f64(), 12.0, " s");
+    outcome.happened("orders lost on their way to D365", lost());
     outcome.happened("bytes swallowed", swallowed);
-    outcome.happened("calm orders answered live", calm_orders.called_live);
+    outcome.happened("calm orders answered live", calm_live);
     house.end().await?;
     Ok(outcome)
+}
+
+/// Who spoils the answers.
+enum Spoiler {
+    Simulator(Action),
+    Proxy(Weather),
+}
+
+/// The ways D365 is as good as away.
+fn spoilers() -> [(&'static str, Spoiler); 4] {
+    let trickle = Action::Trickle {
+        bytes: 1,
+        pause_ms: 200,
+    };
+    let late = Action::Delay {
+        ms: 30_000,
+        at: DelayPoint::BeforeRead,
+    };
+    let cut = Action::Cut {
+        after: CutPoint::Bytes(20),
+    };
+    [
+        ("trickled", Spoiler::Simulator(trickle)),
+        ("late", Spoiler::Simulator(late)),
+        ("cut off", Spoiler::Simulator(cut)),
+        ("half-closed", Spoiler::Proxy(Weather::HalfClose)),
+    ]
+}
+
+/// One spell of spoilt answers, and what shows that they were.
+async fn spell_of(
+    house: &House,
+    rig: &Rig,
+    spell: Duration,
+    spoiler: Spoiler,
+) -> Result<(Shopped, u64, u64), RowError> {
+    let d365 = house.stage.d365();
+    let half_closed = || {
+        let counters = house.proxy.counters();
+        counters.half_closed.load(Ordering::Relaxed)
+    };
+    let (before, asked_before) = (half_closed(), house.stage.last_request());
+    match spoiler {
+        Spoiler::Simulator(action) => {
+            d365.add_fault(FaultSpec::on(Kind::Lookup, action));
+        }
+        Spoiler::Proxy(weather) => house.proxy.set(weather),
+    }
+    let shopped = house.shop(rig, spell).await?;
+    let spoilt = house.stage.faults_fired() + half_closed() - before;
+    let mut asked = d365.requests(asked_before);
+    asked.retain(|request| request.kind == Kind::Lookup);
+    d365.clear_faults();
+    house.proxy.set(Weather::Fair);
+    Ok((shopped, spoilt, asked.len() as u64))
 }
 
 pub(super) async fn trickle(mut rig: Rig) -> Result<Outcome, RowError> {
     rig.scale.interval = Duration::from_mins(30);
     let house = House::build(&rig, HURRIED_MS).await?;
+    // As long in calm as in a fault, and in turn: a p99 of fewer questions is another number.
     let spell = if rig.scale.is_full {
         Duration::from_mins(1)
     } else {
         Duration::from_secs(12)
     };
-    let (calm, _) = house.shop(&rig, spell).await;
+    let mut calm = Calm::default();
+    calm.add(&house.shop(&rig, spell).await?.browsed);
+    let before = house.at_rest().await?;
     let mut outcome = Outcome::default();
-    let mut fired = 0;
     let mut spells = Vec::new();
-    let faults = [
-        Action::Trickle {
-            bytes: 1,
-            pause_ms: 200,
-        },
-        Action::Delay {
-            ms: 30_000,
-            at: DelayPoint::BeforeRead,
-        },
-        Action::Cut {
-            after: CutPoint::Bytes(20),
-        },
-    ];
-    for fault in faults {
-        let d365 = house.stage.d365();
-        d365.add_fault(FaultSpec::on(Kind::Lookup, fault));
-        let (during, orders) = house.shop(&rig, spell).await;
-        spells.push(during);
-        ordering(&mut outcome, &orders, house.deadline_ms);
-        outcome.none("orders called live", orders.called_live);
-        fired += house.stage.faults_fired();
-        d365.clear_faults();
-        house
-            .stage
-            .within(Duration::from_secs(30), "a live answer", async || {
-                let reply = house.exact().await?;
-                (reply.json["data"][0]["source"] == "LIVE").then_some(())
-            })
-            .await?;
+    let tries_allowed = tries_at_first(HURRIED_MS) + probes_in(spell);
+    for (what, spoiler) in spoilers() {
+        let (during, spoilt, tries) = spell_of(&house, &rig, spell, spoiler).await?;
+        ordering(&mut outcome, what, &during.orders, house.deadline_ms);
+        outcome.at_most("live tries", count(tries), count(tries_allowed), "");
+        outcome.at_most("sockets to D365", count(during.most_open), POOL, "");
+        outcome.happened(&format!("answers {what}"), spoilt);
+        spells.push((what, during.browsed));
+        house.live_again().await?;
+        calm.add(&house.shop(&rig, spell).await?.browsed);
     }
-    let (calm_again, _) = house.shop(&rig, spell).await;
-    for during in &spells {
-        browsing(&mut outcome, calm_p99(&calm, &calm_again), during);
+    for (what, during) in &spells {
+        calm.against(what, during, &mut outcome);
     }
-    // Nobody asks any more: whatever is left under way has leaked.
-    let in_work = house
-        .stage
-        .metric(&house.service, "inventory_api_requests_in_flight", "")
-        .await?;
-    outcome.at_most("requests left in work", in_work, 0.0, "");
-    outcome.happened("answers spoilt", fired);
+    house.at_rest().await?.against(before, &mut outcome);
     house.end().await?;
     Ok(outcome)
 }

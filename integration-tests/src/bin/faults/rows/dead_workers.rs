@@ -1,7 +1,7 @@
 //! Workers that are killed, paused, or all gone.
 
 use crate::outcome::{Outcome, RowError};
-use crate::stage::{Rig, Stage, WAREHOUSES};
+use crate::stage::{Rig, Stage, WAREHOUSES, number};
 use d365_simulator::{Action, DelayPoint, FaultSpec, Kind};
 use integration_tests::api_client::ApiClient;
 use integration_tests::binaries::Service;
@@ -16,14 +16,14 @@ async fn id_of(worker: &Service) -> Result<String, RowError> {
         .to_owned())
 }
 
-/// A part this worker holds and has noted its place in.
-async fn part_held_by(stage: &Stage, id: &str) -> Result<String, RowError> {
+/// A part this worker holds, with or without a note of its place in it.
+async fn part_held_by(stage: &Stage, id: &str, is_noted: bool) -> Result<String, RowError> {
     stage
         .within(Duration::from_mins(1), "a part in its hands", async || {
             for key in stage.keys("inv:contoso:shard:*#*").await.ok()? {
                 let record = stage.hash(&key).await.ok()?;
                 let is_its = record.get("holder").is_some_and(|holder| holder == id);
-                if is_its && record.contains_key("cursor") {
+                if is_its && record.contains_key("cursor") == is_noted {
                     return Some(key);
                 }
             }
@@ -32,59 +32,104 @@ async fn part_held_by(stage: &Stage, id: &str) -> Result<String, RowError> {
         .await
 }
 
+/// When each of these parts was with somebody else than these workers; waits no longer than it takes
+/// to see that it is too late.
+async fn taken_over(stage: &Stage, parts: &[String; 2], from: &[String; 2]) -> [Option<i64>; 2] {
+    let mut taken = [None; 2];
+    let looking = stage.within(Duration::from_secs(45), "other holders", async || {
+        for (part, taken) in parts.iter().zip(&mut taken) {
+            let record = stage.hash(part).await.ok()?;
+            let holder = record.get("holder");
+            if taken.is_none() && holder.is_some_and(|holder| !from.contains(holder)) {
+                *taken = Some(stage.now());
+            }
+        }
+        taken.iter().all(Option::is_some).then_some(())
+    });
+    // What was not taken over says so by itself.
+    drop(looking.await);
+    taken
+}
+
+/// What is stored once the cycle has ended that workers died in.
+async fn whole_all_the_same(stage: &Stage, outcome: &mut Outcome) -> Result<(), RowError> {
+    stage.snapshots_since(0, Duration::from_mins(5)).await?;
+    let (mut api_service, api) = stage.api().await?;
+    let (mut untrue, mut lines) = (0, 0);
+    for warehouse in WAREHOUSES {
+        let told = stage
+            .told(&api, warehouse, &stage.items(warehouse)?)
+            .await?;
+        let verdict = stage.judge(&told, 1_000);
+        let missing = told.iter().filter(|line| line.state != "PRESENT").count();
+        untrue += verdict.lies + verdict.false_absences + missing as u64;
+        lines += verdict.lines;
+        let feed = stage.feed(warehouse).await?;
+        let truth = stage.d365().truth("usmf", Some(warehouse), None)?.len();
+        let is_right = feed["rows"] == truth.to_string() && feed["watermark"] == feed["started"];
+        outcome.holds(
+            &format!("rows and watermark of {warehouse} right"),
+            is_right,
+        );
+    }
+    outcome.none("lines lost or wrong", untrue);
+    outcome.happened("lines compared", lines);
+    api_service.stop().await?;
+    Ok(())
+}
+
 pub(super) async fn killed(mut rig: Rig) -> Result<Outcome, RowError> {
     rig.scale.interval = Duration::from_hours(1);
     let mut d365 = rig.world();
     // Long enough that both are in the middle of it.
     d365.load.base_ms = 250;
-    let settings = format!("page_size = {}", rig.scale.items / 60);
+    // A worker has one part at a time, so that each of two has one.
+    let settings = format!("page_size = {}\nparallel_shards = 1", rig.scale.items / 60);
     let stage = rig.stage(d365, &settings).await?;
-    let mut killed = stage.worker("killed").await?;
-    let id = id_of(&killed).await?;
-    let part = part_held_by(&stage, &id).await?;
-    let mut other = stage.worker("other").await?;
-    let rows_noted: u64 = stage.hash(&part).await?["rows"].parse()?;
-    killed.process().kill()?;
-    let at = stage.now();
-    let taken = stage
-        .within(Duration::from_secs(45), "another holder", async || {
-            let record = stage.hash(&part).await.ok()?;
-            let holder = record.get("holder")?;
-            (*holder != id).then(|| stage.now())
-        })
-        .await;
-    let mut outcome = Outcome::default();
-    #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
-    let seconds = taken.map_or(f64::INFINITY, |taken| (taken - at) as f64 / 1_000.0);
-    outcome.at_most("its part goes on after", seconds, 35.0, " s");
-    if seconds.is_finite() {
-        stage.snapshots_since(0, Duration::from_mins(5)).await?;
-        let (mut api_service, api) = stage.api().await?;
-        let (mut untrue, mut lines) = (0, 0);
-        for warehouse in WAREHOUSES {
-            let told = stage
-                .told(&api, warehouse, &stage.items(warehouse)?)
-                .await?;
-            let verdict = stage.judge(&told, 1_000);
-            let missing = told.iter().filter(|line| line.state != "PRESENT").count();
-            untrue += verdict.lies + verdict.false_absences + missing as u64;
-            lines += verdict.lines;
-            let feed = stage.feed(warehouse).await?;
-            let truth = stage.d365().truth("usmf", Some(warehouse), None)?.len();
-            let is_right =
-                feed["rows"] == truth.to_string() && feed["watermark"] == feed["started"];
-            outcome.holds(
-                &format!("rows and watermark of {warehouse} right"),
-                is_right,
-            );
+    let mut reading = stage.worker("killed while reading").await?;
+    let reading_id = id_of(&reading).await?;
+    let noted = part_held_by(&stage, &reading_id, true).await?;
+    // The other part's first page is long on its way: nothing can be noted before.
+    let late = Action::Delay {
+        ms: 20_000,
+        at: DelayPoint::BeforeRead,
+    };
+    for warehouse in WAREHOUSES {
+        if !noted.starts_with(&format!("inv:contoso:shard:{warehouse}#")) {
+            let fault = FaultSpec::on(Kind::Page, late.clone());
+            stage.d365().add_fault(fault.warehouse(warehouse));
         }
-        outcome.none("lines lost or wrong", untrue);
-        outcome.happened("lines compared", lines);
-        api_service.stop().await?;
     }
-    outcome.happened("workers killed", u64::from(!killed.process().is_running()));
-    outcome.happened("rows it had noted", rows_noted);
-    other.stop().await?;
+    let mut beginning = stage.worker("killed at the beginning").await?;
+    let beginning_id = id_of(&beginning).await?;
+    let fresh = part_held_by(&stage, &beginning_id, false).await?;
+    let had_notes = stage.hash(&fresh).await?.contains_key("cursor");
+    beginning.process().kill()?;
+    let rows_noted = number(&stage.hash(&noted).await?, "rows");
+    reading.process().kill()?;
+    let at = stage.now();
+    stage.d365().clear_faults();
+    let mut others = [stage.worker("one").await?, stage.worker("other").await?];
+    let taken = taken_over(&stage, &[noted, fresh], &[reading_id, beginning_id]).await;
+    let mut outcome = Outcome::default();
+    for (what, taken) in ["its part goes on", "one without a note"].iter().zip(taken) {
+        #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
+        let seconds = taken.map_or(f64::INFINITY, |taken| (taken - at) as f64 / 1_000.0);
+        outcome.at_most(&format!("{what} after"), seconds, 35.0, " s");
+    }
+    if taken.iter().all(Option::is_some) {
+        whole_all_the_same(&stage, &mut outcome).await?;
+    }
+    let dead = [&mut reading, &mut beginning]
+        .into_iter()
+        .filter_map(|worker| (!worker.process().is_running()).then_some(()))
+        .count();
+    outcome.happened("workers killed", dead as u64);
+    outcome.happened("rows one had noted", rows_noted);
+    outcome.happened("parts begun without a note", u64::from(!had_notes));
+    for other in &mut others {
+        other.stop().await?;
+    }
     Ok(outcome)
 }
 

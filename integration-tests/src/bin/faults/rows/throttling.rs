@@ -1,8 +1,12 @@
 //! D365 says "not now", or comes and goes.
 
 use crate::outcome::{Outcome, RowError};
-use crate::stage::{Rig, most_at_once};
-use d365_simulator::{Action, AppRegistration, Config, FaultSpec, Kind, RetryAfter, ThrottleBody};
+use crate::stage::{Rig, Stage, most_at_once};
+use d365_simulator::{
+    Action, AppRegistration, Config, FaultSpec, Kind, RequestRecord, RetryAfter, ThrottleBody,
+    UtcMillis,
+};
+use integration_tests::api_client::ApiClient;
 use integration_tests::redis_fixture::RedisFixture;
 use integration_tests::tcp_proxy::{TcpProxy, Weather};
 use std::sync::atomic::Ordering;
@@ -12,6 +16,157 @@ const LIVE_APP: &str = "99999999-bbbb-cccc-dddd-eeeeeeeeeeee";
 const LIVE_SECRET: &str = "live~secret";
 /// Clocks and the way there: what a call may be early by.
 const TOLERANCE_MS: i64 = 100;
+
+/// What the worker waits if it is told nothing: `d365/throttle/retry_after.rs`.
+const TOLD_NOTHING_MS: i64 = 30_000;
+
+/// How D365 refuses.
+#[derive(Debug, Clone, Copy)]
+struct Refusing {
+    retry_after: RetryAfter,
+    /// What the first refusal asks for.
+    first_ms: i64,
+    /// Refusals in a row; each asks for twice as much as the one before.
+    times: u64,
+}
+
+const REFUSING: [Refusing; 4] = [
+    Refusing {
+        retry_after: RetryAfter::Seconds(3),
+        first_ms: 3_000,
+        times: 1,
+    },
+    Refusing {
+        retry_after: RetryAfter::DateIn(4),
+        first_ms: 4_000,
+        times: 1,
+    },
+    Refusing {
+        retry_after: RetryAfter::None,
+        first_ms: TOLD_NOTHING_MS,
+        times: 1,
+    },
+    Refusing {
+        retry_after: RetryAfter::Growing(2),
+        first_ms: 2_000,
+        times: 3,
+    },
+];
+
+/// A time D365 wants no calls in.
+#[derive(Debug, Clone, Copy)]
+struct Closed {
+    from: i64,
+    until: i64,
+}
+
+impl Closed {
+    /// Whether a call may not have begun then. What was on its way when the refusal came could not
+    /// know of it.
+    fn forbids(self, started: i64) -> bool {
+        started > self.from + TOLERANCE_MS && started < self.until - TOLERANCE_MS
+    }
+
+    /// When the first call after the refusal began.
+    fn next_call(self, calls: &[RequestRecord]) -> Option<i64> {
+        calls
+            .iter()
+            .map(|call| call.started.unix_millis())
+            .find(|started| *started > self.from + TOLERANCE_MS)
+    }
+}
+
+impl Refusing {
+    /// Calls of prefetching since a request, whatever they ask for.
+    fn calls_since(stage: &Stage, seq: u64) -> Vec<RequestRecord> {
+        let mut calls = stage.calls_since(seq);
+        calls.retain(|call| call.app.as_deref() == Some(Config::CLIENT_ID));
+        calls
+    }
+
+    /// The times that calls were refused for. Calls that were under way together and were both
+    /// refused make one, as long as the longer.
+    fn closed(self, calls: &[RequestRecord]) -> Vec<Closed> {
+        let mut all: Vec<Closed> = Vec::new();
+        let mut wait_ms = self.first_ms;
+        for call in calls.iter().filter(|call| call.status == Some(429)) {
+            let Some(from) = call.answered.map(UtcMillis::unix_millis) else {
+                break;
+            };
+            let until = from + wait_ms;
+            wait_ms *= 2;
+            match all.last_mut() {
+                Some(last) if call.started.unix_millis() <= last.from + TOLERANCE_MS => {
+                    last.until = last.until.max(until);
+                }
+                _ => all.push(Closed { from, until }),
+            }
+        }
+        all
+    }
+
+    /// Refuses, and asks live meanwhile until prefetching is back.
+    async fn try_on(
+        self,
+        stage: &Stage,
+        api: &ApiClient,
+        skus: &[&str],
+        seen: &mut Waits,
+    ) -> Result<(), RowError> {
+        let before = stage.last_request();
+        let throttle = Action::Throttle {
+            retry_after: self.retry_after,
+            body: ThrottleBody::WebApi,
+        };
+        let fault = FaultSpec::on(Kind::Page, throttle).app(Config::CLIENT_ID);
+        stage.d365().add_fault(fault.times(self.times));
+        let patience = Duration::from_mins(2);
+        let calls = stage
+            .within(patience, "prefetching to be back", async || {
+                // Live look-ups have a registration of their own and go on meanwhile.
+                let reply = api.exact("24", skus).await.ok()?;
+                seen.live += 1;
+                seen.live_refused += u64::from(reply.json["data"][0]["source"] != "LIVE");
+                let calls = Self::calls_since(stage, before);
+                let refused = calls.iter().filter(|call| is_refused(call)).count();
+                let last = self.closed(&calls).last().copied()?;
+                let is_back = refused as u64 == self.times && last.next_call(&calls).is_some();
+                is_back.then_some(calls)
+            })
+            .await?;
+        let mut longest_ms = 0;
+        for closed in self.closed(&calls) {
+            let started = calls.iter().map(|call| call.started.unix_millis());
+            seen.early += started.filter(|at| closed.forbids(*at)).count() as u64;
+            let wait_ms = closed.until - closed.from;
+            let took_ms = closed.next_call(&calls).unwrap_or(i64::MAX) - closed.from;
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
+            let of_wait = took_ms as f64 / wait_ms as f64;
+            seen.worst_return = seen.worst_return.max(of_wait);
+            seen.grown += u64::from(longest_ms > 0 && wait_ms > longest_ms);
+            longest_ms = longest_ms.max(wait_ms);
+        }
+        seen.refusals += self.times;
+        stage.d365().clear_faults();
+        Ok(())
+    }
+}
+
+fn is_refused(call: &RequestRecord) -> bool {
+    call.status == Some(429) && call.answered.is_some()
+}
+
+/// What came of all refusals.
+#[derive(Debug, Default)]
+struct Waits {
+    early: u64,
+    worst_return: f64,
+    refusals: u64,
+    /// Waits that were longer than the one before them.
+    grown: u64,
+    live: u64,
+    live_refused: u64,
+}
 
 pub(super) async fn told_to_wait(mut rig: Rig) -> Result<Outcome, RowError> {
     rig.scale.interval = Duration::from_secs(2);
@@ -32,73 +187,28 @@ pub(super) async fn told_to_wait(mut rig: Rig) -> Result<Outcome, RowError> {
     stage.snapshots_since(0, rig.scale.two_cycles()).await?;
     let items = stage.items("24")?;
     let skus: Vec<&str> = items.iter().take(10).map(String::as_str).collect();
-    let mut outcome = Outcome::default();
-    let (mut early, mut worst_return, mut refusals, mut live, mut live_refused) =
-        (0_u64, 0.0_f64, 0_u64, 0_u64, 0_u64);
-    // What was told, and the least of it: dates have whole seconds, the answer's own as well.
-    let waits: [(RetryAfter, i64, i64); 4] = [
-        (RetryAfter::Seconds(3), 3_000, 3_000),
-        (RetryAfter::DateIn(4), 4_000, 3_000),
-        (RetryAfter::None, 0, 0),
-        (RetryAfter::Growing(2), 2_000, 2_000),
-    ];
-    for (retry_after, told_ms, least_ms) in waits {
-        let before = stage.last_request();
-        let throttle = Action::Throttle {
-            retry_after,
-            body: ThrottleBody::WebApi,
-        };
-        let fault = FaultSpec::on(Kind::Page, throttle).app(Config::CLIENT_ID);
-        stage.d365().add_fault(fault.times(1));
-        let refused = stage
-            .within(Duration::from_secs(30), "a refusal", async || {
-                let pages = stage.pages_since(before);
-                let refused = pages.into_iter().find(|page| page.status == Some(429))?;
-                refused.answered
-            })
-            .await?;
-        refusals += 1;
-        // Live look-ups have a registration of their own and go on meanwhile.
-        let back = stage.within(
-            Duration::from_mins(1),
-            "prefetching to be back",
-            async || {
-                let reply = api.exact("24", &skus).await.ok()?;
-                live += 1;
-                live_refused += u64::from(reply.json["data"][0]["source"] != "LIVE");
-                let pages = stage.pages_since(before);
-                pages
-                    .iter()
-                    .filter(|page| page.started > refused)
-                    // What was on its way when the refusal came could not know of it.
-                    .find(|page| page.started.unix_millis() - refused.unix_millis() > TOLERANCE_MS)
-                    .map(|page| page.started)
-            },
-        );
-        let back = back.await?;
-        let waited = back.unix_millis() - refused.unix_millis();
-        if told_ms > 0 {
-            early += u64::from(waited < least_ms - TOLERANCE_MS);
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
-            let of_wait = waited as f64 / told_ms as f64;
-            worst_return = worst_return.max(of_wait);
-        } else {
-            // Nothing was said: a second at least.
-            early += u64::from(waited < 1_000);
-        }
-        stage.d365().clear_faults();
+    let mut seen = Waits::default();
+    for refusing in REFUSING {
+        refusing.try_on(&stage, &api, &skus, &mut seen).await?;
         stage
             .snapshots_since(stage.now(), rig.scale.two_cycles())
             .await?;
     }
-    outcome.none("calls before the wait is over, of 3 replicas", early);
+    let mut outcome = Outcome::default();
+    outcome.none("calls before the wait is over, of 3 replicas", seen.early);
     outcome.none(
         "live questions without a live answer meanwhile",
-        live_refused,
+        seen.live_refused,
     );
-    outcome.at_most("prefetching back after", worst_return, 2.0, " x the wait");
-    outcome.happened("refusals", refusals);
-    outcome.happened("live questions", live);
+    outcome.at_most(
+        "prefetching back after",
+        seen.worst_return,
+        2.0,
+        " x the wait",
+    );
+    outcome.happened("refusals", seen.refusals);
+    outcome.happened("waits longer than the one before", seen.grown);
+    outcome.happened("live questions", seen.live);
     for worker in &mut workers {
         worker.stop().await?;
     }

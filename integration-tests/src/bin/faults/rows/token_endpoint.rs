@@ -12,10 +12,14 @@ use std::time::Duration;
 const FIRST_CALLERS: usize = 50;
 /// A token this old is replaced when D365 refuses it.
 const OLD_ENOUGH: Duration = Duration::from_secs(32);
-/// Life of the token during whose life the endpoint goes down.
-const SHORT_LIFE: i64 = 20;
-/// The connector takes a tenth off, and an answer needs a moment.
-const SURELY_GOOD: Duration = Duration::from_secs(17);
+/// Life of the token during whose life the endpoint goes down. Renewed after four fifths of it, more
+/// than a minute after it was got: a token that lives shorter needs more than two calls in some minute,
+/// the one that gets it and two that fail to renew it.
+const SHORT_LIFE: i64 = 76;
+/// The connector takes five seconds off, and an answer needs a moment.
+const SURELY_GOOD: Duration = Duration::from_secs(68);
+/// From the token's end until its endpoint is back.
+const WITHOUT_TOKEN: Duration = Duration::from_secs(3);
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
 /// Two failures lie in a minute at most, so that long after the first one there is a third try.
 const BACK_WITHIN: Duration = Duration::from_secs(65);
@@ -31,18 +35,17 @@ fn token_calls(stage: &Stage) -> Vec<RequestRecord> {
     requests
 }
 
-/// The most failed token calls that began within one minute.
-fn most_failures_in_a_minute(calls: &[RequestRecord]) -> usize {
-    let failed: Vec<i64> = calls
+/// The most token calls that began within one minute, whatever came of them.
+fn most_in_a_minute(calls: &[RequestRecord]) -> usize {
+    let began: Vec<i64> = calls
         .iter()
-        .filter(|call| call.status != Some(200))
         .map(|call| call.started.unix_millis())
         .collect();
-    failed
+    began
         .iter()
         .map(|first| {
-            let in_minute = |at: &&i64| (0..59_000).contains(&(**at - first));
-            failed.iter().filter(in_minute).count()
+            let in_minute = |at: &&i64| (0..60_000).contains(&(**at - first));
+            began.iter().filter(in_minute).count()
         })
         .max()
         .unwrap_or_default()
@@ -102,7 +105,7 @@ pub(super) async fn revoked_slow_down(rig: Rig) -> Result<Outcome, RowError> {
         tokio::time::sleep(BETWEEN_QUESTIONS).await;
     }
     let life = Duration::from_secs(SHORT_LIFE.unsigned_abs());
-    while replaced.elapsed() < life + Duration::from_secs(10) {
+    while replaced.elapsed() < life + WITHOUT_TOKEN {
         is_live(&api, sku).await;
         tokio::time::sleep(BETWEEN_QUESTIONS).await;
     }
@@ -120,8 +123,8 @@ pub(super) async fn revoked_slow_down(rig: Rig) -> Result<Outcome, RowError> {
     let at_once = usize::try_from(most_at_once(&calls))?;
     outcome.at_most("token calls at once", count(at_once), 1.0, "");
     outcome.at_most(
-        "failed token calls in a minute",
-        count(most_failures_in_a_minute(&calls)),
+        "token calls in any minute, good or failed",
+        count(most_in_a_minute(&calls)),
         2.0,
         "",
     );
