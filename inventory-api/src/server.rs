@@ -21,7 +21,7 @@ use shared::http_edge::auth::door::{self, Door};
 use shared::http_edge::auth::{AuthSetupError, Authenticator};
 use shared::http_edge::connections::{self, ConnectionLimits, Connections};
 use shared::http_edge::tls::{ServedCertificate, TlsError};
-use shared::http_edge::{management, request_id};
+use shared::http_edge::{listener, management, request_id};
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::metrics::MetricsError;
 use shared::process::open_files;
@@ -105,7 +105,7 @@ impl Listeners {
     /// Binds the addresses of the settings.
     pub fn bind(settings: &ApiSettings) -> Result<Self, StartError> {
         let bind = |key, address: SocketAddr| {
-            TcpListener::bind(address).map_err(|cause| StartError::Listen {
+            listener::listen(address).map_err(|cause| StartError::Listen {
                 key,
                 address,
                 cause,

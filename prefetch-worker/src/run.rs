@@ -9,8 +9,8 @@ use crate::{heartbeat, routes, status};
 use shared::http_edge::auth::Authenticator;
 use shared::http_edge::auth::door::Door;
 use shared::http_edge::connections::Connections;
-use shared::http_edge::management;
 use shared::http_edge::tls::ServedCertificate;
+use shared::http_edge::{listener, management};
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::shutdown::Shutdown;
 use shared::process::{metrics, open_files};
@@ -119,7 +119,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, WorkerError> {
-    TcpListener::bind(address).map_err(|cause| WorkerError::Listen { address, cause })
+    listener::listen(address).map_err(|cause| WorkerError::Listen { address, cause })
 }
 
 fn say_listening(surface: &'static str, listener: &TcpListener) -> Result<(), WorkerError> {

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod caller_key;
 pub mod connections;
 pub mod feedback;
+pub mod listener;
 pub mod management;
 pub mod request_id;
 pub mod route_pattern;
