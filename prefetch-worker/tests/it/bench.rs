@@ -108,6 +108,12 @@ impl Bench {
         step
     }
 
+    /// How many requests of a kind there were.
+    pub(crate) fn asked(&self, kind: Kind) -> usize {
+        let requests = self.d365.simulator().requests(0).into_iter();
+        requests.filter(|request| request.kind == kind).count()
+    }
+
     /// The filters of all pages asked for.
     pub(crate) fn pages(&self) -> Vec<String> {
         self.d365

@@ -12,12 +12,7 @@ async fn a_variant_released_since_the_list_was_read_is_not_left_out() {
     let simulator = bench.d365.simulator();
     let mut poller = Poller::new(bench.worker.clone(), 0);
     assert!(is_complete(&cycle(&mut poller).await));
-    let lists = || {
-        let requests = simulator.requests(0).into_iter();
-        requests
-            .filter(|request| request.kind == Kind::Variants)
-            .count()
-    };
+    let lists = || bench.asked(Kind::Variants);
     let known = &simulator.variants("usmf").unwrap()[0];
     // A new colour of a known master, and a new master with one variant.
     for (item, number) in [(known.item.as_str(), "NEW-1"), ("NEW-MASTER", "NEW-2")] {
@@ -99,12 +94,7 @@ async fn what_belongs_to_no_variant_is_asked_about_once() {
         .unwrap();
     let mut poller = Poller::new(bench.worker.clone(), 0);
     assert!(is_complete(&cycle(&mut poller).await));
-    let questions = || {
-        let requests = simulator.requests(0).into_iter();
-        requests
-            .filter(|request| request.kind == Kind::Variants)
-            .count()
-    };
+    let questions = || bench.asked(Kind::Variants);
     let first = questions();
     bench.worker.store.make_due(&tenant(), "24").await.unwrap();
     assert!(is_complete(&cycle(&mut poller).await));

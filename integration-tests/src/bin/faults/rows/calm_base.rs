@@ -1,82 +1,28 @@
 //! Nothing goes wrong: what browsing, ordering and the processes cost.
 
+use super::hostile_callers::memory;
+use super::shopping::{CHANNELS, Orders, ms};
 use crate::outcome::{Outcome, RowError};
 use crate::stage::{Rig, Stage, WAREHOUSES};
 use d365_simulator::Kind;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use integration_tests::api_client::{ApiClient, Reply};
+use integration_tests::api_client::ApiClient;
 use integration_tests::binaries::Service;
 use integration_tests::open_loop::{Browse, Browsed};
 use integration_tests::redis_fixture::RedisFixture;
-use integration_tests::stopwatch::Stopwatch;
 use integration_tests::tcp_proxy::{TcpProxy, Weather};
-use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// Questions a second, and SKUs of each.
 const BROWSE: (u32, usize) = (200, 50);
-/// Five orders a second.
-const ORDERS_EVERY: Duration = Duration::from_millis(200);
+/// What orders get that name no time.
+const DEADLINE_MS: u32 = 2_500;
 const D365_MS: u64 = 40;
 /// What the negative control puts between the services and Redis, each way.
 const FAR_AWAY: Duration = Duration::from_millis(30);
 /// The first questions open connections.
 const WARM_UP: Duration = Duration::from_secs(3);
-
-/// What orders were told.
-#[derive(Debug, Default)]
-struct Orders {
-    latencies_ms: Vec<f64>,
-    not_live: u64,
-}
-
-impl Orders {
-    /// Orders five times a second until `until` is over.
-    async fn place(api: &ApiClient, items: &[String], until: impl Future<Output = ()>) -> Self {
-        let mut orders = Self::default();
-        let mut ticks = tokio::time::interval(ORDERS_EVERY);
-        let mut until = std::pin::pin!(until);
-        let mut replies = FuturesUnordered::new();
-        let mut number = 0_usize;
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut until => break,
-                Some((reply, took)) = replies.next() => {
-                    orders.note(&reply, took);
-                    continue;
-                }
-                _tick = ticks.tick() => number += 1,
-            }
-            let warehouse = WAREHOUSES[number % WAREHOUSES.len()];
-            let order = [(items[number * 7 % items.len()].as_str(), json!(1))];
-            replies.push(async move {
-                let watch = Stopwatch::start();
-                let reply = api.availability_check(warehouse, &order).await;
-                (reply, watch.elapsed())
-            });
-        }
-        while let Some((reply, took)) = replies.next().await {
-            orders.note(&reply, took);
-        }
-        orders
-    }
-
-    fn note(&mut self, reply: &reqwest::Result<Reply>, took: Duration) {
-        let is_live = reply
-            .as_ref()
-            .is_ok_and(|reply| reply.json["data"][0]["source"] == "LIVE");
-        self.not_live += u64::from(!is_live);
-        self.latencies_ms.push(ms(took));
-    }
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
-}
 
 /// The value so many percent of them are below.
 fn quantile(mut values: Vec<f64>, percent: usize) -> f64 {
@@ -87,14 +33,7 @@ fn quantile(mut values: Vec<f64>, percent: usize) -> f64 {
 
 /// The most memory a process has ever had resident, in MB.
 fn peak_resident(service: &mut Service) -> Result<f64, RowError> {
-    let process = service.process().id();
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let kilobytes: f64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next())
-        .ok_or("no VmHWM")?
-        .parse()?;
-    Ok(kilobytes / 1_024.0)
+    memory(service.process().id(), "VmHWM:")
 }
 
 /// Browsing and ordering side by side for this long.
@@ -116,7 +55,7 @@ async fn shop(
     let over = || tokio::time::sleep(time);
     futures_util::join!(
         browse.run(api, &d365, over()),
-        Orders::place(api, items, over())
+        Orders::place(api, items, DEADLINE_MS, over())
     )
 }
 
@@ -137,6 +76,7 @@ pub(super) async fn measured(mut rig: Rig) -> Result<Outcome, RowError> {
         if let Some(proxy) = &proxy {
             config.redis_url = format!("redis://{}", proxy.address());
         }
+        config.more.push_str(CHANNELS);
     })?;
     let mut workers = [stage.worker("one").await?, stage.worker("other").await?];
     let (mut service, api) = stage.api().await?;
@@ -171,7 +111,7 @@ pub(super) async fn measured(mut rig: Rig) -> Result<Outcome, RowError> {
     // Beyond what D365 itself took.
     let name = format!("order p99, p50 {median:.1} ms:");
     outcome.at_most(&name, order_p99, d365_ms + 30.0, " ms");
-    outcome.none("orders not answered live", orders.not_live);
+    outcome.none("orders not answered live", asked - orders.called_live);
     let api_mb = peak_resident(&mut service)?;
     outcome.at_most("peak RSS of the API", api_mb, 64.0, " MB");
     for worker in &mut workers {

@@ -55,11 +55,16 @@ struct Peak {
 
 /// Resident memory of a process, in MB.
 pub(super) fn resident(process: u32) -> Result<f64, RowError> {
+    memory(process, "VmRSS:")
+}
+
+/// A number of the system's status of a process, in MB.
+pub(super) fn memory(process: u32, field: &str) -> Result<f64, RowError> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let kilobytes: f64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next())
-        .ok_or("no VmRSS")?
+        .find_map(|line| line.strip_prefix(field)?.trim().split(' ').next())
+        .ok_or("the status lacks the field")?
         .parse()?;
     Ok(kilobytes / 1_024.0)
 }

@@ -42,7 +42,7 @@ pub(super) struct Orders {
     undeclared: u64,
     /// Lines called live.
     pub(super) called_live: u64,
-    slowest_ms: f64,
+    pub(super) latencies_ms: Vec<f64>,
 }
 
 impl Orders {
@@ -87,16 +87,15 @@ impl Orders {
         orders
     }
 
-    fn and(self, other: &Self) -> Self {
-        Self {
-            undeclared: self.undeclared + other.undeclared,
-            called_live: self.called_live + other.called_live,
-            slowest_ms: self.slowest_ms.max(other.slowest_ms),
-        }
+    fn and(mut self, other: &Self) -> Self {
+        self.undeclared += other.undeclared;
+        self.called_live += other.called_live;
+        self.latencies_ms.extend_from_slice(&other.latencies_ms);
+        self
     }
 
     fn note(&mut self, (reply, policy, took): (reqwest::Result<Reply>, &str, Duration)) {
-        self.slowest_ms = self.slowest_ms.max(took.as_secs_f64() * 1_000.0);
+        self.latencies_ms.push(ms(took));
         let Ok(reply) = reply else {
             self.undeclared += 1;
             return;
@@ -135,7 +134,7 @@ impl Shopped {
     }
 }
 
-fn ms(time: Duration) -> f64 {
+pub(super) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
@@ -164,7 +163,8 @@ impl Calm {
 pub(super) fn ordering(outcome: &mut Outcome, what: &str, orders: &Orders, deadline_ms: u32) {
     let limit = f64::from(deadline_ms) + 50.0;
     let name = format!("slowest order reply {what}");
-    outcome.at_most(&name, orders.slowest_ms, limit, " ms");
+    let slowest = orders.latencies_ms.iter().copied().fold(0.0, f64::max);
+    outcome.at_most(&name, slowest, limit, " ms");
     outcome.none("orders without their policy", orders.undeclared);
     outcome.none("orders called live", orders.called_live);
 }
