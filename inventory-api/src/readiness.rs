@@ -47,10 +47,8 @@ impl ApiReadiness {
 
     async fn tenant(&self, tenant: &Arc<Tenant>) -> Value {
         let state = &self.0;
-        let warehouses = match state.store.snapshots(&tenant.id, &tenant.warehouses).await {
-            Ok(snapshots) => {
-                let standings = snapshots.iter().map(|snapshot| snapshot.standing);
-                let feeds = state.feeds(tenant, standings);
+        let warehouses = match state.read_feeds(tenant).await {
+            Ok(feeds) => {
                 let told = tenant.warehouses.iter().zip(&feeds);
                 told.map(|(warehouse, feed)| feed_detail(warehouse.as_str(), feed))
                     .collect()

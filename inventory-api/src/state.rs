@@ -8,7 +8,7 @@ use crate::tenant_directory::{Directory, Tenant};
 use arc_swap::{ArcSwap, Guard};
 use shared::http_edge::allowance::Allowance;
 use shared::process::clock::Clock;
-use shared::redis_store::StockStore;
+use shared::redis_store::{StockStore, StoreError};
 use shared::settings::ApiSettings;
 use shared::stock::FeedStanding;
 use std::sync::Arc;
@@ -52,6 +52,12 @@ impl AppState {
         tenant
             .refresh_interval
             .saturating_mul(self.settings.stale_after_intervals)
+    }
+
+    /// Reads how a tenant's feeds stand, warehouse by warehouse.
+    pub(crate) async fn read_feeds(&self, tenant: &Tenant) -> Result<Vec<Feed>, StoreError> {
+        let records = self.store.snapshots(&tenant.id, &tenant.warehouses).await?;
+        Ok(self.feeds(tenant, records.iter().map(|record| record.standing)))
     }
 
     /// How a tenant's feeds stand, now.

@@ -1,10 +1,8 @@
 //! Asks D365 again for some SKUs, in all the warehouses named, and stores what it says.
 
 use crate::state::{TenantFeed, Worker};
-use crate::variants::variants_of;
-use shared::d365::{
-    D365Error, LookUp, LookUpAnswer, VARIANT_SKUS_PER_CALL, check_askable, look_up_chunks,
-};
+use crate::variants::{as_question, variants_of};
+use shared::d365::{D365Error, LookUp, LookUpAnswer, VARIANT_SKUS_PER_CALL, look_up_chunks};
 use shared::redis_store::StoreError;
 use shared::stock::{
     AsOf, ItemNumber, LineContent, LineValue, OnHandRow, Origin, QuantityError, Sku, SkuMapper,
@@ -116,21 +114,20 @@ async fn read(
         let mut seen: HashSet<(WarehouseId, Sku)> = HashSet::new();
         let mut lines = Vec::new();
         let strangers = strangers(feed, mapper, &answer.rows);
-        let mut fresh = Vec::new();
+        let mut variants = Vec::new();
         for skus in strangers.chunks(VARIANT_SKUS_PER_CALL) {
-            fresh.push((skus, fresh_mapper(feed, skus).await?));
+            variants.extend(variants_of(feed.source.as_ref(), skus).await?);
             reread.calls += 1;
         }
+        let fresh = SkuMapper::Variants(Arc::new(VariantIndex::new(variants)));
         for rows in rows_by_item(answer) {
-            let is_of_item = |sku: &Sku| {
-                rows.first()
-                    .is_some_and(|row| row.item.as_str() == sku.as_str())
+            let item = rows.first().map_or("", |row| row.item.as_str());
+            let mapper = if strangers.iter().any(|sku| sku.as_str() == item) {
+                feed.variants().learned().note_answer(&rows, &fresh);
+                &fresh
+            } else {
+                mapper
             };
-            let asked_anew = fresh.iter().find(|(skus, _)| skus.iter().any(is_of_item));
-            let mapper = asked_anew.map_or(mapper, |(_, fresh)| {
-                feed.variants().learned().note_answer(&rows, fresh);
-                fresh
-            });
             for line in fold_item(rows, mapper, as_of, Origin::Live)?.lines {
                 if wanted
                     .as_ref()
@@ -171,16 +168,12 @@ async fn read(
 /// The items with rows the mapping does not know, as D365 can be asked for their variants.
 fn strangers(feed: &TenantFeed, mapper: &SkuMapper, rows: &[OnHandRow]) -> Vec<Sku> {
     let learned = feed.variants().learned();
-    let items: BTreeSet<&str> = rows
+    let items: BTreeSet<&ItemNumber> = rows
         .iter()
         .filter(|row| learned.is_stranger(row, mapper))
-        .map(|row| row.item.as_str())
+        .map(|row| &row.item)
         .collect();
-    items
-        .into_iter()
-        .filter(|item| check_askable(item).is_ok())
-        .filter_map(|item| Sku::parse(item).ok())
-        .collect()
+    items.into_iter().filter_map(as_question).collect()
 }
 
 /// The SKUs that bear an item's own number. Other SKUs of an item that has gone become suspect and

@@ -4,9 +4,11 @@ mod learned;
 
 pub(crate) use learned::Learned;
 
-use shared::d365::{D365Error, OnHandSource, VARIANT_SKUS_PER_CALL, VariantQuestion};
+use shared::d365::{
+    D365Error, OnHandSource, VARIANT_SKUS_PER_CALL, VariantQuestion, check_askable,
+};
 use shared::process::clock::Clock;
-use shared::stock::{Sku, TenantId, Variant, VariantIndex};
+use shared::stock::{ItemNumber, Sku, TenantId, Variant, VariantIndex};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -24,6 +26,12 @@ pub(crate) async fn variants_of(
         time_left: TIME_PER_QUESTION,
     };
     source.variants(&question).await
+}
+
+/// An item as D365 can be asked for its variants; none if it cannot.
+pub(crate) fn as_question(item: &ItemNumber) -> Option<Sku> {
+    let sku = Sku::parse(item.as_str()).ok()?;
+    check_askable(sku.as_str()).is_ok().then_some(sku)
 }
 
 /// Calls it takes to ask about so many SKUs or items.
@@ -63,7 +71,7 @@ impl Variants {
 
     /// There are variants this list lacks: the next one who asks reads it again. Nothing changes if it
     /// is not the latest one, or is being read just now.
-    pub(crate) fn is_outdated(&self, list: &Arc<VariantIndex>) {
+    pub(crate) fn note_outdated(&self, list: &Arc<VariantIndex>) {
         if let Ok(mut known) = self.known.try_lock()
             && let Some(known) = &mut *known
             && Arc::ptr_eq(&known.index, list)

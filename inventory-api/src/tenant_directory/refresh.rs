@@ -141,10 +141,8 @@ fn tenant_of(
 /// Tells the metrics how old each feed is.
 async fn tell_feeds(state: &AppState) {
     for tenant in state.directory().tenants() {
-        match state.store.snapshots(&tenant.id, &tenant.warehouses).await {
-            Ok(snapshots) => {
-                let standings = snapshots.iter().map(|snapshot| snapshot.standing);
-                let feeds = state.feeds(tenant, standings);
+        match state.read_feeds(tenant).await {
+            Ok(feeds) => {
                 for (warehouse, feed) in tenant.warehouses.iter().zip(&feeds) {
                     metrics::feed(&tenant.id, warehouse, feed);
                 }

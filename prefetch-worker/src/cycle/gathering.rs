@@ -3,8 +3,8 @@
 use super::fold::{CompleteItem, Fold};
 use super::page_walk::{Next, PageWalk};
 use super::part_facts::PartFacts;
-use crate::variants::Learned;
-use shared::d365::{PageEnd, PageStart, check_askable};
+use crate::variants::{Learned, as_question};
+use shared::d365::{PageEnd, PageStart};
 use shared::process::guards::{self, Guard};
 use shared::redis_store::ShardProgress;
 use shared::stock::{
@@ -231,16 +231,8 @@ impl Gathering {
     }
 
     fn cannot_sum(&mut self, number: &ItemNumber, error: &str) {
-        self.facts
-            .broke_off
-            .get_or_insert(format!("item {number:?}: {error}"));
+        self.break_off(format!("item {number:?}: {error}"));
     }
-}
-
-/// An item as D365 can be asked for its variants; none if it cannot.
-fn as_question(item: &ItemNumber) -> Option<Sku> {
-    let sku = Sku::parse(item.as_str()).ok()?;
-    check_askable(sku.as_str()).is_ok().then_some(sku)
 }
 
 /// Whether two items that follow each other cannot be in D365's order. That order is its database's

@@ -220,7 +220,7 @@ impl Reading<'_> {
         if let Some(list) = self.variants.as_ref().filter(|_| is_news) {
             tracing::info!(tenant.id = %self.feed.id(),
                 "a variant was released since all of them were read; they are read again");
-            self.feed.variants().is_outdated(list);
+            self.feed.variants().note_outdated(list);
         }
         None
     }
