@@ -139,7 +139,7 @@ impl Reading<'_> {
                 up_to: self.part.range.up_to.clone(),
                 page_size: worker.settings.page_size,
             };
-            match self.read_page(&query).await {
+            match self.read_page(worker, &query).await {
                 Ok(end) => {
                     failures = 0;
                     self.progress.page_done();
@@ -225,8 +225,15 @@ impl Reading<'_> {
         None
     }
 
-    async fn read_page(&mut self, query: &PageQuery) -> Result<PageEnd, D365Error> {
+    async fn read_page(
+        &mut self,
+        worker: &Worker,
+        query: &PageQuery,
+    ) -> Result<PageEnd, D365Error> {
+        let asked = worker.clock().monotonic();
         let mut page = self.feed.source.read_page(query).await?;
+        let took = worker.clock().monotonic().saturating_sub(asked);
+        self.publisher.pace(took, query.page_size);
         while let Some(piece) = page.items.next().await {
             match piece? {
                 PageItem::Rows(rows) => {
