@@ -45,6 +45,14 @@ impl Browsed {
         self.latencies_us.len() as u64 + self.failed
     }
 
+    /// Takes another stretch of the same load in.
+    pub fn add(&mut self, other: Self) {
+        self.latencies_us.extend(other.latencies_us);
+        self.latencies_us.sort_unstable();
+        self.failed += other.failed;
+        self.told.extend(other.told);
+    }
+
     /// A quantile of the latencies; `0.99` is the p99.
     pub fn quantile(&self, share: f64) -> Duration {
         let count = self.latencies_us.len();
