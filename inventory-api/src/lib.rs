@@ -36,6 +36,7 @@ mod service_limits;
 mod state;
 mod stock_query;
 mod tenant_directory;
+mod weight;
 
 pub use live_sources::OpenSource;
 pub use openapi::document as openapi_document;

@@ -15,6 +15,7 @@ pub(crate) use gathered::{Gathered, Wanted, gather};
 use crate::drift::DriftMeter;
 use crate::live_look_up::{Deadline, Finding, LiveFailure, LiveLookUp};
 use crate::reply_parts::WriteThrough;
+use crate::weight::Weight;
 use board::{Board, Subject};
 use shared::process::clock::Clock;
 use shared::process::guards::{self, Guard};
@@ -44,6 +45,8 @@ struct Seat {
     tell: watch::Sender<Option<Learned>>,
     /// The latest deadline of those who wait.
     ends: Deadline,
+    /// What matters most of what they ask for.
+    weight: Weight,
 }
 
 /// What the desk works with.
@@ -117,16 +120,22 @@ impl LiveDesk {
 
     /// Asks for SKUs in warehouses, together with others. Ends with the deadline at the latest; what
     /// was learned by then counts.
-    async fn ask(&self, skus: &[Sku], warehouses: &[WarehouseId], deadline: &Deadline) -> Answers {
+    async fn ask(
+        &self,
+        skus: &[Sku],
+        warehouses: &[WarehouseId],
+        deadline: &Deadline,
+        weight: Weight,
+    ) -> Answers {
         let warehouses: Arc<[WarehouseId]> = warehouses.into();
         let subjects = skus.iter().map(|sku| Subject {
             warehouses: Arc::clone(&warehouses),
             sku: sku.clone(),
         });
         let mut told = if guards::is_off(Guard::SharedQuestions) {
-            self.0.take_off_alone(subjects.collect(), deadline)
+            self.0.take_off_alone(subjects.collect(), deadline, weight)
         } else {
-            self.0.sit_down(subjects, deadline)
+            self.0.sit_down(subjects, deadline, weight)
         };
         let everybody = async {
             for told in &mut told {
@@ -188,6 +197,7 @@ impl Desk {
         self: &Arc<Self>,
         subjects: impl Iterator<Item = Subject>,
         deadline: &Deadline,
+        weight: Weight,
     ) -> Vec<Listener> {
         let now = self.tools.clock.monotonic();
         let left = deadline.left().unwrap_or_default();
@@ -195,8 +205,9 @@ impl Desk {
             let mut board = self.board();
             subjects
                 .map(|subject| {
-                    let seat = board.seat(subject, now, left, || Seat::new(deadline));
+                    let seat = board.seat(subject, now, left, || Seat::new(deadline, weight));
                     seat.ends = seat.ends.clone().or_later(deadline);
+                    seat.weight = seat.weight.max(weight);
                     seat.tell.subscribe()
                 })
                 .collect()
@@ -273,11 +284,12 @@ impl Desk {
         self: &Arc<Self>,
         subjects: Vec<Subject>,
         deadline: &Deadline,
+        weight: Weight,
     ) -> Vec<Listener> {
         let now = self.tools.clock.monotonic();
         let departing: Vec<(Subject, Seat, Duration)> = subjects
             .into_iter()
-            .map(|subject| (subject, Seat::new(deadline), now))
+            .map(|subject| (subject, Seat::new(deadline, weight), now))
             .collect();
         let seats = departing.iter();
         let listeners = seats.map(|(_, seat, _)| seat.tell.subscribe()).collect();
@@ -302,10 +314,11 @@ impl Desk {
 }
 
 impl Seat {
-    fn new(deadline: &Deadline) -> Self {
+    fn new(deadline: &Deadline, weight: Weight) -> Self {
         Self {
             tell: watch::Sender::new(None),
             ends: deadline.clone(),
+            weight,
         }
     }
 }

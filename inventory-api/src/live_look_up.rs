@@ -17,6 +17,7 @@ pub(crate) use findings::{Finding, Findings};
 use crate::asked_skus::AskedSkus;
 use crate::error::ApiError;
 use crate::metrics;
+use crate::weight::Weight;
 use findings::collect;
 use futures_util::future::join_all;
 use items::ItemsOfSkus;
@@ -151,8 +152,8 @@ impl LiveLookUp {
     }
 
     /// Whether a look-up could be sent right away.
-    pub(crate) fn has_room(&self) -> bool {
-        self.environment.has_room()
+    pub(crate) fn has_room(&self, weight: Weight) -> bool {
+        self.environment.has_room(weight)
     }
 
     /// Asks for SKUs in warehouses. Ends with the deadline at the latest.
@@ -161,9 +162,10 @@ impl LiveLookUp {
         skus: &[Sku],
         warehouses: &[WarehouseId],
         deadline: &Deadline,
+        weight: Weight,
     ) -> Findings {
         let started = deadline.now();
-        let mapper = match self.mapper(skus, deadline).await {
+        let mapper = match self.mapper(skus, deadline, weight).await {
             Ok(mapper) => mapper,
             Err(failure) => {
                 metrics::live_answer(Err(&failure), deadline.since(started));
@@ -174,7 +176,7 @@ impl LiveLookUp {
         let chunks = look_up_chunks(&items.items, warehouses, ORDER_ADDRESS);
         let answers = join_all(chunks.into_iter().map(async |chunk| {
             let started = deadline.now();
-            let answer = self.ask_chunk(&chunk, warehouses, deadline).await;
+            let answer = self.ask_chunk(&chunk, warehouses, deadline, weight).await;
             metrics::live_answer(answer.as_ref().map(|_| ()), deadline.since(started));
             (chunk, answer)
         }))
@@ -187,13 +189,15 @@ impl LiveLookUp {
         items: &[ItemNumber],
         warehouses: &[WarehouseId],
         deadline: &Deadline,
+        weight: Weight,
     ) -> Result<LookUpAnswer, LiveFailure> {
         self.environment
-            .call(deadline, async |time_left| {
+            .call(deadline, weight, async |time_left| {
                 let question = LookUp {
                     items: items.to_vec(),
                     warehouses: warehouses.to_vec(),
                     time_left,
+                    gives_way: weight < Weight::Order,
                 };
                 self.source.look_up(&question).await
             })
@@ -201,12 +205,17 @@ impl LiveLookUp {
     }
 
     /// The mapping with what it needs for these SKUs.
-    async fn mapper(&self, skus: &[Sku], deadline: &Deadline) -> Result<SkuMapper, LiveFailure> {
+    async fn mapper(
+        &self,
+        skus: &[Sku],
+        deadline: &Deadline,
+        weight: Weight,
+    ) -> Result<SkuMapper, LiveFailure> {
         Ok(match &self.mapping {
             SkuMapping::ItemNumber => SkuMapper::ItemNumber,
             SkuMapping::Template(template) => SkuMapper::Template(template.clone()),
             SkuMapping::Variants => {
-                SkuMapper::Variants(Arc::new(self.variants_of(skus, deadline).await?))
+                SkuMapper::Variants(Arc::new(self.variants_of(skus, deadline, weight).await?))
             }
         })
     }
@@ -215,6 +224,7 @@ impl LiveLookUp {
         &self,
         skus: &[Sku],
         deadline: &Deadline,
+        weight: Weight,
     ) -> Result<VariantIndex, LiveFailure> {
         let mut known: Vec<Variant> = Vec::new();
         let mut unknown: Vec<Sku> = Vec::new();
@@ -227,7 +237,7 @@ impl LiveLookUp {
         let answers = join_all(unknown.chunks(VARIANT_CHUNK).map(async |chunk| {
             let variants = self
                 .environment
-                .call(deadline, async |time_left| {
+                .call(deadline, weight, async |time_left| {
                     let question = VariantQuestion::Of {
                         skus: chunk.to_vec(),
                         time_left,

@@ -1,11 +1,9 @@
-//! Around every request: counted, timed, and turned away when too many are in work.
-//!
-//! Lists go first, then details, orders last: of the places there are, browsing may take nine in
-//! ten, a list three in four, an order check all.
+//! Around every request: counted, timed, and turned away when too many are in work, by its weight.
 
 use crate::error::ApiError;
 use crate::live_look_up::Arrival;
 use crate::state::AppState;
+use crate::weight::Weight;
 use crate::{metrics, routes};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -15,48 +13,6 @@ use actix_web::{HttpMessage, ResponseError};
 use shared::http_edge::route_pattern::route_pattern;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// SKUs from which a browse question is a list.
-const LIST_FROM: usize = 6;
-
-/// How soon a request is turned away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weight {
-    /// Many products at once: first.
-    List,
-    /// A product page or a cart: next.
-    Detail,
-    /// Somebody pressed "Submit Order", or nothing is asked of Redis or D365: last.
-    Order,
-}
-
-impl Weight {
-    fn of_route(route: &str) -> Self {
-        if route == routes::INVENTORIES {
-            Self::Detail
-        } else {
-            Self::Order
-        }
-    }
-
-    fn of_browsing(skus: usize) -> Self {
-        if skus >= LIST_FROM {
-            Self::List
-        } else {
-            Self::Detail
-        }
-    }
-
-    /// Places it may use of so many; at least one.
-    fn places_of(self, limit: usize) -> usize {
-        match self {
-            Self::List => limit.saturating_mul(3) / 4,
-            Self::Detail => limit.saturating_mul(9) / 10,
-            Self::Order => limit,
-        }
-        .max(1)
-    }
-}
 
 /// Turns a browse question away that asks for too much at this hour. The gate itself has let it in
 /// as a detail: how many products it names is known only once it was read.
@@ -137,22 +93,5 @@ pub(crate) async fn take_place<B: MessageBody>(
         Err(refused) => Ok(request
             .into_response(refused.error_response())
             .map_into_right_body()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_turned_away_before_details_and_orders_last() {
-        let places =
-            [Weight::List, Weight::Detail, Weight::Order].map(|weight| weight.places_of(512));
-        assert_eq!(places, [384, 460, 512]);
-        assert_eq!(Weight::List.places_of(1), 1);
-        assert_eq!(Weight::of_browsing(5), Weight::Detail);
-        assert_eq!(Weight::of_browsing(6), Weight::List);
-        assert_eq!(Weight::of_route(routes::INVENTORIES), Weight::Detail);
-        assert_eq!(Weight::of_route(routes::AVAILABILITY_CHECKS), Weight::Order);
     }
 }

@@ -106,6 +106,7 @@ async fn read(
             items,
             warehouses: warehouses.to_vec(),
             time_left: TIME_PER_CHUNK,
+            gives_way: false,
         };
         let answer = feed.source.look_up(&question).await?;
         reread.calls += 1;

@@ -12,6 +12,7 @@ const PREFETCH: Share = Share {
     purpose: Purpose::Prefetch,
     most: 16,
     kept_for_live: 4,
+    gives_way: false,
 };
 const LIVE: Share = Share {
     purpose: Purpose::Live,
@@ -131,6 +132,20 @@ async fn live_calls_have_their_share_whatever_prefetching_does() {
     };
     assert!(worker.take(&app(), PREFETCH).await.is_none());
     drop(look_ups);
+}
+
+#[tokio::test]
+async fn what_gives_way_leaves_a_quarter_to_orders() {
+    let redis = TestRedis::start().unwrap();
+    let (one, other) = (gate(&redis, "t"), gate(&redis, "t"));
+    let lists = Share {
+        gives_way: true,
+        ..LIVE
+    };
+    let held = take_all(&one, lists).await;
+    assert_eq!(held.len(), 12);
+    assert!(other.take(&app(), lists).await.is_none());
+    assert_eq!(take_all(&other, LIVE).await.len(), 4);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use crate::orders::placing::{Asked, Commit, Judge, Placed, own, place, recall};
 use crate::reply_parts::{Ages, Manner};
 use crate::state::AppState;
 use crate::stock_query::answer::{Freshness, Told};
+use crate::weight::Weight;
 use crate::{json_reply, metrics, request_bytes};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -196,6 +197,7 @@ async fn decide_now(
         scope: asked.scope,
         skus: asked.skus,
         own: check.own,
+        weight: Weight::Order,
     };
     // What is granted at the very end could not be held any more.
     let kept = match check.commit {

@@ -7,6 +7,7 @@ use super::write_through::write_through;
 use super::{Departure, Desk, Learned, Seat};
 use crate::live_look_up::{Deadline, Finding, Findings, LiveFailure};
 use crate::reply_parts::WriteThrough;
+use crate::weight::Weight;
 use futures_util::future::{BoxFuture, join_all};
 use shared::process::guards::{self, Guard};
 use shared::stock::{AsOf, Sku, WarehouseId};
@@ -161,7 +162,9 @@ impl Flight {
         };
         let reserve = ends.left().unwrap_or_default() / 10;
         let live_ends = ends.earlier_by(LONGEST_WRITE.min(reserve));
-        let ask = desk.look_up.ask(&skus, &self.warehouses, &live_ends);
+        let weights = group.iter().map(|(_, seat)| seat.weight);
+        let weight = weights.max().unwrap_or(Weight::List);
+        let ask = (desk.look_up).ask(&skus, &self.warehouses, &live_ends, weight);
         let cached = desk.reader.read_many(&desk.tenant, &self.warehouses, &skus);
         let cached = tokio::time::timeout(LONGEST_COMPARISON.min(reserve * 3), cached);
         let (found, cached) = futures_util::join!(ask, cached);

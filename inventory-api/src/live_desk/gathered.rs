@@ -6,6 +6,7 @@ use crate::evidence::{self, Evidence};
 use crate::live_look_up::{Deadline, Finding, LiveFailure};
 use crate::reply_parts::WriteThrough;
 use crate::state::AppState;
+use crate::weight::Weight;
 use shared::redis_store::StockReader;
 use shared::stock::{FeedStanding, HoldOwner, Sku};
 
@@ -18,6 +19,8 @@ pub(crate) struct Wanted<'a> {
     pub skus: &'a [Sku],
     /// Whose holds do not count: the asker's own.
     pub own: &'a [HoldOwner],
+    /// What it is for.
+    pub weight: Weight,
 }
 
 /// What was learned.
@@ -47,7 +50,10 @@ pub(crate) async fn gather(
     } = wanted.scope;
     let ask = async {
         match &tenant.live {
-            Some(live) => live.ask(wanted.skus, warehouses, deadline).await,
+            Some(live) => {
+                let asking = live.ask(wanted.skus, warehouses, deadline, wanted.weight);
+                asking.await
+            }
             None => Answers::all_failed(
                 wanted.skus.len() * warehouses.len(),
                 LiveFailure::NoCredentials,

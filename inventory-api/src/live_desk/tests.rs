@@ -19,6 +19,10 @@ struct House {
     environments: Vec<Arc<Environment>>,
 }
 
+fn has_room(house: &House) -> bool {
+    house.environments[0].has_room(Weight::Order)
+}
+
 async fn house(processes: usize, permits: usize) -> House {
     let redis = TestRedis::start().unwrap();
     let settings = Layers::default()
@@ -75,7 +79,8 @@ impl House {
         let desk = &self.desks[process];
         let deadline = Deadline::begin(&desk.0.tools.clock, time);
         let sku = Sku::parse(sku).unwrap();
-        desk.ask(&[sku], &[warehouse()], &deadline).await
+        desk.ask(&[sku], &[warehouse()], &deadline, Weight::Order)
+            .await
     }
 
     fn calls(&self) -> usize {
@@ -154,7 +159,7 @@ async fn a_request_ends_when_nobody_waits_for_it_any_more() {
         let patient = house.ask(0, "A", Duration::from_secs(30));
         let under_way = async {
             house.until("asked", || house.calls() == 1).await;
-            assert!(!house.environments[0].has_room(), "the only permit");
+            assert!(!has_room(&house), "the only permit");
         };
         tokio::select! {
             _answers = patient => panic!("answered"),
@@ -162,9 +167,7 @@ async fn a_request_ends_when_nobody_waits_for_it_any_more() {
         }
         // The asker leaves, long before its deadline and D365's answer.
     }
-    house
-        .until("the permit is back", || house.environments[0].has_room())
-        .await;
+    house.until("the permit is back", || has_room(&house)).await;
     house.source.delay_look_ups(Duration::ZERO);
     house.erp_has(7);
     as_of(&house.ask(0, "A", LONG).await);

@@ -3,12 +3,13 @@
 use super::breaker::{Breaker, CallVerdict, Leave};
 use super::{Deadline, LiveFailure};
 use crate::metrics;
+use crate::weight::Weight;
 use shared::d365::D365Error;
 use shared::process::clock::Clock;
 use shared::process::guards::{self, Guard};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A call with less time than this says little about D365 when its time is over.
 const FAIR_TIME: Duration = Duration::from_millis(500);
@@ -20,8 +21,49 @@ const LEAST_TIME: Duration = Duration::from_millis(50);
 pub(crate) struct Environment {
     name: String,
     clock: Arc<dyn Clock>,
-    permits: Semaphore,
+    permits: Permits,
     breaker: Mutex<Breaker>,
+}
+
+/// The right to so many calls at once. Whoever waits comes in the order of arrival, but what is no
+/// order never holds all of them: an order waits for orders only.
+#[derive(Debug)]
+struct Permits {
+    all: Semaphore,
+    details: Semaphore,
+    lists: Semaphore,
+}
+
+impl Permits {
+    fn new(limit: usize) -> Self {
+        let of = |weight: Weight| Semaphore::new(weight.places_of(limit));
+        Self {
+            all: of(Weight::Order),
+            details: of(Weight::Detail),
+            lists: of(Weight::List),
+        }
+    }
+
+    /// Waits for the right to one call: a list's, a browse question's, and anybody's, as far as the
+    /// weight needs them.
+    async fn take(&self, weight: Weight) -> Option<[Option<SemaphorePermit<'_>>; 3]> {
+        let list = match weight {
+            Weight::List => Some(self.lists.acquire().await.ok()?),
+            Weight::Detail | Weight::Order => None,
+        };
+        let detail = match weight {
+            Weight::List | Weight::Detail => Some(self.details.acquire().await.ok()?),
+            Weight::Order => None,
+        };
+        Some([list, detail, Some(self.all.acquire().await.ok()?)])
+    }
+
+    fn has_room(&self, weight: Weight) -> bool {
+        let has_room = |permits: &Semaphore| permits.available_permits() > 0;
+        has_room(&self.all)
+            && (weight > Weight::Detail || has_room(&self.details))
+            && (weight > Weight::List || has_room(&self.lists))
+    }
 }
 
 /// A call under way. Dropped without an end its caller has gone: it had no answer so far.
@@ -103,14 +145,14 @@ impl Environment {
         Self {
             name,
             clock,
-            permits: Semaphore::new(permits),
+            permits: Permits::new(permits),
             breaker: Mutex::default(),
         }
     }
 
-    /// Whether a call could be sent right away.
-    pub(crate) fn has_room(&self) -> bool {
-        self.permits.available_permits() > 0 && self.rest_left(FAIR_TIME).is_none()
+    /// Whether a call of this weight could be sent right away.
+    pub(crate) fn has_room(&self, weight: Weight) -> bool {
+        self.permits.has_room(weight) && self.rest_left(FAIR_TIME).is_none()
     }
 
     /// Makes one call: with a permit, if the breaker lets it, ending with the deadline. `call` is
@@ -121,16 +163,17 @@ impl Environment {
     pub(crate) async fn call<T>(
         &self,
         deadline: &Deadline,
+        weight: Weight,
         call: impl AsyncFnOnce(Duration) -> Result<T, D365Error>,
     ) -> Result<T, LiveFailure> {
         let left = deadline.left().ok_or(LiveFailure::DeadlinePassed)?;
         if let Some(wait) = self.rest_left(left) {
             return Err(LiveFailure::Resting { wait });
         }
-        let _permit = tokio::time::timeout(left, self.permits.acquire())
+        let _permits = tokio::time::timeout(left, self.permits.take(weight))
             .await
             .ok()
-            .and_then(Result::ok)
+            .flatten()
             .ok_or(LiveFailure::DeadlinePassed)?;
         let allowed = deadline.left().unwrap_or_default();
         if allowed < LEAST_TIME {
@@ -202,6 +245,7 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use shared::process::clock::ManualClock;
     use shared::stock::AsOf;
 
@@ -211,6 +255,11 @@ mod tests {
         let deadline = Deadline::begin(&clock, Duration::from_hours(1));
         let environment = Environment::new("https://e".to_owned(), permits, clock);
         (manual, Arc::new(environment), deadline)
+    }
+
+    async fn seven(environment: &Environment, deadline: &Deadline) -> Result<u8, LiveFailure> {
+        let call = environment.call(deadline, Weight::Order, async |_| Ok(7));
+        call.await
     }
 
     fn failing() -> Result<(), D365Error> {
@@ -225,7 +274,7 @@ mod tests {
         let mut sent = 0;
         for _ in 0..8 {
             let answer = environment
-                .call(&deadline, async |_| {
+                .call(&deadline, Weight::Order, async |_| {
                     sent += 1;
                     failing()
                 })
@@ -233,28 +282,55 @@ mod tests {
             assert!(answer.is_err());
         }
         assert_eq!(sent, 5);
-        assert!(!environment.has_room());
+        assert!(!environment.has_room(Weight::Order));
         clock.advance(Duration::from_secs(10));
-        assert!(environment.has_room());
-        assert_eq!(environment.call(&deadline, async |_| Ok(7)).await, Ok(7));
-        assert!(environment.has_room());
+        assert!(environment.has_room(Weight::Order));
+        assert_eq!(seven(&environment, &deadline).await, Ok(7));
+        assert!(environment.has_room(Weight::Order));
     }
 
     #[tokio::test]
     async fn a_trial_whose_caller_left_is_given_to_the_next() {
         let (clock, environment, deadline) = house(4);
         for _ in 0..5 {
-            let _failed = environment.call(&deadline, async |_| failing()).await;
+            let call = environment.call(&deadline, Weight::Order, async |_| failing());
+            let _failed = call.await;
         }
         clock.advance(Duration::from_secs(10));
         let left = tokio::time::timeout(
             Duration::from_millis(1),
-            environment.call(&deadline, async |_| {
+            environment.call(&deadline, Weight::Order, async |_| {
                 std::future::pending::<Result<(), D365Error>>().await
             }),
         );
         assert!(left.await.is_err());
-        assert_eq!(environment.call(&deadline, async |_| Ok(7)).await, Ok(7));
+        assert_eq!(seven(&environment, &deadline).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn an_order_waits_for_orders_only() {
+        let (_clock, environment, deadline) = house(8);
+        let mut under_way = Vec::new();
+        let mut begin = |weight| {
+            let (environment, deadline) = (Arc::clone(&environment), deadline.clone());
+            let mut call = Box::pin(async move {
+                let never = async |_| std::future::pending::<Result<(), D365Error>>().await;
+                environment.call(&deadline, weight, never).await
+            });
+            assert!(call.as_mut().now_or_never().is_none());
+            under_way.push(call);
+        };
+        // More than may call at once: the rest wait.
+        (0..20).for_each(|_| begin(Weight::List));
+        assert!(!environment.has_room(Weight::List));
+        assert!(environment.has_room(Weight::Detail));
+        (0..20).for_each(|_| begin(Weight::Detail));
+        assert!(!environment.has_room(Weight::Detail));
+        assert_eq!(seven(&environment, &deadline).await, Ok(7));
+        begin(Weight::Order);
+        assert!(!environment.has_room(Weight::Order));
+        drop(under_way);
+        assert!(environment.has_room(Weight::List));
     }
 
     #[test]

@@ -34,7 +34,9 @@ impl Rig {
     async fn ask(&self, skus: &[&str], time: Duration) -> Findings {
         let skus: Vec<Sku> = skus.iter().map(|text| Sku::parse(*text).unwrap()).collect();
         let deadline = Deadline::begin(&self.clock, time);
-        self.live.ask(&skus, &[warehouse()], &deadline).await
+        self.live
+            .ask(&skus, &[warehouse()], &deadline, Weight::Order)
+            .await
     }
 }
 
@@ -123,7 +125,7 @@ async fn without_a_free_permit_nothing_is_asked() {
     assert!(first.failure.is_some());
     assert_eq!(second.failure, Some(LiveFailure::DeadlinePassed));
     assert_eq!(rig.source.questions().look_ups.len(), 1);
-    assert!(rig.live.has_room());
+    assert!(rig.live.has_room(Weight::Order));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use crate::live_desk::{Gathered, LiveDesk, Wanted, gather};
 use crate::live_look_up::{Deadline, LiveFailure, OnLiveFailure};
 use crate::reply_parts::{Ages, FeedSummary, Manner, WriteThrough};
 use crate::state::AppState;
+use crate::weight::Weight;
 use crate::{json_reply, metrics, request_bytes, request_gate};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -184,12 +185,13 @@ async fn renew_old(
     reader: &StockReader,
     (old, deadline): (Old, &Deadline),
 ) {
+    let weight = Weight::of_browsing(question.skus.all().len());
     let Some(live) = scope
         .tenant
         .live
         .as_ref()
         .map(LiveDesk::look_up)
-        .filter(|live| live.has_room())
+        .filter(|live| live.has_room(weight))
     else {
         return;
     };
@@ -212,6 +214,7 @@ async fn renew_old(
         scope,
         skus: &skus,
         own: &[],
+        weight,
     };
     let gathered = gather(state, reader, wanted, deadline).await;
     for (at, number) in numbers.into_iter().enumerate() {
@@ -237,6 +240,7 @@ async fn know_exact(
         scope,
         skus: question.skus.all(),
         own: &[],
+        weight: Weight::of_browsing(question.skus.all().len()),
     };
     let Gathered {
         evidence,

@@ -165,6 +165,7 @@ impl D365Client {
             idle: IDLE,
             body_bytes: self.page_limits.bytes,
             repeat_until: None,
+            gives_way: false,
         }
     }
 
@@ -180,6 +181,7 @@ impl D365Client {
             idle: longest,
             body_bytes: LIVE_BODY_BYTES,
             repeat_until: Some(self.sender.clock.monotonic().saturating_add(time_left)),
+            gives_way: false,
         }
     }
 
@@ -209,6 +211,7 @@ impl D365Client {
             items,
             warehouses,
             time_left,
+            gives_way,
         } = question;
         if items.is_empty() || warehouses.is_empty() {
             return Ok(LookUpAnswer {
@@ -226,7 +229,10 @@ impl D365Client {
             self.on_hand_url.as_str().len(),
             self.longest_address,
         )?;
-        let allowance = self.live_allowance(*time_left);
+        let allowance = Allowance {
+            gives_way: *gives_way,
+            ..self.live_allowance(*time_left)
+        };
         let answers = chunks
             .iter()
             .map(|chunk| self.live_chunk(chunk, warehouses, allowance));
@@ -404,6 +410,7 @@ fn share_of(tenant: &TenantSettings, purpose: Purpose) -> Share {
         } else {
             0
         },
+        gives_way: false,
     }
 }
 

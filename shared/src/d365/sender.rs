@@ -41,6 +41,8 @@ pub(in crate::d365) struct Allowance {
     /// Until when, on the monotonic clock, one repeat may be made; only for failures that show
     /// that D365 did no work: no connection, 502, 503.
     pub(in crate::d365) repeat_until: Option<Duration>,
+    /// Whether it leaves a quarter of the calls at once to orders.
+    pub(in crate::d365) gives_way: bool,
 }
 
 /// A good answer whose body is still to be read.
@@ -119,7 +121,7 @@ impl Sender {
     }
 
     async fn attempt(&self, url: &Url, allowance: Allowance) -> Result<Opened, Failed> {
-        let right = tokio::time::timeout(allowance.queue, self.right())
+        let right = tokio::time::timeout(allowance.queue, self.right(allowance.gives_way))
             .await
             .map_err(|_elapsed| D365Error::Crowded)?;
         let call = Call::begin(self.labels.clone(), Arc::clone(&self.clock), right);
@@ -148,10 +150,14 @@ impl Sender {
 
     /// Waits for the right to one call. Others give theirs back in other processes, which nobody
     /// here hears of: so it is asked for again and again, at random so that each gets a turn.
-    async fn right(&self) -> Box<dyn CallRight> {
+    async fn right(&self, gives_way: bool) -> Box<dyn CallRight> {
+        let share = Share {
+            gives_way,
+            ..self.share
+        };
         let mut longest_ms = FIRST_ASKING_PAUSE_MS;
         loop {
-            if let Some(right) = self.gate.take(&self.app, self.share).await {
+            if let Some(right) = self.gate.take(&self.app, share).await {
                 return right;
             }
             let chance = RandomState::new().hash_one(longest_ms) % longest_ms;

@@ -111,6 +111,8 @@ pub struct LookUp {
     pub warehouses: Vec<WarehouseId>,
     /// Time left to answer, connecting and retrying included.
     pub time_left: Duration,
+    /// Whether it gives way to orders: a quarter of the calls at once is left to them.
+    pub gives_way: bool,
 }
 
 /// The answer to a live question.

@@ -112,7 +112,7 @@ impl ProcessThrottleGate {
                 .or_insert_with(|| Arc::new(first_limit(share)));
             Arc::clone(limit)
         };
-        limit.try_acquire(cap)
+        limit.try_acquire(cap, share.percent())
     }
 
     /// How long this app registration must still stay away, without waiting for anything.

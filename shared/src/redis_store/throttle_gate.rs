@@ -115,7 +115,8 @@ async fn ask(
         .argument(process)
         .argument(CALL_LAPSES.as_millis())
         .argument(share.most)
-        .argument(share.kept_for_live);
+        .argument(share.kept_for_live)
+        .argument(share.percent());
     let (granted, limit, processes, halvings) = budget
         .store
         .run::<(u8, usize, usize, u64)>(call)

@@ -181,6 +181,7 @@ pub(crate) fn items(numbers: &[&str]) -> Vec<ItemNumber> {
 
 pub(crate) fn look_up(numbers: &[&str], warehouse: &WarehouseId) -> LookUp {
     LookUp {
+        gives_way: false,
         items: items(numbers),
         warehouses: vec![warehouse.clone()],
         time_left: Duration::from_millis(2_500),

@@ -223,7 +223,9 @@ impl Caller<'_> {
                 let until = self.number(1, 9_000);
                 let most = self.number(1, 16);
                 let kept = self.number(0, 4);
-                (keys.to_vec(), vec![kind, id, process, until, most, kept])
+                let percent = self.one_of(&["75", "100"]);
+                let arguments = vec![kind, id, process, until, most, kept, percent];
+                (keys.to_vec(), arguments)
             }
             "renew_call.lua" => (vec![calls], vec![id, self.number(1, 9_000)]),
             _ => {

@@ -46,10 +46,17 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Takes the right to one call if there is one now; never more than `cap` at once.
-    pub(super) fn try_acquire(self: &Arc<Self>, cap: usize) -> Option<Box<dyn CallRight>> {
+    /// Takes the right to one call if there is one now, while no more than `percent` of them are
+    /// taken; never more than `cap` at once.
+    pub(super) fn try_acquire(
+        self: &Arc<Self>,
+        cap: usize,
+        percent: u32,
+    ) -> Option<Box<dyn CallRight>> {
         let mut state = self.state();
-        (state.under_way < state.limit.min(cap)).then(|| {
+        let percent = usize::try_from(percent).unwrap_or(100);
+        let most = (state.limit.min(cap).saturating_mul(percent) / 100).max(1);
+        (state.under_way < most).then(|| {
             state.under_way += 1;
             Box::new(LocalRight {
                 of: Arc::clone(self),
@@ -98,7 +105,7 @@ mod tests {
     use super::*;
 
     fn take(limit: &Arc<ConcurrencyLimit>) -> Option<Box<dyn CallRight>> {
-        limit.try_acquire(usize::MAX)
+        limit.try_acquire(usize::MAX, 100)
     }
 
     fn good_calls(limit: &Arc<ConcurrencyLimit>, count: usize) {
@@ -146,9 +153,14 @@ mod tests {
     #[test]
     fn a_share_of_it_is_less_than_the_whole_and_comes_back() {
         let limit = Arc::new(ConcurrencyLimit::new(8, 1, 16));
-        let held: Vec<_> = (0..8).filter_map(|_| limit.try_acquire(3)).collect();
+        let held: Vec<_> = (0..8).filter_map(|_| limit.try_acquire(3, 100)).collect();
         assert_eq!(held.len(), 3);
         drop(held);
-        assert!(limit.try_acquire(1).is_some());
+        assert!(limit.try_acquire(1, 100).is_some());
+        let held: Vec<_> = (0..8)
+            .filter_map(|_| limit.try_acquire(usize::MAX, 75))
+            .collect();
+        assert_eq!(held.len(), 6);
+        assert!(limit.try_acquire(usize::MAX, 100).is_some());
     }
 }

@@ -12,12 +12,26 @@ pub struct Share {
     /// How many of them prefetching never takes; 0 where live look-ups have a registration of their
     /// own.
     pub kept_for_live: u32,
+    /// Whether the call gives way to orders: of what its purpose may have, it leaves a quarter to them.
+    pub gives_way: bool,
 }
+
+/// Of a hundred, what calls may have that give way to orders.
+const WITHOUT_ORDERS_PART: u32 = 75;
 
 impl Share {
     /// The most prefetching calls at once.
     pub fn most_prefetching(self) -> u32 {
         self.most.saturating_sub(self.kept_for_live).max(1)
+    }
+
+    /// Of a hundred, how much this call may have of what its purpose may.
+    pub fn percent(self) -> u32 {
+        if self.gives_way {
+            WITHOUT_ORDERS_PART
+        } else {
+            100
+        }
     }
 
     /// The most calls of this purpose at once.

@@ -5,7 +5,8 @@
 -- KEYS: the budget hash, calls under way for prefetching, calls under way for live look-ups,
 --       processes.
 -- ARGV: 'prefetch' or 'live', id of the call, id of the process, ms until the right lapses, most
---       calls at once, calls kept for live look-ups.
+--       calls at once, calls kept for live look-ups, how much of a hundred the call may have of what
+--       its kind may: the rest is for orders.
 -- Returns 1 if granted else 0, the limit of prefetching, how many processes have called in the last
 -- minute, how often the limit was halved.
 
@@ -27,7 +28,8 @@ local prefetch, live = redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]
 local granted, calls
 if ARGV[1] == 'live' then
   -- What prefetching leaves unused is live's as well; what is kept for live is always there.
-  granted, calls = live < math.max(kept, most - prefetch), KEYS[3]
+  local share = math.max(kept, most - prefetch)
+  granted, calls = live < math.max(1, math.floor(share * tonumber(ARGV[7]) / 100)), KEYS[3]
 else
   granted, calls = prefetch < limit and prefetch + live < most, KEYS[2]
 end

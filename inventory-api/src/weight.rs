@@ -1,0 +1,68 @@
+//! Who gives way when there is not room for all.
+//!
+//! Lists first, then details, orders last: of the places there are, browsing may take nine in ten, a
+//! list three in four, an order check all. That holds for the requests in work and for the calls to
+//! D365.
+
+use crate::routes;
+
+/// SKUs from which a browse question is a list.
+const LIST_FROM: usize = 6;
+
+/// What a request is for. The later, the more it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    /// Many products at once: first.
+    List,
+    /// A product page or a cart: next.
+    Detail,
+    /// Somebody pressed "Submit Order", or nothing is asked of Redis or D365: last.
+    Order,
+}
+
+impl Weight {
+    /// As far as the route tells; a browse question counts as a detail until it was read.
+    pub(crate) fn of_route(route: &str) -> Self {
+        if route == routes::INVENTORIES {
+            Self::Detail
+        } else {
+            Self::Order
+        }
+    }
+
+    /// Of a browse question about so many SKUs.
+    pub(crate) fn of_browsing(skus: usize) -> Self {
+        if skus >= LIST_FROM {
+            Self::List
+        } else {
+            Self::Detail
+        }
+    }
+
+    /// Places it may use of so many; at least one.
+    pub(crate) fn places_of(self, limit: usize) -> usize {
+        match self {
+            Self::List => limit.saturating_mul(3) / 4,
+            Self::Detail => limit.saturating_mul(9) / 10,
+            Self::Order => limit,
+        }
+        .max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_have_fewer_places_than_details_and_orders_all() {
+        let places =
+            [Weight::List, Weight::Detail, Weight::Order].map(|weight| weight.places_of(512));
+        assert_eq!(places, [384, 460, 512]);
+        assert_eq!(Weight::List.places_of(1), 1);
+        assert_eq!(Weight::of_browsing(5), Weight::Detail);
+        assert_eq!(Weight::of_browsing(6), Weight::List);
+        assert_eq!(Weight::of_route(routes::INVENTORIES), Weight::Detail);
+        assert_eq!(Weight::of_route(routes::AVAILABILITY_CHECKS), Weight::Order);
+    }
+}
