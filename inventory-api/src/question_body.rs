@@ -27,6 +27,7 @@ pub(crate) struct QuestionBody<'a> {
     pub(crate) order_id: Option<&'a RawValue>,
     pub(crate) commit: Option<&'a RawValue>,
     pub(crate) reservation_id: Option<&'a RawValue>,
+    pub(crate) request_id: Option<&'a RawValue>,
     pub(crate) ttl_seconds: Option<&'a RawValue>,
     pub(crate) products: Option<Vec<ProductEntry<'a>>>,
     pub(crate) skus: Option<Vec<Text<'a>>>,
@@ -174,6 +175,7 @@ impl<'de> Visitor<'de> for BodySeed<'_> {
                 "orderId" => body.order_id = Some(map.next_value()?),
                 "commit" => body.commit = Some(map.next_value()?),
                 "reservationId" => body.reservation_id = Some(map.next_value()?),
+                "requestId" => body.request_id = Some(map.next_value()?),
                 "ttlSeconds" => body.ttl_seconds = Some(map.next_value()?),
                 "products" => {
                     self.place.stand_at(".products", "a list of objects");

@@ -35,6 +35,8 @@ pub(crate) struct OrderQuestion<'a> {
     pub is_commit: bool,
     /// The reservation it may use up.
     pub reservation: Option<HoldId>,
+    /// What tells a request for a reservation that is sent again from a new one.
+    pub request_id: Option<HoldId>,
     /// How long a reservation is held; the service's own time if it does not say.
     pub reservation_time: Duration,
 }
@@ -76,6 +78,10 @@ impl<'a> OrderQuestion<'a> {
             .reservation_id
             .map(|raw| hold_id(raw, "$.reservationId"))
             .transpose()?;
+        let request_id = body
+            .request_id
+            .map(|raw| hold_id(raw, "$.requestId"))
+            .transpose()?;
         let reservation_time = body
             .ttl_seconds
             .map_or(Ok(settings.orders.reservation), |raw| {
@@ -90,6 +96,7 @@ impl<'a> OrderQuestion<'a> {
             order,
             is_commit,
             reservation,
+            request_id,
             reservation_time,
         })
     }
@@ -225,6 +232,8 @@ mod tests {
             (r#""orderId":"a b""#, "422 $.orderId"),
             (r#""orderId":1"#, "400 $.orderId"),
             (r#""reservationId":null"#, "400 $.reservationId"),
+            (r#""requestId":7"#, "400 $.requestId"),
+            (r#""requestId":"""#, "422 $.requestId"),
             (r#""ttlSeconds":0"#, "422 $.ttlSeconds"),
             (r#""ttlSeconds":86401"#, "422 $.ttlSeconds"),
             (r#""ttlSeconds":1.5"#, "422 $.ttlSeconds"),

@@ -187,6 +187,7 @@ fn order_question(settings: &ApiSettings) -> Value {
         }),
     );
     properties.insert("reservationId".to_owned(), hold_id());
+    properties.insert("requestId".to_owned(), request_id());
     properties.insert(
         "ttlSeconds".to_owned(),
         json!({
@@ -240,6 +241,15 @@ pub(super) fn hold_id() -> Value {
         "pattern": "^[!-{}~]+$",
         "example": "INTRON-00001234"
     })
+}
+
+fn request_id() -> Value {
+    let mut id = hold_id();
+    id["description"] = json!(
+        "Unique, e.g. a UUID: a reservation asked for again with it, after a reply that got lost, is the same one."
+    );
+    id["example"] = json!("7f0c2c1e-5b1d-4c57-9a56-1a2f4a7f4a10");
+    id
 }
 
 /// D365 cannot be asked exactly for a SKU with `*`.

@@ -2,6 +2,7 @@
 
 use super::placing::{Asked, Commit};
 use super::rejecting::reject;
+use super::reservation_id;
 use super::settling::{Place, Settlement, look, settle};
 use super::view::{OrderView, RejectedLine, RejectionReply};
 use crate::availability_check::handler::{Check, answer};
@@ -58,19 +59,23 @@ pub(crate) async fn post_reservation(
     state: Data<AppState>,
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
-    let id = HoldId::parse(uuid::Uuid::new_v4().simple().to_string())
-        .map_err(|problem| ApiError::invalid("$", problem.to_string()))?;
-    let owner = HoldOwner::Reservation(id.clone());
-    let reserving = reserve(&request, payload, owner, false, &state, &reader);
-    let (body, hold) = Box::pin(reserving).await?;
-    let mut reply = if hold == Some(HoldWord::Held) {
-        let mut created = HttpResponse::Created();
-        let place = format!("{}/{id}", routes::RESERVATIONS);
-        created.insert_header((LOCATION, place));
-        created
-    } else {
-        HttpResponse::Ok()
+    let body = request_bytes::read(&request, payload, &state).await?;
+    let question = OrderQuestion::of_body(&body, &state.settings)?;
+    let id = match &question.request_id {
+        Some(asked) => reservation_id::of_request(asked, question.scope.channel.as_deref()),
+        None => reservation_id::new(),
     };
+    let id = id.map_err(|problem| ApiError::invalid("$", problem.to_string()))?;
+    let owner = HoldOwner::Reservation(id.clone());
+    let reserving = reserve(&request, &question, owner, false, &state, &reader);
+    let (body, hold) = Box::pin(reserving).await?;
+    let mut reply = match hold {
+        Some(HoldWord::Held) => HttpResponse::Created(),
+        _ => HttpResponse::Ok(),
+    };
+    if let Some(HoldWord::Held | HoldWord::Repeated) = hold {
+        reply.insert_header((LOCATION, format!("{}/{id}", routes::RESERVATIONS)));
+    }
     reply.insert_header(("cache-control", "no-store"));
     Ok(json_reply::send(reply, request.headers(), body))
 }
@@ -84,7 +89,9 @@ pub(crate) async fn put_reservation(
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
     let owner = reservation(&id)?;
-    let reserving = reserve(&request, payload, owner, true, &state, &reader);
+    let body = request_bytes::read(&request, payload, &state).await?;
+    let question = OrderQuestion::of_body(&body, &state.settings)?;
+    let reserving = reserve(&request, &question, owner, true, &state, &reader);
     let (body, _) = Box::pin(reserving).await?;
     Ok(json_reply::send(
         HttpResponse::Ok(),
@@ -144,14 +151,12 @@ pub(crate) async fn post_rejection(
 
 async fn reserve(
     request: &HttpRequest,
-    payload: Payload,
+    question: &OrderQuestion<'_>,
     owner: HoldOwner,
     must_exist: bool,
     state: &AppState,
     reader: &StockReader,
 ) -> Result<(Vec<u8>, Option<HoldWord>), ApiError> {
-    let body = request_bytes::read(request, payload, state).await?;
-    let question = OrderQuestion::of_body(&body, &state.settings)?;
     let commit = Commit {
         owner,
         reservation: None,
@@ -160,7 +165,7 @@ async fn reserve(
     };
     let check = Check {
         request,
-        question: &question,
+        question,
         own: std::slice::from_ref(&commit.owner),
         commit: Some(&commit),
     };

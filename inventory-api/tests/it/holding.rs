@@ -214,6 +214,34 @@ async fn a_hold_ends_by_itself_and_is_taken_out_of_redis() {
 }
 
 #[tokio::test]
+async fn a_reservation_asked_for_again_with_its_request_id_is_the_same_one() {
+    let rig = shop(&[("A", "10")]).await;
+    let ask = async |request: &str, quantity: u32| {
+        let question = json!({
+            "warehouseId": "11",
+            "requestId": request,
+            "products": [{"sku": "A", "quantity": quantity}],
+        });
+        let reply = rig.post("/inventory/v1/reservations", &question).send();
+        let reply = reply.await.unwrap();
+        let place = reply.headers()["location"].to_str().unwrap().to_owned();
+        let (status, body) = told(reply).await;
+        (status, body["reservation"]["hold"].clone(), place)
+    };
+    let (status, hold, place) = ask("r-1", 3).await;
+    assert_eq!((status, hold), (201, json!("held")));
+    assert_eq!(ask("r-1", 3).await, (200, json!("repeated"), place.clone()));
+    assert_eq!(rig.shown("A").await, (json!(7), json!(3)), "held once");
+    // Other lines are another wish for the same cart.
+    assert_eq!(ask("r-1", 4).await, (201, json!("held"), place.clone()));
+    assert_eq!(rig.shown("A").await, (json!(6), json!(4)));
+    let (status, _, other) = ask("r-2", 1).await;
+    assert_eq!(status, 201);
+    assert_ne!(other, place);
+    assert_eq!(rig.shown("A").await, (json!(5), json!(5)));
+}
+
+#[tokio::test]
 async fn a_reservation_is_free_for_its_own_order_and_becomes_it() {
     let rig = shop(&[("A", "10")]).await;
     let question = json!({ "warehouseId": "11", "products": [{"sku": "A", "quantity": 8}] });
