@@ -7,6 +7,7 @@
 
 mod apps;
 mod callers;
+mod panics;
 
 use crate::api_client::ApiClient;
 use crate::binaries::{Launch, Program, Service};
@@ -21,7 +22,7 @@ use callers::Callers;
 use d365_simulator::{Config, Handle, WorldConfig};
 use reqwest::{Certificate, Client, Method, StatusCode};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -49,6 +50,8 @@ pub struct Hunt {
     pub let_in: u64,
     /// Questions of callers who were turned away.
     pub turned_away: u64,
+    /// Panics whose words were searched.
+    pub panics: u64,
     needles: Vec<String>,
 }
 
@@ -184,6 +187,10 @@ impl Scene {
 
     /// A service that logs all it can, with some settings of its own.
     async fn service(&self, program: Program, more: &[(&str, &str)]) -> Result<Service, HuntError> {
+        Ok(self.launch(program, more)?.start().await?)
+    }
+
+    fn launch(&self, program: Program, more: &[(&str, &str)]) -> Result<Launch, HuntError> {
         // All lines, from a file: memory keeps the last ones only.
         let mut launch = Launch::new(program, self.config.path())?
             .with_arg("--log-filter=trace")
@@ -194,7 +201,7 @@ impl Scene {
         for (name, value) in more {
             launch = launch.with_env(name, value);
         }
-        Ok(launch.start().await?)
+        Ok(launch)
     }
 
     fn log_of(&self, service: &Service) -> Result<String, HuntError> {
@@ -250,8 +257,9 @@ fn with_canary(text: &str, canary: &str) -> String {
 }
 
 /// Searches everything. With `planted` one reply holds a canary that a caller sent, and so does a line
-/// among the metrics and one in the log of each service: the hunter must find one of each kind.
-pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
+/// among the metrics and one in the log of each service: the hunter must find one of each kind. With a
+/// folder of services that can be made to panic, what they say of it is searched as well.
+pub async fn hunt(planted: bool, breakable: Option<&Path>) -> Result<Hunt, HuntError> {
     let scene = Scene::set().await?;
     let mut hunt = Hunt::for_all(scene.needles()?);
     let mut worker = scene.service(Program::PrefetchWorker, &[]).await?;
@@ -300,6 +308,9 @@ pub async fn hunt(planted: bool) -> Result<Hunt, HuntError> {
     search_failures(&scene, &mut hunt).await?;
     search_apps(&scene, &mut hunt).await?;
     search_tools(&scene, &mut hunt)?;
+    if let Some(breakable) = breakable {
+        panics::search(&scene, &mut hunt, breakable).await?;
+    }
     Ok(hunt)
 }
 

@@ -39,6 +39,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     worker.shutdown.watch_signals(&worker.tasks)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), worker.id = %worker.id, "starting");
 
+    (worker.tasks).break_if_wanted(|| format!("{settings:?} {worker:?}"));
     let clock = Arc::clone(worker.clock());
     let stop_clock = worker.shutdown.soft().clone();
     worker

@@ -97,6 +97,11 @@ impl Rig {
         }
     }
 
+    /// The folder of the programs whose guards can be switched off.
+    pub(crate) fn controls(&self) -> &Path {
+        &self.controls
+    }
+
     /// A world of the row's size that stands still.
     pub(crate) fn world(&self) -> Config {
         let world = WorldConfig {

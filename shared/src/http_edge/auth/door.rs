@@ -5,6 +5,7 @@ use super::refused::Refused;
 use super::{Caller, metrics};
 use crate::http_edge::caller_key::CallerKey;
 use crate::http_edge::route_pattern::route_pattern;
+use crate::process::guards;
 use crate::settings::RoleName;
 use actix_web::HttpMessage;
 use actix_web::body::{EitherBody, MessageBody};
@@ -72,6 +73,7 @@ pub async fn pass<B: MessageBody>(
         Some(door) => door.let_in(&request).await,
         None => Err(Refused::NoCredentials),
     };
+    guards::panic_if_wanted(|| format!("{request:?} {let_in:?} {door:?}"));
     match let_in {
         Ok(caller) => {
             if let Some(caller) = caller {

@@ -9,7 +9,7 @@ use integration_tests::canary::hunt;
     reason = "a secret that shows is told with its place"
 )]
 pub(super) async fn canaries(rig: Rig) -> Result<Outcome, RowError> {
-    let hunt = hunt(rig.guard.is_some()).await?;
+    let hunt = hunt(rig.guard.is_some(), Some(rig.controls())).await?;
     if rig.guard.is_none() {
         for hit in &hunt.hits {
             eprintln!("{hit}");
@@ -21,5 +21,6 @@ pub(super) async fn canaries(rig: Rig) -> Result<Outcome, RowError> {
     outcome.happened("bytes searched", hunt.bytes);
     outcome.happened("questions of callers who were let in", hunt.let_in);
     outcome.happened("questions of callers turned away", hunt.turned_away);
+    outcome.happened("panics with all a service knows", hunt.panics);
     Ok(outcome)
 }
