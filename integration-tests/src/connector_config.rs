@@ -27,8 +27,12 @@ pub struct ConnectorConfig {
     pub refresh_interval: String,
     /// How pages follow each other; none is the product's default.
     pub paging: Option<String>,
+    /// Longest address of a look-up; none is the product's default.
+    pub longest_address: Option<u32>,
     /// App registration (client id and secret) of live look-ups; none is that of prefetching.
     pub live_app: Option<(String, String)>,
+    /// App registration of prefetching; none is the simulator's default one.
+    pub prefetch_app: Option<(String, String)>,
     /// Whether everybody may call, without credentials; otherwise `more` says who may.
     pub open_door: bool,
     /// More sections, as they would stand in the file.
@@ -69,6 +73,8 @@ struct Tenant<'a> {
     sku_mapping: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     paging: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longest_address: Option<u32>,
     entra: Entra<'a>,
 }
 
@@ -79,13 +85,22 @@ struct Entra<'a> {
     client_id: &'a str,
     client_secret: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    live: Option<LiveApp<'a>>,
+    live: Option<App<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefetch: Option<App<'a>>,
 }
 
 #[derive(Serialize)]
-struct LiveApp<'a> {
+struct App<'a> {
     client_id: &'a str,
     client_secret: &'a str,
+}
+
+fn app((client_id, client_secret): &(String, String)) -> App<'_> {
+    App {
+        client_id,
+        client_secret,
+    }
 }
 
 /// The file could not be written.
@@ -126,7 +141,9 @@ impl ConnectorConfig {
             sku_mapping: "item-number".to_owned(),
             refresh_interval: "15m".to_owned(),
             paging: None,
+            longest_address: None,
             live_app: None,
+            prefetch_app: None,
             open_door: true,
             more: String::new(),
         }
@@ -152,18 +169,14 @@ impl ConnectorConfig {
                 refresh_interval: &self.refresh_interval,
                 sku_mapping: &self.sku_mapping,
                 paging: self.paging.as_deref(),
+                longest_address: self.longest_address,
                 entra: Entra {
                     tenant_id: SimulatorConfig::ENTRA_TENANT,
                     authority: &self.d365_url,
                     client_id: SimulatorConfig::CLIENT_ID,
                     client_secret: SimulatorConfig::CLIENT_SECRET,
-                    live: self
-                        .live_app
-                        .as_ref()
-                        .map(|(client_id, client_secret)| LiveApp {
-                            client_id,
-                            client_secret,
-                        }),
+                    live: self.live_app.as_ref().map(app),
+                    prefetch: self.prefetch_app.as_ref().map(app),
                 },
             }],
         })?;

@@ -11,6 +11,7 @@
 //!   get in with one; [`oidc_server`]: an issuer somebody else wrote.
 //! - [`password_hash`]: the hash of a caller's password.
 //! - [`canary`]: who finds a secret that shows.
+//! - [`chance`]: numbers that follow from a seed.
 //! - [`eventually`]: waiting for a condition with one patience; never a bare sleep.
 //!
 //! Everything that is started here is stopped when its value is dropped. Nothing here knows the
@@ -20,6 +21,7 @@ pub mod api_client;
 pub mod binaries;
 pub mod canary;
 pub mod certificates;
+pub mod chance;
 pub mod connector_config;
 pub mod environment;
 pub mod eventually;
