@@ -5,6 +5,9 @@
 
 mod budget;
 mod choice;
+mod turns;
+
+pub(crate) use turns::keep_passing;
 
 use crate::cycle::{Notes, keep_lease};
 use crate::metrics;

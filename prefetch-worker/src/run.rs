@@ -1,5 +1,6 @@
 //! The running worker: pollers, heartbeat, refreshes and two ports.
 
+use crate::demand;
 use crate::error::WorkerError;
 use crate::events::Hints;
 use crate::poller::Poller;
@@ -58,6 +59,13 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
         worker
             .tasks
             .spawn("certificate", certificate.keep_fresh(stop));
+    }
+    if worker.settings.demand_share > 0 {
+        for tenant in 0..worker.feeds.len() {
+            worker
+                .tasks
+                .spawn("demand", demand::keep_passing(worker.clone(), tenant));
+        }
     }
     let refreshes = Refreshes::start(&worker);
     let hints = Hints::start(&worker);

@@ -315,6 +315,38 @@ async fn a_refresh_asked_for_while_a_shard_is_held_is_not_forgotten() {
 }
 
 #[tokio::test]
+async fn a_shard_of_ones_own_is_claimed_whatever_else_is_due_before_it() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let claim = async || {
+        store
+            .claim_shard(&tenant(), "~asked", "a", LEASE)
+            .await
+            .unwrap()
+    };
+    assert_eq!(claim().await, Claimed::NothingDue { next_due_in: None });
+    store
+        .ensure_scheduled(&tenant(), &["24".to_owned(), "~asked".to_owned()])
+        .await
+        .unwrap();
+    let Claimed::Shard(first) = claim().await else {
+        panic!()
+    };
+    assert_eq!(first.shard, "~asked");
+    let held = claim().await;
+    assert!(
+        matches!(held, Claimed::NothingDue { next_due_in: Some(time) } if time <= LEASE),
+        "{held:?}"
+    );
+    store
+        .finish(&tenant(), &first, Duration::ZERO, &Finished::Well)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(matches!(claim().await, Claimed::Shard(_)));
+}
+
+#[tokio::test]
 async fn what_is_published_comes_back_as_settings_without_a_secret() {
     let redis = TestRedis::start().unwrap();
     let store = store(&redis).await;

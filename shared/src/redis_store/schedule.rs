@@ -179,6 +179,46 @@ impl StockStore {
         Ok(Claimed::NothingDue { next_due_in: None })
     }
 
+    /// Claims this shard for `lease`, if it is due.
+    pub async fn claim_shard(
+        &self,
+        tenant: &TenantId,
+        shard: &str,
+        holder: &str,
+        lease: Duration,
+    ) -> Result<Claimed, StoreError> {
+        let key = self.keys().due(tenant);
+        let (now, due): ((u64, u64), Option<f64>) = self
+            .command(async |connection| {
+                redis::pipe()
+                    .cmd("TIME")
+                    .cmd("ZSCORE")
+                    .arg(&key)
+                    .arg(shard)
+                    .query_async(connection)
+                    .await
+            })
+            .await?;
+        let now_ms = now.0 * 1_000 + now.1 / 1_000;
+        let Some(due_ms) = due.map(whole_ms) else {
+            return Ok(Claimed::NothingDue { next_due_in: None });
+        };
+        if due_ms > now_ms {
+            let next_due_in = Some(Duration::from_millis(due_ms - now_ms));
+            return Ok(Claimed::NothingDue { next_due_in });
+        }
+        let token = self
+            .claim_seen(tenant, shard, holder, lease, due_ms)
+            .await?;
+        Ok(match token {
+            Some(token) => Claimed::Shard(Claim {
+                shard: shard.to_owned(),
+                token,
+            }),
+            None => Claimed::NothingDue { next_due_in: None },
+        })
+    }
+
     async fn claim_seen(
         &self,
         tenant: &TenantId,
