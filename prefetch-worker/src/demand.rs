@@ -15,7 +15,7 @@ use crate::reread::{RereadError, items_of, reread};
 use crate::state::{TenantFeed, Worker};
 use crate::variants::calls_about;
 use budget::Budget;
-use choice::in_order;
+use choice::{in_order, is_due, oldest_first};
 use shared::d365::{check_askable, look_up_chunks};
 use shared::process::clock::Clock as _;
 use shared::redis_store::{Claim, Finished, LeaseLost, StoredLine};
@@ -26,8 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 /// The shard of a tenant's passes.
 pub(crate) const SHARD: &str = "~asked";
-/// SKUs of each kind one pass looks at.
-const MOST_SKUS: usize = 1_000;
+/// SKUs the target is about.
+const TARGETED: usize = 1_000;
+/// SKUs asked for that a pass looks at: counts are a little off, and who is near the thousandth place
+/// may stand behind it.
+const MOST_ASKED: usize = 1_200;
+/// SKUs of low stock that a pass looks at.
+const MOST_LOW: usize = 1_000;
 /// SKUs of one read from Redis.
 const SKUS_PER_READ: usize = 250;
 
@@ -36,7 +41,7 @@ const SKUS_PER_READ: usize = 250;
 pub struct Pass {
     /// SKUs that were old enough to be read again.
     pub due: usize,
-    /// SKUs that were read again.
+    /// Those of them that were read again.
     pub read: usize,
     /// Calls to D365.
     pub calls: u32,
@@ -79,26 +84,30 @@ pub(crate) async fn pass(worker: &Worker, feed: &TenantFeed, claim: &Claim) -> P
 
 async fn read_again(worker: &Worker, feed: &TenantFeed) -> Result<Pass, RereadError> {
     let (store, warehouses) = (&worker.store, &feed.settings.warehouses);
-    let asked = store.most_asked(feed.id(), MOST_SKUS).await?;
-    let low = store.lowest(feed.id(), MOST_SKUS).await?;
+    let asked = store.most_asked(feed.id(), MOST_ASKED).await?;
+    let low = store.lowest(feed.id(), MOST_LOW).await?;
     let target = worker.settings.demand_target_age;
+    let young_for = budget::young_for(target);
     // What D365 cannot be asked about would spoil the whole pass.
     let mut candidates = in_order(&asked, &low);
     candidates.retain(|sku| check_askable(sku.as_str()).is_ok());
     let now = worker.clock().now();
     let ages = ages(worker, feed, &candidates, now).await?;
-    let is_asked: HashSet<&Sku> = asked.iter().collect();
-    let asked_ages = ages
-        .iter()
-        .filter(|(sku, _)| is_asked.contains(sku))
-        .map(|(_, age)| *age);
+    let asked_ages = asked.iter().take(TARGETED);
+    let asked_ages = asked_ages.filter_map(|sku| ages.get(sku).copied());
     metrics::asked_ages(feed.id(), asked_ages.collect());
-    let due: Vec<Sku> = candidates
-        .into_iter()
-        .filter(|sku| ages.get(sku).is_none_or(|age| *age >= target / 2))
-        .collect();
-    if due.is_empty() {
-        return Ok(Pass::default());
+    let are_due = |skus: &[Sku]| {
+        skus.iter()
+            .filter(|sku| is_due(sku, &ages, young_for))
+            .count()
+    };
+    let due = are_due(&candidates);
+    let nothing_read = Pass {
+        due,
+        ..Pass::default()
+    };
+    if due == 0 {
+        return Ok(nothing_read);
     }
     let pages: u64 = store
         .snapshots(feed.id(), warehouses)
@@ -120,22 +129,29 @@ async fn read_again(worker: &Worker, feed: &TenantFeed) -> Result<Pass, RereadEr
         let strange = skus.iter().filter(|sku| learned.is_strange(sku, &mapper));
         u32::try_from(look_ups + calls_about(strange.count())).unwrap_or(u32::MAX)
     };
-    let granted = store
-        .take_demand_calls(feed.id(), budget.per_second, budget.size, cost(&due))
-        .await?;
-    // The heaviest come first: what the budget does not reach is what is asked for least.
-    let reachable = &due[..most_within(due.len(), |skus| cost(&due[..skus]) <= granted)];
-    if reachable.is_empty() {
-        return Ok(Pass {
-            due: due.len(),
-            ..Pass::default()
-        });
+    // Only so many are read again at all as the budget can keep young, the heaviest: with more, all
+    // would become too old. What it does not reach is what is asked for least.
+    let calls = budget.calls_in(young_for);
+    let reached = most_within(candidates.len(), |skus| cost(&candidates[..skus]) <= calls);
+    let order = oldest_first(&candidates[..reached], &ages, young_for);
+    let order_due = are_due(&order);
+    if order_due == 0 {
+        return Ok(nothing_read);
     }
-    let reread = reread(worker, feed, warehouses, reachable).await?;
-    forget_what_is_no_longer_low(worker, feed, &low, reachable, &reread.lines).await?;
+    let wanted = cost(&order[..order_due]);
+    let granted = store
+        .take_demand_calls(feed.id(), budget.per_second, budget.size, wanted)
+        .await?;
+    // The last call is filled up with what will be due next.
+    let read = &order[..most_within(order.len(), |skus| cost(&order[..skus]) <= granted)];
+    if read.is_empty() {
+        return Ok(nothing_read);
+    }
+    let reread = reread(worker, feed, warehouses, read).await?;
+    forget_what_is_no_longer_low(worker, feed, &low, read, &reread.lines).await?;
     Ok(Pass {
-        due: due.len(),
-        read: reachable.len(),
+        due,
+        read: are_due(read),
         calls: reread.calls,
     })
 }
