@@ -1,9 +1,9 @@
 //! Which SKUs are asked for, so that prefetchers read those again first.
 //!
-//! Approximate on purpose: one request in eight is counted, whole; a process counts at most 8,192
-//! SKUs a tenant between two flushes and drops what comes on top; a counter that is busy is left
-//! alone; counts of a flush that Redis did not take are dropped. What is asked for a thousand times
-//! is off by about a tenth, and that only moves it within the order of reading.
+//! Approximate on purpose: of two thousand requests between two flushes each is counted, of those
+//! that come on top one in eight, for eight; a process counts at most 16,384 SKUs a tenant between two
+//! flushes and drops what comes on top; a counter that is busy is left alone; counts of a flush that
+//! Redis did not take are dropped. All of it moves a SKU within the order of reading only.
 
 use crate::metrics;
 use shared::redis_store::StockStore;
@@ -14,10 +14,13 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// One request of so many is counted.
-const ONE_IN: u64 = 8;
+/// Requests between two flushes that are counted one and all: 400 a second, some thousandths of a
+/// core. A sample of fewer would not tell the thousandth SKU from the two-thousandth.
+const COUNTED_ALL: u64 = 2_000;
+/// Beyond them one request of so many is counted, for all of them.
+const ONE_IN: u32 = 8;
 /// SKUs of one tenant between two flushes.
-const MOST_SKUS: usize = 8_192;
+const MOST_SKUS: usize = 16_384;
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 
 /// Counts by tenant and SKU.
@@ -26,18 +29,17 @@ type Counts = HashMap<TenantId, HashMap<Sku, u32>>;
 /// Counts what is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct AskedRecorder {
+    /// Since the last flush.
     requests: AtomicU64,
     counts: Mutex<Counts>,
 }
 
 impl AskedRecorder {
-    /// Notes a request's SKUs. Costs one addition for seven requests of eight.
+    /// Notes a request's SKUs. Costs one addition for seven requests of eight where there are many.
     pub(crate) fn note(&self, tenant: &TenantId, skus: &[Sku]) {
-        if !self
-            .requests
-            .fetch_add(1, Ordering::Relaxed)
-            .is_multiple_of(ONE_IN)
-        {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let weight = if number < COUNTED_ALL { 1 } else { ONE_IN };
+        if !number.is_multiple_of(u64::from(weight)) {
             return;
         }
         let mut counts = match self.counts.try_lock() {
@@ -53,14 +55,15 @@ impl AskedRecorder {
         };
         for sku in skus {
             if let Some(count) = counts.get_mut(sku) {
-                *count = count.saturating_add(1);
+                *count = count.saturating_add(weight);
             } else if counts.len() < MOST_SKUS {
-                counts.insert(sku.clone(), 1);
+                counts.insert(sku.clone(), weight);
             }
         }
     }
 
     fn take(&self) -> Counts {
+        self.requests.store(0, Ordering::Relaxed);
         std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -93,15 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn one_request_in_eight_is_counted_whole() {
+    fn each_request_is_counted_whole_and_of_very_many_one_in_eight_for_eight() {
         let recorder = AskedRecorder::default();
         let tenant = TenantId::parse("t").unwrap();
-        for _ in 0..80 {
-            recorder.note(&tenant, &skus(0..3));
+        for requests in [80, 2_000, 10_000] {
+            for _ in 0..requests {
+                recorder.note(&tenant, &skus(0..3));
+            }
+            let counts = recorder.take();
+            assert_eq!(counts[&tenant].len(), 3);
+            assert!(counts[&tenant].values().all(|count| *count == requests));
         }
-        let counts = recorder.take();
-        assert_eq!(counts[&tenant].len(), 3);
-        assert!(counts[&tenant].values().all(|count| *count == 10));
         assert!(recorder.take().is_empty());
     }
 

@@ -14,8 +14,11 @@ static TAKE_CALLS: LazyLock<Script> =
 
 /// SKUs of one script call: counting them holds up readers beside it.
 const SKUS_PER_CALL: usize = 500;
-/// Most SKUs kept, of either kind and tenant.
-const MOST_SKUS: usize = 5_000;
+/// Most SKUs of a tenant whose questions are counted: with fewer, one that is asked for every few
+/// seconds is pushed out again each time before it has counted twice.
+const MOST_ASKED: usize = 20_000;
+/// Most SKUs of a tenant with low stock.
+const MOST_LOW: usize = 5_000;
 
 impl StockStore {
     /// Counts SKUs that were asked for, with how often.
@@ -28,7 +31,7 @@ impl StockStore {
             let mut call = Call::of(&NOTE_ASKED)
                 .key(self.keys().asked(tenant))
                 .key(self.keys().demand(tenant))
-                .argument(MOST_SKUS);
+                .argument(MOST_ASKED);
             for (sku, weight) in chunk {
                 call.push_argument(sku.as_str().to_owned());
                 call.push_argument(weight.to_string());
@@ -65,7 +68,7 @@ impl StockStore {
         pipeline
             .cmd("ZREMRANGEBYRANK")
             .arg(&key)
-            .arg(MOST_SKUS)
+            .arg(MOST_LOW)
             .arg(-1)
             .ignore();
         self.command(async |connection| pipeline.query_async::<()>(connection).await)
