@@ -20,7 +20,7 @@ DEMO_FLAGS = \
 	$(if $(WORKER_MANAGEMENT_PORT),--worker-management-port $(WORKER_MANAGEMENT_PORT)) \
 	$(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
-.PHONY: menu run build bench bench-auth bench-prefetch test ci fmt fmt-check lint doc deny api-fuzz fuzz faults redis redis-of-demo redis-image oidc-server shell-check clean
+.PHONY: menu run build bench bench-auth bench-demand bench-prefetch test ci fmt fmt-check lint doc deny api-fuzz fuzz faults redis redis-of-demo redis-image oidc-server shell-check clean
 
 menu: ## This list
 	@echo "make ..."
@@ -84,6 +84,10 @@ bench: redis ## Requests/s and CPU beside redis-benchmark, webdis and a constant
 bench-prefetch: redis ## Rows/s, CPU and memory of 1, 2 and 4 workers beside the floor; browsing beside a prefetch
 	@cargo build --locked --release $(PROGRAMS) --bins
 	@exec env CONNECTOR_TEST_BINARIES=target/release target/release/bench_prefetch --programs target/release $(BENCH_FLAGS)
+
+bench-demand: redis ## Age of the 1,000 SKUs asked for most between snapshots, and the calls it costs; 10 min for each setting
+	@cargo build --locked --release $(PROGRAMS) --bins
+	@exec env CONNECTOR_TEST_BINARIES=target/release target/release/bench_demand --programs target/release $(BENCH_FLAGS)
 
 bench-auth: ## Cost of a caller: token seen before, first look at a token, password
 	@cargo bench --locked --quiet -p shared --bench authentication
