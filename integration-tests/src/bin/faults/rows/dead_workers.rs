@@ -1,5 +1,7 @@
 //! Workers that are killed, paused, or all gone.
 
+mod killed_anywhere;
+
 use crate::outcome::{Outcome, RowError};
 use crate::stage::{Rig, Stage, WAREHOUSES, number};
 use d365_simulator::{Action, DelayPoint, FaultSpec, Kind};
@@ -32,15 +34,17 @@ async fn part_held_by(stage: &Stage, id: &str, is_noted: bool) -> Result<String,
         .await
 }
 
-/// When each of these parts was with somebody else than these workers; waits no longer than it takes
-/// to see that it is too late.
-async fn taken_over(stage: &Stage, parts: &[String; 2], from: &[String; 2]) -> [Option<i64>; 2] {
-    let mut taken = [None; 2];
+/// When each of these parts was with somebody else than these workers, or had ended; waits no longer
+/// than it takes to see that it is too late.
+async fn taken_over(stage: &Stage, parts: &[String], from: &[String]) -> Vec<Option<i64>> {
+    let mut taken = vec![None; parts.len()];
     let looking = stage.within(Duration::from_secs(45), "other holders", async || {
         for (part, taken) in parts.iter().zip(&mut taken) {
             let record = stage.hash(part).await.ok()?;
-            let holder = record.get("holder");
-            if taken.is_none() && holder.is_some_and(|holder| !from.contains(holder)) {
+            let is_theirs = record
+                .get("holder")
+                .is_some_and(|holder| from.contains(holder));
+            if taken.is_none() && !is_theirs {
                 *taken = Some(stage.now());
             }
         }
@@ -52,8 +56,12 @@ async fn taken_over(stage: &Stage, parts: &[String; 2], from: &[String; 2]) -> [
 }
 
 /// What is stored once the cycle has ended that workers died in.
-async fn whole_all_the_same(stage: &Stage, outcome: &mut Outcome) -> Result<(), RowError> {
-    stage.snapshots_since(0, Duration::from_mins(5)).await?;
+async fn whole_all_the_same(
+    stage: &Stage,
+    since: i64,
+    outcome: &mut Outcome,
+) -> Result<(), RowError> {
+    stage.snapshots_since(since, Duration::from_mins(5)).await?;
     let (mut api_service, api) = stage.api().await?;
     let (mut untrue, mut lines) = (0, 0);
     for warehouse in WAREHOUSES {
@@ -80,6 +88,15 @@ async fn whole_all_the_same(stage: &Stage, outcome: &mut Outcome) -> Result<(), 
 
 pub(super) async fn killed(mut rig: Rig) -> Result<Outcome, RowError> {
     rig.scale.interval = Duration::from_hours(1);
+    let mut outcome = killed_at_two_points(&rig).await?;
+    // Without its guard the row is red by then.
+    if rig.scale.is_full && rig.guard.is_none() {
+        killed_anywhere::killed_anywhere(&rig, &mut outcome).await?;
+    }
+    Ok(outcome)
+}
+
+async fn killed_at_two_points(rig: &Rig) -> Result<Outcome, RowError> {
     let mut d365 = rig.world();
     // Long enough that both are in the middle of it.
     d365.load.base_ms = 250;
@@ -112,13 +129,16 @@ pub(super) async fn killed(mut rig: Rig) -> Result<Outcome, RowError> {
     let mut others = [stage.worker("one").await?, stage.worker("other").await?];
     let taken = taken_over(&stage, &[noted, fresh], &[reading_id, beginning_id]).await;
     let mut outcome = Outcome::default();
-    for (what, taken) in ["its part goes on", "one without a note"].iter().zip(taken) {
+    for (what, taken) in ["its part goes on", "one without a note"]
+        .iter()
+        .zip(&taken)
+    {
         #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
         let seconds = taken.map_or(f64::INFINITY, |taken| (taken - at) as f64 / 1_000.0);
         outcome.at_most(&format!("{what} after"), seconds, 35.0, " s");
     }
     if taken.iter().all(Option::is_some) {
-        whole_all_the_same(&stage, &mut outcome).await?;
+        whole_all_the_same(&stage, 0, &mut outcome).await?;
     }
     let dead = [&mut reading, &mut beginning]
         .into_iter()
