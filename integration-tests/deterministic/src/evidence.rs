@@ -18,7 +18,7 @@ pub struct Violation {
     pub what: String,
 }
 
-fn violated(invariant: &'static str, what: String) -> Result<(), Violation> {
+pub(crate) fn violated(invariant: &'static str, what: String) -> Result<(), Violation> {
     Err(Violation { invariant, what })
 }
 

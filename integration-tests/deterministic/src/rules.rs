@@ -21,6 +21,15 @@ pub enum SealRule {
     AnyPart,
 }
 
+/// When the place a part has got to is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoteRule {
+    /// When the lines before it are stored, as the worker does.
+    AfterStoring,
+    /// When the page is read: wrong on purpose.
+    AtOnce,
+}
+
 /// What happens to lines that are refused because their stamps lie in the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FutureRule {
@@ -41,6 +50,8 @@ pub struct Rules {
     pub seal: SealRule,
     /// See [`AbsenceRule`].
     pub absence: AbsenceRule,
+    /// See [`NoteRule`].
+    pub note: NoteRule,
     /// See [`FutureRule`].
     pub future: FutureRule,
 }
@@ -53,6 +64,7 @@ impl Rules {
             stamp: StampRule::AtStart,
             seal: SealRule::AllParts,
             absence: AbsenceRule::Real,
+            note: NoteRule::AfterStoring,
             future: FutureRule::NotStored,
         }
     }

@@ -6,13 +6,17 @@
 mod callers;
 mod clock;
 mod faults;
+mod kill;
 mod publisher;
 mod reading;
+mod step_kind;
 mod tending;
 mod trace;
 mod worker;
 
 pub use faults::{Fault, Weather};
+pub use kill::{Kill, KillRun, KillWorld, Moment, RESUMED_WITHIN_MS, run_with_kill};
+pub use step_kind::StepKind;
 pub use trace::Failure;
 
 use crate::chance::Chance;
@@ -22,6 +26,7 @@ use crate::house::{House, HouseError};
 use crate::rules::Rules;
 use crate::truth::Truth;
 use clock::WorldClock;
+use kill::Killing;
 use prefetch_worker::decisions;
 use shared::stock::{AsOf, FeedStanding, StockLine};
 use std::cmp::Reverse;
@@ -105,6 +110,33 @@ enum Event {
     ReadersAsk,
 }
 
+/// What a world is made of.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    line_ttl_ms: i64,
+    warehouses: usize,
+    workers: usize,
+    page_size: usize,
+    weather: Weather,
+}
+
+impl Plan {
+    /// Drawn; the weather too, unless it is asked for.
+    fn of(chance: &mut Chance, weather: Option<Weather>) -> Self {
+        Self {
+            line_ttl_ms: if chance.happens(300) {
+                600_000
+            } else {
+                604_800_000
+            },
+            warehouses: if chance.happens(500) { 1 } else { 2 },
+            workers: usize::try_from(chance.between(2, 4)).unwrap_or(2),
+            weather: weather.unwrap_or_else(|| Weather::of(chance)),
+            page_size: usize::try_from(chance.between(3, 5)).unwrap_or(3),
+        }
+    }
+}
+
 /// A live look-up under way.
 #[derive(Debug, Clone)]
 struct LookUp {
@@ -136,6 +168,7 @@ pub struct Simulation<'a> {
     feeds: Vec<FeedStanding>,
     seen: Seen,
     trace: Trace,
+    killing: Option<Killing>,
 }
 
 /// Runs a seed. A failure is run again to tell its last steps.
@@ -164,38 +197,37 @@ impl<'a> Simulation<'a> {
         trace: Trace,
     ) -> Result<Self, Broken> {
         let mut chance = Chance::of(seed);
-        let line_ttl_ms = if chance.happens(300) {
-            600_000
-        } else {
-            604_800_000
-        };
-        let warehouses = if chance.happens(500) { 1 } else { 2 };
-        let truth = Truth::of(warehouses, 10).map_err(HouseError::from)?;
-        let workers = usize::try_from(chance.between(2, 4)).unwrap_or(2);
-        let mut world = Self {
+        let plan = Plan::of(&mut chance, weather);
+        let mut world = Self::planned(chance, rules, plan, trace)?;
+        world.begin();
+        Ok(world)
+    }
+
+    /// As it is before anything happens.
+    fn planned(chance: Chance, rules: &'a Rules, plan: Plan, trace: Trace) -> Result<Self, Broken> {
+        Ok(Self {
             rules,
-            weather: weather.unwrap_or_else(|| Weather::of(&mut chance)),
-            house: House::with(&rules.scripts, line_ttl_ms)?,
+            weather: plan.weather,
+            house: House::with(&rules.scripts, plan.line_ttl_ms)?,
             redis: FakeRedis::default(),
             past: VecDeque::new(),
             now_ms: BEGIN_MS,
             clock: WorldClock::default(),
-            truth,
+            truth: Truth::of(plan.warehouses, 10).map_err(HouseError::from)?,
             evidence: Evidence::default(),
-            workers: (0..workers).map(Worker::new).collect(),
+            workers: (0..plan.workers).map(Worker::new).collect(),
             look_ups: BTreeMap::new(),
             queue: BinaryHeap::new(),
             scheduled: 0,
-            page_size: usize::try_from(chance.between(3, 5)).unwrap_or(3),
+            page_size: plan.page_size,
             last_fault_ms: BEGIN_MS,
             is_calm: false,
-            feeds: vec![FeedStanding::default(); warehouses],
+            feeds: vec![FeedStanding::default(); plan.warehouses],
             seen: Seen::default(),
             trace,
+            killing: None,
             chance,
-        };
-        world.begin();
-        Ok(world)
+        })
     }
 
     fn begin(&mut self) {
@@ -259,22 +291,27 @@ impl<'a> Simulation<'a> {
     }
 
     fn run_until(&mut self, end_ms: i64) -> Result<(), Broken> {
-        while let Some(Reverse((at_ms, _, _))) = self.queue.peek() {
-            if *at_ms > end_ms {
-                break;
-            }
-            let Some(Reverse((at_ms, _, event))) = self.queue.pop() else {
-                break;
-            };
-            self.now_ms = self.now_ms.max(at_ms);
-            self.set_redis_clock();
-            self.seen.events += 1;
-            self.happen(event)?;
-            self.judge_what_changed()?;
-        }
+        while self.next_event(end_ms)? {}
         self.now_ms = end_ms;
         self.set_redis_clock();
         Ok(())
+    }
+
+    /// The next event up to that time; false if there is none.
+    fn next_event(&mut self, end_ms: i64) -> Result<bool, Broken> {
+        let next = self.queue.peek();
+        if next.is_none_or(|Reverse((at_ms, _, _))| *at_ms > end_ms) {
+            return Ok(false);
+        }
+        let Some(Reverse((at_ms, _, event))) = self.queue.pop() else {
+            return Ok(false);
+        };
+        self.now_ms = self.now_ms.max(at_ms);
+        self.set_redis_clock();
+        self.seen.events += 1;
+        self.happen(event)?;
+        self.judge_what_changed()?;
+        Ok(true)
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Broken> {
@@ -311,6 +348,9 @@ impl<'a> Simulation<'a> {
 
     /// Before every write: what a failover may go back to.
     fn remember(&mut self) {
+        if !self.weather.has(Fault::Failover) {
+            return;
+        }
         if self.past.len() >= REMEMBERED {
             self.past.pop_front();
         }

@@ -2,7 +2,7 @@
 
 use super::worker::Activity;
 use super::{Broken, Simulation};
-use crate::rules::FutureRule;
+use crate::rules::{FutureRule, NoteRule};
 use shared::redis_store::ShardProgress;
 use shared::stock::StockLine;
 use std::collections::VecDeque;
@@ -30,6 +30,10 @@ impl Publisher {
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
+
+    pub(super) fn next(&self) -> Option<&Piece> {
+        self.queue.front()
+    }
 }
 
 impl Simulation<'_> {
@@ -40,8 +44,19 @@ impl Simulation<'_> {
         }
         publisher.queue.push_back(piece);
         if !std::mem::replace(&mut publisher.is_scheduled, true) {
-            let delay = self.step_ms();
+            let delay = self.step_ms() + self.write_delay_by_plan();
             self.schedule(number, delay, Activity::Publisher(serial));
+        }
+    }
+
+    /// A place may be noted once all before it is stored.
+    pub(super) fn hand_over_place(&mut self, number: usize, serial: u64, place: ShardProgress) {
+        match self.rules.note {
+            NoteRule::AfterStoring => self.hand_over(number, serial, Piece::Note(place)),
+            NoteRule::AtOnce => {
+                let publishers = &mut self.workers[number].publishers;
+                publishers.entry(serial).or_default().place = Some(place);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::publisher::Piece;
 use super::worker::{Activity, Phase};
-use super::{Broken, Fault, LEASE_MS, PART_TIME_MS, Simulation, stamp};
+use super::{Broken, Fault, LEASE_MS, PART_TIME_MS, Simulation, kill, stamp};
 use crate::evidence::{Capture, Read, Violation};
 use crate::house::Held;
 use crate::rules::StampRule;
@@ -15,7 +15,7 @@ use std::time::Duration;
 const NOTE_EVERY_MS: i64 = 1_000;
 const RESERVE_MS: i64 = 10_000;
 /// Pieces that may wait before reading waits.
-const WAITING: usize = 4;
+pub(super) const WAITING: usize = 4;
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -46,11 +46,11 @@ pub(super) struct PartWork {
     id: PartId,
     started: AsOf,
     claimed_ms: i64,
-    step: PartStep,
+    pub(super) step: PartStep,
     reader: Option<PartReader>,
-    serial: u64,
+    pub(super) serial: u64,
     failures: u32,
-    extended_ms: i64,
+    pub(super) extended_ms: i64,
 }
 
 impl PartWork {
@@ -69,7 +69,7 @@ impl PartWork {
         }
     }
 
-    fn is_read(&self) -> bool {
+    pub(super) fn is_read(&self) -> bool {
         matches!(
             self.step,
             PartStep::Page | PartStep::Arrives(_) | PartStep::Drained
@@ -201,6 +201,9 @@ impl Simulation<'_> {
         let mut took = self.chance.between(50, 2_500);
         if self.strikes(Fault::SlowPage, 100) {
             took = self.chance.between(5_000, 40_000);
+        }
+        if self.is_slow_by_plan() {
+            took = kill::SLOW_PAGE_MS;
         }
         let fails = if self.strikes(Fault::LostPage, 80) {
             let cause = "cut".to_owned();
@@ -336,7 +339,7 @@ impl Simulation<'_> {
         match done.then {
             AfterPageRead::Page(place) => {
                 if let Some(place) = place {
-                    self.hand_over(number, work.serial, Piece::Note(place));
+                    self.hand_over_place(number, work.serial, place);
                 }
                 (0, Some(PartStep::Page))
             }

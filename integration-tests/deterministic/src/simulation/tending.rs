@@ -248,6 +248,9 @@ impl Simulation<'_> {
         } else {
             self.seen.failed_cycles += 1;
         }
+        if self.killing.is_some() {
+            self.judge_whole(place, end, &record.standing)?;
+        }
         Ok(())
     }
 }

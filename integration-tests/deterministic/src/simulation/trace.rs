@@ -19,6 +19,10 @@ impl Trace {
         Self(Some(VecDeque::with_capacity(KEPT)))
     }
 
+    pub(super) fn steps(self) -> Vec<String> {
+        self.0.unwrap_or_default().into()
+    }
+
     pub(super) fn note(&mut self, at_ms: i64, text: impl FnOnce() -> String) {
         if let Some(steps) = &mut self.0 {
             if steps.len() >= KEPT {
@@ -55,7 +59,7 @@ impl Failure {
         Self {
             seed,
             broken: broken.to_string(),
-            steps: trace.0.unwrap_or_default().into(),
+            steps: trace.steps(),
         }
     }
 }

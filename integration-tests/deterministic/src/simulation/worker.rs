@@ -43,10 +43,13 @@ pub(super) enum Phase {
 pub(super) struct Worker {
     pub(super) number: usize,
     epoch: u64,
+    is_dead: bool,
+    /// It looked for work and found none.
+    rests: bool,
     pub(super) is_stopping: bool,
     paused: Option<(i64, i64)>,
     pub(super) phase: Phase,
-    poll: u64,
+    pub(super) poll: u64,
     pub(super) publishers: BTreeMap<u64, Publisher>,
 }
 
@@ -67,12 +70,37 @@ impl Worker {
         Self {
             number,
             epoch: 0,
+            is_dead: false,
+            rests: false,
             is_stopping: false,
             paused: None,
             phase: Phase::Idle,
             poll: 0,
             publishers: BTreeMap::new(),
         }
+    }
+
+    /// The name Redis knows it by.
+    pub(super) fn name(&self) -> String {
+        format!("w{}", self.number)
+    }
+
+    /// Killed for good: nothing it had planned happens.
+    pub(super) fn die(&mut self) {
+        *self = Self {
+            epoch: self.epoch + 1,
+            is_dead: true,
+            ..Self::new(self.number)
+        };
+    }
+
+    /// Whether it is free to take a shard.
+    pub(super) fn rests(&self) -> bool {
+        self.rests && !self.is_dead
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.is_dead
     }
 
     pub(super) fn pause(&mut self, from_ms: i64, until_ms: i64) {
@@ -130,13 +158,23 @@ impl Simulation<'_> {
             self.schedule(number, delay, activity);
             return Ok(());
         }
-        match activity {
-            Activity::Poller(poll) if poll == worker.poll => self.poll(number),
-            Activity::Poller(_) => Ok(()),
-            Activity::Keeper(serial) => self.keep_lease(number, serial),
-            Activity::Publisher(serial) => self.publish(number, serial),
-            Activity::Beat => self.beat(number),
+        let kind = self.kind_if_counted(number, &activity);
+        if let Some(kind) = kind
+            && self.dies_before(number, kind)
+        {
+            return Ok(());
         }
+        match activity {
+            Activity::Poller(poll) if poll == self.workers[number].poll => self.poll(number)?,
+            Activity::Poller(_) => {}
+            Activity::Keeper(serial) => self.keep_lease(number, serial)?,
+            Activity::Publisher(serial) => self.publish(number, serial)?,
+            Activity::Beat => self.beat(number)?,
+        }
+        if kind.is_some() {
+            self.may_die_after(number);
+        }
+        Ok(())
     }
 
     /// The worker's clock: Redis' as it was at the latest of its samples, of which a worker that stands
@@ -238,6 +276,7 @@ impl Simulation<'_> {
             .into_iter()
             .filter(|(_, due)| *due <= now)
             .collect();
+        self.workers[number].rests = due.is_empty();
         if due.is_empty() {
             let rest = next.unwrap_or(LONGEST_REST_MS).clamp(1, LONGEST_REST_MS);
             self.set_phase(number, rest, Phase::Idle);
@@ -257,7 +296,7 @@ impl Simulation<'_> {
             self.set_phase(number, LONGEST_REST_MS, Phase::Idle);
             return Ok(());
         };
-        let holder = format!("w{number}");
+        let holder = self.workers[number].name();
         let called =
             self.call(|house, redis| house.claim(redis, (&shard, due), &holder, LEASE_MS))?;
         let step = self.step_ms();

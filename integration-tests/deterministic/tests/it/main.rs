@@ -9,6 +9,7 @@
 
 mod controls;
 mod fake_redis;
+mod kill;
 mod model_check;
 mod random_calls;
 mod seeds;
