@@ -141,6 +141,19 @@ impl Evidence {
         self.steps_ms.iter().any(is_since)
     }
 
+    /// Whether there is nothing to forget.
+    pub fn is_all_about(
+        &self,
+        is_line_about: impl Fn(&str) -> bool,
+        is_cycle_about: impl Fn(AsOf) -> bool,
+    ) -> bool {
+        let starts = self.captures.keys().chain(self.opened.keys());
+        let starts = starts.map(|(_, _, started)| *started);
+        let complete = self.complete.keys().map(|(_, started)| *started);
+        self.reads.keys().all(|(_, _, text)| is_line_about(text))
+            && starts.chain(complete).all(is_cycle_about)
+    }
+
     /// Forgets reads and cycles that nobody can come upon any more.
     pub fn forget_unless(
         &mut self,

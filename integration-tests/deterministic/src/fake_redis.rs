@@ -6,6 +6,7 @@ mod commands;
 mod numbers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// What a command answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,9 @@ pub struct Entry {
     pub expires_ms: Option<i64>,
 }
 
+/// All keys and what they hold. Copies share what was not written since.
+pub type Entries = BTreeMap<Arc<str>, Arc<Entry>>;
+
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
@@ -102,7 +106,7 @@ pub enum CommandError {
 /// A server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct FakeRedis {
-    entries: BTreeMap<String, Entry>,
+    entries: Arc<Entries>,
     now_us: i64,
     /// Which server this is: another one after a failover or a restart.
     server: u64,
@@ -114,11 +118,11 @@ impl FakeRedis {
     pub fn set_clock_us(&mut self, now_us: i64) {
         self.now_us = now_us;
         let by_now = self.now_ms();
-        let expired: Vec<String> = self
+        let expired: Vec<Arc<str>> = self
             .entries
             .iter()
             .filter(|(_, entry)| entry.expires_ms.is_some_and(|at| at <= by_now))
-            .map(|(key, _)| key.clone())
+            .map(|(key, _)| Arc::clone(key))
             .collect();
         for key in expired {
             self.remove(&key);
@@ -136,22 +140,27 @@ impl FakeRedis {
     }
 
     /// Everything in it.
-    pub fn entries(&self) -> &BTreeMap<String, Entry> {
+    pub fn entries(&self) -> &Entries {
         &self.entries
+    }
+
+    /// Everything that is in it now.
+    pub fn contents(&self) -> Arc<Entries> {
+        Arc::clone(&self.entries)
     }
 
     /// Removes a key, as eviction does.
     pub fn remove(&mut self, key: &str) -> bool {
         self.touched.insert(key.to_owned());
-        self.entries.remove(key).is_some()
+        self.entries.contains_key(key) && Arc::make_mut(&mut self.entries).remove(key).is_some()
     }
 
     /// Becomes another server with this one's earlier contents: what was written since is lost.
-    pub fn fail_over_to(&mut self, earlier: &BTreeMap<String, Entry>) {
+    pub fn fail_over_to(&mut self, earlier: Arc<Entries>) {
         for key in self.entries.keys().chain(earlier.keys()) {
-            self.touched.insert(key.clone());
+            self.touched.insert(key.to_string());
         }
-        self.entries.clone_from(earlier);
+        self.entries = earlier;
         self.server += 1;
         self.set_clock_us(self.now_us);
     }

@@ -90,6 +90,11 @@ impl House {
         self.keys.due(&self.tenant)
     }
 
+    /// Whether a key holds who does what when: nothing a reader is told by.
+    pub fn is_schedule(&self, key: &str) -> bool {
+        key == self.due_key() || key.starts_with(&self.shard_key(""))
+    }
+
     /// The key of a shard's record.
     pub fn shard_key(&self, shard: &str) -> String {
         self.keys.shard(&self.tenant, shard)
@@ -153,7 +158,7 @@ impl House {
 
     /// When the earliest shard is due; none if nothing is scheduled.
     pub fn next_due(&self, redis: &FakeRedis) -> Option<i64> {
-        match &redis.entries().get(&self.due_key())?.value {
+        match &redis.entries().get(self.due_key().as_str())?.value {
             Value::Sorted(members) => members.values().min().copied(),
             _ => None,
         }

@@ -6,23 +6,27 @@
 //! question to D365, or one answer of it. Scripts, parts, seals and states are the real ones.
 
 mod explore;
+mod late;
 mod step;
 
-pub use explore::{Explored, explore};
+pub use explore::{Explored, Search, explore};
 
 use crate::evidence::{Evidence, Read};
-use crate::fake_redis::{Entry, FakeRedis, Value};
+use crate::fake_redis::{Entries, FakeRedis, Value};
 use crate::house::{Held, House, HouseError};
 use crate::rules::Rules;
 use crate::simulation::Broken;
 use crate::truth::Truth;
+use late::Late;
 use shared::redis_store::CycleEnd;
 use shared::stock::AsOf;
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 const BEGIN_MS: i64 = 1_800_000_000_000;
 const LEASE_MS: i64 = 30_000;
+/// The item the live caller asks for: the one that comes and goes.
+const ASKED_FOR: usize = 1;
 /// A step of the clock.
 const STEP_MS: i64 = 30_000;
 
@@ -51,9 +55,9 @@ pub struct Bounds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// A worker takes its next step.
-    Worker(usize),
+    Worker(u8),
     /// A worker's page is lost on its way.
-    PageLost(usize),
+    PageLost(u8),
     /// The live caller takes its next step.
     Caller,
     /// The truth changes.
@@ -62,8 +66,10 @@ pub enum Action {
     ReplicaFallsBehind,
     /// The replica takes over.
     Failover,
-    /// The clock is set by so many ms.
-    ClockStep(i64),
+    /// The clock is set forward.
+    ClockForward,
+    /// The clock is set back.
+    ClockBack,
     /// Time passes beyond every lease.
     TimePasses,
 }
@@ -156,16 +162,18 @@ enum Caller {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct World {
     redis: FakeRedis,
-    replica: Option<BTreeMap<String, Entry>>,
-    now_ms: i64,
+    replica: Option<Arc<Entries>>,
+    now_us: i64,
     ahead_ms: i64,
-    truth: Truth,
-    evidence: Evidence,
-    stages: [Stage; 2],
+    truth: Arc<Truth>,
+    evidence: Arc<Evidence>,
+    stages: [Arc<Stage>; 2],
     caller: Option<Caller>,
     left: Bounds,
     /// Whether nothing has gone wrong so far.
     is_untroubled: bool,
+    /// A step that was put off to this instant: what it matters to must come next.
+    put_off: Option<Late>,
 }
 
 impl World {
@@ -182,14 +190,15 @@ impl World {
         let mut world = Self {
             redis: FakeRedis::default(),
             replica: None,
-            now_ms: BEGIN_MS,
+            now_us: BEGIN_MS * 1_000,
             ahead_ms: 0,
-            truth,
-            evidence: Evidence::default(),
-            stages: [Stage::Idle, Stage::Idle],
+            truth: Arc::new(truth),
+            evidence: Arc::default(),
+            stages: [Arc::default(), Arc::default()],
             caller: None,
             left: bounds,
             is_untroubled: true,
+            put_off: None,
         };
         world.set_redis_clock();
         let warehouses = world.truth.warehouses().to_vec();
@@ -202,13 +211,19 @@ impl World {
     }
 
     /// All that may happen next.
-    pub fn actions(&self, house: &House) -> Vec<Action> {
+    pub fn possible(&self, house: &House) -> Vec<Action> {
+        if let Some(choices) = self.answer_at_once() {
+            return choices;
+        }
         let mut actions = Vec::new();
-        for worker in 0..self.stages.len() {
-            if self.can_act(house, worker) {
+        for worker in [0, 1] {
+            let stage = self.stage(worker);
+            // Workers are alike.
+            let is_other = worker == 0 || *stage != *self.stage(0);
+            if is_other && self.can_act(house, worker) {
                 actions.push(Action::Worker(worker));
             }
-            if matches!(self.stages[worker], Stage::Answer(..)) && self.left.lost_pages > 0 {
+            if matches!(**stage, Stage::Answer(..)) && self.left.lost_pages > 0 {
                 actions.push(Action::PageLost(worker));
             }
         }
@@ -219,19 +234,37 @@ impl World {
             actions.push(Action::TruthChanges);
         }
         if self.left.failovers > 0 {
-            actions.push(match self.replica {
-                Some(_) => Action::Failover,
-                None => Action::ReplicaFallsBehind,
-            });
+            actions.push(Action::Failover);
+            if self.replica.is_none() {
+                actions.push(Action::ReplicaFallsBehind);
+            }
         }
         if self.left.clock_steps > 0 {
-            actions.push(Action::ClockStep(STEP_MS));
-            actions.push(Action::ClockStep(-STEP_MS));
+            actions.extend([Action::ClockForward, Action::ClockBack]);
         }
         if self.left.passes > 0 {
             actions.push(Action::TimePasses);
         }
         actions
+    }
+
+    /// While the truth stands still an answer is the same whenever it comes, and whether it is lost
+    /// concerns nobody else: it comes, or not, before anything else happens.
+    fn answer_at_once(&self) -> Option<Vec<Action>> {
+        if self.left.changes > 0 {
+            return None;
+        }
+        let is_asking = |worker: &u8| matches!(**self.stage(*worker), Stage::Answer(..));
+        let worker = [0, 1].into_iter().find(is_asking)?;
+        let mut choices = vec![Action::Worker(worker)];
+        if self.left.lost_pages > 0 {
+            choices.push(Action::PageLost(worker));
+        }
+        Some(choices)
+    }
+
+    fn stage(&self, worker: u8) -> &Arc<Stage> {
+        &self.stages[usize::from(worker)]
     }
 
     /// Does it.
@@ -247,42 +280,51 @@ impl World {
                 self.page_lost(worker);
             }
             Action::Caller => self.caller_step(house)?,
-            Action::TruthChanges => {
-                let is_there = self.truth.amount(0, 1, self.now_ms).is_some();
-                if is_there {
-                    self.truth.vanishes(0, 1, self.now_ms);
-                } else {
-                    self.truth.changes(0, 1, self.now_ms);
-                }
-                self.left.changes -= 1;
-                self.tick();
-            }
-            Action::ReplicaFallsBehind => self.replica = Some(self.redis.entries().clone()),
+            Action::TruthChanges => self.change_truth(),
+            Action::ReplicaFallsBehind => self.replica = Some(self.redis.contents()),
             Action::Failover => {
                 self.left.failovers -= 1;
-                if let Some(earlier) = self.replica.take() {
-                    self.redis.fail_over_to(&earlier);
-                }
+                // One that was not behind takes over with all there is.
+                let earlier = self.replica.take();
+                let earlier = earlier.unwrap_or_else(|| self.redis.contents());
+                self.redis.fail_over_to(earlier);
             }
-            Action::ClockStep(by_ms) => {
-                self.left.clock_steps -= 1;
-                self.ahead_ms += by_ms;
-                self.evidence.clock_stepped(self.now_ms);
-                self.set_redis_clock();
-            }
+            Action::ClockForward => self.step_clock(STEP_MS),
+            Action::ClockBack => self.step_clock(-STEP_MS),
             Action::TimePasses => {
                 self.left.passes -= 1;
                 self.pass_time();
             }
         }
-        self.judge_answers(house, rules)?;
+        self.put_off = self.late_step(action);
+        self.judge_what_changed(house, rules, action)?;
         self.forget(house);
         Ok(())
     }
 
+    fn change_truth(&mut self) {
+        let now_ms = self.now_ms();
+        let truth = Arc::make_mut(&mut self.truth);
+        if truth.amount(0, 1, now_ms).is_some() {
+            truth.vanishes(0, 1, now_ms);
+        } else {
+            truth.changes(0, 1, now_ms);
+        }
+        self.left.changes -= 1;
+        self.tick();
+    }
+
+    fn step_clock(&mut self, by_ms: i64) {
+        self.left.clock_steps -= 1;
+        self.ahead_ms += by_ms;
+        let now_ms = self.now_ms();
+        Arc::make_mut(&mut self.evidence).clock_stepped(now_ms);
+        self.set_redis_clock();
+    }
+
     /// A number that is the same for states nobody could tell apart: workers are alike.
     pub fn fingerprint(&self) -> u64 {
-        let of_stage = |stage: &Stage| {
+        let of_stage = |stage: &Arc<Stage>| {
             let mut hasher = DefaultHasher::new();
             stage.hash(&mut hasher);
             hasher.finish()
@@ -294,7 +336,7 @@ impl World {
         self.redis.entries().hash(&mut hasher);
         self.redis.server().hash(&mut hasher);
         self.replica.hash(&mut hasher);
-        (self.now_ms, self.ahead_ms, self.is_untroubled).hash(&mut hasher);
+        (self.now_us, self.ahead_ms, self.is_untroubled, self.put_off).hash(&mut hasher);
         self.truth.hash(&mut hasher);
         self.evidence.hash(&mut hasher);
         (&self.caller, self.left).hash(&mut hasher);
@@ -306,7 +348,6 @@ impl World {
         // Kept for people.
         self.redis
             .remove(&house.history_key(&self.truth.warehouses()[0]));
-        self.redis.take_touched();
         let mut texts = Vec::new();
         let mut starts = Vec::new();
         for stage in &self.stages {
@@ -315,32 +356,45 @@ impl World {
         if let Some(Caller::Answered(text)) = &self.caller {
             texts.push(text.as_str());
         }
-        let stores = [Some(self.redis.entries()), self.replica.as_ref()];
+        let stores = [Some(self.redis.entries()), self.replica.as_deref()];
         for (_, entry) in stores.into_iter().flatten().flatten() {
             if let Value::Hash(fields) = &entry.value {
                 texts.extend(fields.values().map(String::as_str));
             }
         }
-        self.evidence.forget_unless(
-            |line| texts.contains(&line),
-            |started| starts.contains(&started) || texts.contains(&started.to_string().as_str()),
-        );
+        let is_line_about = |line: &str| texts.contains(&line);
+        let is_cycle_about = |started: AsOf| {
+            starts.contains(&started) || texts.contains(&started.to_string().as_str())
+        };
+        if !self.evidence.is_all_about(is_line_about, is_cycle_about) {
+            Arc::make_mut(&mut self.evidence).forget_unless(is_line_about, is_cycle_about);
+        }
     }
 
     /// Instants are told apart where their order matters: stamps, answers, changes.
     fn tick(&mut self) {
-        self.now_ms += 1;
+        self.now_us = (self.now_ms() + 1) * 1_000;
+        self.set_redis_clock();
+    }
+
+    /// So are claims, whose tokens are microseconds.
+    fn tick_a_little(&mut self) {
+        self.now_us += 1;
         self.set_redis_clock();
     }
 
     fn pass_time(&mut self) {
-        self.now_ms += LEASE_MS + 1_000;
+        self.now_us += (LEASE_MS + 1_000) * 1_000;
         self.set_redis_clock();
     }
 
+    fn now_ms(&self) -> i64 {
+        self.now_us.div_euclid(1_000)
+    }
+
     fn set_redis_clock(&mut self) {
-        self.redis
-            .set_clock_us((self.now_ms + self.ahead_ms) * 1_000);
+        let now_us = self.now_us + self.ahead_ms * 1_000;
+        self.redis.set_clock_us(now_us);
     }
 
     fn stamp(&self, stamped_ms: i64) -> AsOf {
@@ -349,8 +403,8 @@ impl World {
 
     fn asked(&self) -> Asked {
         Asked {
-            as_of: self.stamp(self.now_ms),
-            start_ms: self.now_ms,
+            as_of: self.stamp(self.now_ms()),
+            start_ms: self.now_ms(),
             clock_ahead_ms: self.ahead_ms,
         }
     }

@@ -21,7 +21,7 @@ pub use trace::Failure;
 
 use crate::chance::Chance;
 use crate::evidence::{Evidence, Read, Violation, Written};
-use crate::fake_redis::{Entry, FakeRedis};
+use crate::fake_redis::{Entries, FakeRedis};
 use crate::house::{House, HouseError};
 use crate::rules::Rules;
 use crate::truth::Truth;
@@ -31,6 +31,7 @@ use prefetch_worker::decisions;
 use shared::stock::{AsOf, FeedStanding, StockLine};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use trace::Trace;
 use worker::{Activity, Worker};
@@ -152,7 +153,7 @@ pub struct Simulation<'a> {
     weather: Weather,
     house: House,
     redis: FakeRedis,
-    past: VecDeque<BTreeMap<String, Entry>>,
+    past: VecDeque<Arc<Entries>>,
     chance: Chance,
     now_ms: i64,
     clock: WorldClock,
@@ -348,13 +349,10 @@ impl<'a> Simulation<'a> {
 
     /// Before every write: what a failover may go back to.
     fn remember(&mut self) {
-        if !self.weather.has(Fault::Failover) {
-            return;
-        }
         if self.past.len() >= REMEMBERED {
             self.past.pop_front();
         }
-        self.past.push_back(self.redis.entries().clone());
+        self.past.push_back(self.redis.contents());
     }
 
     fn note(&mut self, text: impl FnOnce() -> String) {

@@ -3,6 +3,7 @@
 use super::numbers::{border, positions, whole};
 use super::{CommandError, Entry, FakeRedis, Reply, Value};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 type Answer = Result<Reply, CommandError>;
 
@@ -18,10 +19,7 @@ macro_rules! typed {
 
         fn $write(&mut self, key: &str) -> Result<&mut $kind, CommandError> {
             self.touched.insert(key.to_owned());
-            let entry = self.entries.entry(key.to_owned()).or_insert_with(|| Entry {
-                value: Value::$variant(<$kind>::default()),
-                expires_ms: None,
-            });
+            let entry = self.entry_mut(key, || Value::$variant(<$kind>::default()));
             match &mut entry.value {
                 Value::$variant(value) => Ok(value),
                 _ => Err(CommandError::WrongType(key.to_owned())),
@@ -72,9 +70,18 @@ impl FakeRedis {
             _ => self.key_command(&upper, key, rest),
         };
         if self.entries.get(*key).is_some_and(|e| e.value.is_empty()) {
-            self.entries.remove(*key);
+            Arc::make_mut(&mut self.entries).remove(*key);
         }
         answer
+    }
+
+    fn entry_mut(&mut self, key: &str, made: impl FnOnce() -> Value) -> &mut Entry {
+        let entries = Arc::make_mut(&mut self.entries);
+        let entry = entries.entry(Arc::from(key)).or_insert_with(|| {
+            let (value, expires_ms) = (made(), None);
+            Arc::new(Entry { value, expires_ms })
+        });
+        Arc::make_mut(entry)
     }
 
     fn time(&self) -> Reply {
@@ -247,10 +254,9 @@ impl FakeRedis {
             ("DEL", []) => Ok(Reply::Int(self.remove(key).into())),
             ("PEXPIRE", [ms]) => {
                 let until = self.now_ms() + whole(ms)?;
-                let entry = self.entries.get_mut(key);
-                let is_there = entry.is_some();
-                if let Some(entry) = entry {
-                    entry.expires_ms = Some(until);
+                let is_there = self.entries.contains_key(key);
+                if let Some(entry) = Arc::make_mut(&mut self.entries).get_mut(key) {
+                    Arc::make_mut(entry).expires_ms = Some(until);
                 }
                 Ok(Reply::Int(is_there.into()))
             }
@@ -262,8 +268,8 @@ impl FakeRedis {
                 let expires_ms = Some(self.now_ms() + whole(ms)?);
                 let value = Value::Text((*value).to_owned());
                 self.touched.insert(key.to_owned());
-                self.entries
-                    .insert(key.to_owned(), Entry { value, expires_ms });
+                let entry = Arc::new(Entry { value, expires_ms });
+                Arc::make_mut(&mut self.entries).insert(Arc::from(key), entry);
                 Ok(Reply::Status("OK".to_owned()))
             }
             _ => Err(not_modelled(name, rest)),

@@ -1,6 +1,6 @@
 //! The steps of workers and callers.
 
-use super::{Action, After, Asked, Caller, LEASE_MS, Reading, Seal, Stage, World};
+use super::{ASKED_FOR, Action, After, Asked, Caller, LEASE_MS, Reading, Seal, Stage, World};
 use crate::evidence::{Capture, Violation, Written};
 use crate::house::{Held, House, HouseError, SealAnswer};
 use crate::rules::{FutureRule, Rules};
@@ -14,10 +14,9 @@ use shared::stock::{
     Generation, ItemNumber, LineContent, LineValue, Origin, Sku, SkuMapper, StockLine, WarehouseId,
     fold_item,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The item the live caller asks for: the one that comes and goes.
-const ASKED_FOR: usize = 1;
 const RULES: CycleRules = CycleRules {
     interval: Duration::from_secs(30),
     part_time: Duration::from_mins(1),
@@ -27,9 +26,9 @@ const RULES: CycleRules = CycleRules {
 
 impl World {
     /// A worker that looks for work and finds none stays where it is.
-    pub(super) fn can_act(&self, house: &House, worker: usize) -> bool {
+    pub(super) fn can_act(&self, house: &House, worker: u8) -> bool {
         let now = self.redis.now_ms();
-        self.stages[worker] != Stage::Idle
+        **self.stage(worker) != Stage::Idle
             || house.next_due(&self.redis).is_none_or(|due| due <= now)
     }
 
@@ -37,10 +36,12 @@ impl World {
         &mut self,
         house: &House,
         rules: &Rules,
-        worker: usize,
+        worker: u8,
     ) -> Result<(), Broken> {
-        let stage = std::mem::take(&mut self.stages[worker]);
-        self.stages[worker] = self.after_stage(house, rules, worker, stage)?;
+        let stage = std::mem::take(&mut self.stages[usize::from(worker)]);
+        let stage = Arc::unwrap_or_clone(stage);
+        let after = self.after_stage(house, rules, worker, stage)?;
+        self.stages[usize::from(worker)] = Arc::new(after);
         Ok(())
     }
 
@@ -48,7 +49,7 @@ impl World {
         &mut self,
         house: &House,
         rules: &Rules,
-        worker: usize,
+        worker: u8,
         stage: Stage,
     ) -> Result<Stage, Broken> {
         let warehouse = self.truth.warehouses()[0].clone();
@@ -67,7 +68,8 @@ impl World {
                 let opened =
                     house.open_cycle(redis, &warehouse, seen, started, &ranges, LEASE_MS)?;
                 if let Some(generation) = opened {
-                    self.evidence.was_opened((0, generation, started), noted_ms);
+                    let evidence = Arc::make_mut(&mut self.evidence);
+                    evidence.was_opened((0, generation, started), noted_ms);
                 }
                 Stage::Idle
             }
@@ -81,7 +83,7 @@ impl World {
                 }
                 answer => {
                     if answer == SealAnswer::Recorded {
-                        self.evidence.judge_seal(&self.truth, 0, &end)?;
+                        Arc::make_mut(&mut self.evidence).judge_seal(&self.truth, 0, &end)?;
                     }
                     let is_complete = matches!(end.sealed, Sealed::Complete { .. });
                     let error = (!is_complete).then(|| "not complete".to_owned());
@@ -128,6 +130,7 @@ impl World {
             // One name for both: they are alike, and nobody asks who it is.
             let seen = (shard.as_str(), due);
             if let Some(held) = house.claim(&mut self.redis, seen, "worker", LEASE_MS)? {
+                self.tick_a_little();
                 return Ok(match PartId::of_shard(&shard) {
                     Some(_) => Stage::Begin(held),
                     None => Stage::Look(held),
@@ -141,7 +144,7 @@ impl World {
         let warehouse = &self.truth.warehouses()[0];
         let record = house.snapshot(&self.redis, warehouse)?;
         let cycle = house.cycle(&self.redis, warehouse);
-        let now = self.stamp(self.now_ms);
+        let now = self.stamp(self.now_ms());
         Ok(match decisions::tending(&record, cycle, now, RULES) {
             Tending::Open => Stage::Forget(held, record.generation.0),
             Tending::Watch => Stage::Watch(held),
@@ -152,7 +155,7 @@ impl World {
     fn begin_part(
         &mut self,
         house: &House,
-        worker: usize,
+        worker: u8,
         held: Held,
         warehouse: &WarehouseId,
     ) -> Result<Stage, Broken> {
@@ -179,7 +182,7 @@ impl World {
     }
 
     /// Asks for a page at once: an earlier stamp is the harder one.
-    fn ask(&mut self, worker: usize, reading: Reading) -> Result<Stage, Broken> {
+    fn ask(&mut self, worker: u8, reading: Reading) -> Result<Stage, Broken> {
         self.judge_single_reader(worker, &reading)?;
         let asked = self.asked();
         self.tick();
@@ -212,7 +215,7 @@ impl World {
     }
 
     fn answer(&mut self, mut reading: Reading, asked: Asked, warehouse: &WarehouseId) -> Stage {
-        let read = asked.answered(self.now_ms);
+        let read = asked.answered(self.now_ms());
         self.tick();
         let mut reader = self.reader(&reading, warehouse);
         let start = reader.start().clone();
@@ -224,7 +227,8 @@ impl World {
             let is_it = |item: &ItemNumber| item.as_str() == line.sku.as_str();
             if let Some(item) = self.truth.items().iter().position(is_it) {
                 let text = LineText(&line.value).to_string();
-                self.evidence.was_read(0, item, text.clone(), read);
+                let evidence = Arc::make_mut(&mut self.evidence);
+                evidence.was_read(0, item, text.clone(), read);
                 lines.push((item, text));
             }
         }
@@ -248,12 +252,13 @@ impl World {
             shown: lines.iter().map(|(item, _)| *item).collect(),
         };
         let cycle = (0, reading.generation, reading.started);
-        self.evidence.captured(cycle, capture);
+        Arc::make_mut(&mut self.evidence).captured(cycle, capture);
         Stage::Store(reading, lines, after)
     }
 
-    pub(super) fn page_lost(&mut self, worker: usize) {
-        let Stage::Answer(reading, _) = std::mem::take(&mut self.stages[worker]) else {
+    pub(super) fn page_lost(&mut self, worker: u8) {
+        let stage = std::mem::take(&mut self.stages[usize::from(worker)]);
+        let Stage::Answer(reading, _) = Arc::unwrap_or_clone(stage) else {
             return;
         };
         let warehouse = self.truth.warehouses()[0].clone();
@@ -264,10 +269,11 @@ impl World {
         };
         // One that is not worth a second try, so that the part breaks off.
         let pause = reader.page_failed(&error, 1);
-        self.stages[worker] = match pause {
+        let after = match pause {
             Some(_) => Stage::Idle,
             None => Stage::EndPart(reading, reader.end(None)),
         };
+        self.stages[usize::from(worker)] = Arc::new(after);
     }
 
     fn store(
@@ -344,7 +350,7 @@ impl World {
     }
 
     fn look_up(&mut self, asked: Asked) -> String {
-        let read = asked.answered(self.now_ms);
+        let read = asked.answered(self.now_ms());
         self.tick();
         let rows = self.truth.rows(0, ASKED_FOR, read.at_ms);
         let folded = fold_item(rows, &SkuMapper::ItemNumber, asked.as_of, Origin::Live);
@@ -358,14 +364,14 @@ impl World {
         };
         let value = line.map_or(absent, |line| line.value);
         let text = LineText(&value).to_string();
-        self.evidence.was_read(0, ASKED_FOR, text.clone(), read);
+        Arc::make_mut(&mut self.evidence).was_read(0, ASKED_FOR, text.clone(), read);
         text
     }
 
     /// Two workers read one part only after something went wrong; here, after anything did.
-    fn judge_single_reader(&self, worker: usize, reading: &Reading) -> Result<(), Violation> {
-        let other = &self.stages[1 - worker];
-        let (Stage::Answer(theirs, _) | Stage::Store(theirs, ..)) = other else {
+    fn judge_single_reader(&self, worker: u8, reading: &Reading) -> Result<(), Violation> {
+        let other = self.stage(1 - worker);
+        let (Stage::Answer(theirs, _) | Stage::Store(theirs, ..)) = &**other else {
             return Ok(());
         };
         let is_same = (theirs.generation, theirs.number, theirs.started)
@@ -379,12 +385,30 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn judge_answers(&mut self, house: &House, rules: &Rules) -> Result<(), Broken> {
-        self.redis.take_touched();
+    /// Readers ask after all that may have changed what they are told.
+    pub(super) fn judge_what_changed(
+        &mut self,
+        house: &House,
+        rules: &Rules,
+        action: Action,
+    ) -> Result<(), Broken> {
+        let touched = self.redis.take_touched();
+        let is_told = |key: &String| !house.is_schedule(key);
+        let has_other_clock = matches!(
+            action,
+            Action::ClockForward | Action::ClockBack | Action::TimePasses
+        );
+        if has_other_clock || touched.iter().any(is_told) {
+            self.judge_answers(house, rules)?;
+        }
+        Ok(())
+    }
+
+    fn judge_answers(&self, house: &House, rules: &Rules) -> Result<(), Broken> {
         let warehouse = &self.truth.warehouses()[0];
         let feed = house.snapshot(&self.redis, warehouse)?.standing;
         let ttl = Duration::from_millis(house.line_ttl_ms.unsigned_abs());
-        let now = self.stamp(self.now_ms);
+        let now = self.stamp(self.now_ms());
         for item in 0..self.truth.items().len() {
             let name = self.truth.items()[item].as_str();
             let stored = house.stored(&self.redis, name, warehouse)?;
@@ -401,10 +425,10 @@ impl World {
 
     /// Without any more faults, whoever is left gets a complete snapshot (I9).
     pub(super) fn recovers(mut self, house: &House, rules: &Rules) -> Result<bool, Broken> {
-        let from_ms = self.now_ms;
+        let from_ms = self.now_ms();
         for _ in 0..200 {
             let mut acted = false;
-            for worker in 0..self.stages.len() {
+            for worker in [0, 1] {
                 if self.can_act(house, worker) {
                     self.take(house, rules, Action::Worker(worker))?;
                     acted = true;

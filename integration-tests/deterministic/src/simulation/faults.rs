@@ -2,7 +2,7 @@
 
 use super::{BEGIN_MS, Broken, Event, STORM_MS, Simulation};
 use crate::chance::Chance;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,13 +140,13 @@ impl Simulation<'_> {
                 let lost = usize::try_from(self.chance.below(self.past.len() as u64)).unwrap_or(0);
                 if let Some(earlier) = self.past.iter().rev().nth(lost).cloned() {
                     self.note(|| format!("failover: the last {} writes are lost", lost + 1));
-                    self.redis.fail_over_to(&earlier);
+                    self.redis.fail_over_to(earlier);
                     self.past.clear();
                 }
             }
             Fault::Emptied => {
                 self.note(|| "Redis comes back empty".to_owned());
-                self.redis.fail_over_to(&BTreeMap::new());
+                self.redis.fail_over_to(Arc::default());
                 self.past.clear();
             }
             Fault::Evicted => self.evict()?,

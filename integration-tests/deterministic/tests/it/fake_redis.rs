@@ -3,12 +3,13 @@
 
 use crate::random_calls::{Call, Caller, FAR_MS};
 use deterministic_simulation::chance::Chance;
-use deterministic_simulation::fake_redis::{Entry, FakeRedis, Reply, Value};
+use deterministic_simulation::fake_redis::{Entries, Entry, FakeRedis, Reply, Value};
 use deterministic_simulation::script_engine::ScriptEngine;
 use redis::Value as Answer;
 use shared::redis_store::scripts;
 use shared::redis_store::test_server::TestRedis;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 const HISTORIES: u64 = 400;
 const CALLS: u64 = 80;
@@ -56,7 +57,7 @@ impl Both {
         (fake, real.map(|a| reply_of(&a)).map_err(|e| e.to_string()))
     }
 
-    fn real_contents(&mut self) -> BTreeMap<String, Entry> {
+    fn real_contents(&mut self) -> Entries {
         let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut self.real).unwrap();
         keys.into_iter()
             .map(|key| {
@@ -87,7 +88,7 @@ impl Both {
                 };
                 let ttl: i64 = redis::cmd("PTTL").arg(&key).query(&mut self.real).unwrap();
                 let expires_ms = (ttl >= 0).then_some(ttl);
-                (key, Entry { value, expires_ms })
+                (Arc::from(key), Arc::new(Entry { value, expires_ms }))
             })
             .collect()
     }
@@ -231,7 +232,7 @@ fn servers_are_told_apart_as_real_ones_are() {
     let lengths = |texts: &[String]| texts.iter().map(String::len).collect::<Vec<_>>();
     let before = who();
     assert_eq!(lengths(&told), lengths(&before));
-    fake.fail_over_to(&BTreeMap::new());
+    fake.fail_over_to(Arc::default());
     let after = engine
         .run(&mut fake, "who", &[], &[])
         .unwrap()
