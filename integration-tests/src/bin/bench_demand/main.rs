@@ -125,12 +125,14 @@ async fn main() -> Fallible<()> {
             longest_address: *longest_address,
             share: options.share,
         };
-        println!("{}", measured(&options, &d365, setting).await?);
+        let (line, house) = measured(&options, &d365, setting).await?;
+        println!("{line}");
+        house.stop().await?;
     }
     Ok(())
 }
 
-async fn measured(options: &Options, d365: &Handle, setting: Setting) -> Fallible<String> {
+async fn measured(options: &Options, d365: &Handle, setting: Setting) -> Fallible<(String, House)> {
     let simulator = d365.simulator();
     let mut warehouses: Vec<String> = simulator
         .warehouses()
@@ -177,8 +179,7 @@ async fn measured(options: &Options, d365: &Handle, setting: Setting) -> Fallibl
     if seen.ages.failed > seen.ages.looks / 20 {
         return Err(format!("{} of {} looks failed", seen.ages.failed, seen.ages.looks).into());
     }
-    house.stop().await?;
-    Ok(seen.line(options, setting))
+    Ok((seen.line(options, setting), house))
 }
 
 /// What was seen while it was measured.
