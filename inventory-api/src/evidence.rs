@@ -92,8 +92,11 @@ pub(crate) fn hold_back(
             evidence.held = match held {
                 HeldOfSku::Nothing => Quantity::ZERO,
                 HeldOfSku::Unreadable => Quantity::MAX,
+                HeldOfSku::Holds(_) if guards::is_off(Guard::HoldsSubtracted) => Quantity::ZERO,
                 HeldOfSku::Holds(holds) => {
-                    held_against(holds, warehouse, evidence.judged.as_of, now, except)
+                    let as_of = evidence.judged.as_of;
+                    let as_of = as_of.filter(|_| !guards::is_off(Guard::ConfirmedEnds));
+                    held_against(holds, warehouse, as_of, now, except)
                 }
             };
         }

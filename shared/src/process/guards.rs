@@ -1,4 +1,5 @@
-//! Guards the fault rig switches off one by one, to show that it would notice if one were missing.
+//! Guards the fault rig and the histories of orders switch off one by one, to show that they would
+//! notice if one were missing.
 //!
 //! Without the feature `negative-controls` nothing here can be switched: `is_off` is a constant. The
 //! feature is no default of any crate and cannot be built without debug assertions, so that no
@@ -50,6 +51,12 @@ pub enum Guard {
     LinkOrigin,
     /// A row is used if it is the one that was asked for.
     RowEcho,
+    /// Holds are replaced only if they still read as they were read.
+    HoldsCompared,
+    /// A confirmed hold does not count against a number read after the confirmation.
+    ConfirmedEnds,
+    /// What orders hold is taken from what is told.
+    HoldsSubtracted,
     /// Nothing panics: without it every request does, and a task in the background, telling all they
     /// know. The rig searches what is left of it for secrets.
     NoPanics,
