@@ -20,7 +20,7 @@ DEMO_FLAGS = \
 	$(if $(WORKER_MANAGEMENT_PORT),--worker-management-port $(WORKER_MANAGEMENT_PORT)) \
 	$(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
-.PHONY: menu run build bench bench-auth bench-demand bench-prefetch test model-check ci fmt fmt-check lint doc deny api-fuzz fuzz faults redis redis-of-demo redis-image oidc-server shell-check clean
+.PHONY: menu run build bench bench-auth bench-demand bench-prefetch test model-check ci fmt fmt-check lint doc deny api-fuzz fuzz faults histories redis redis-of-demo redis-image oidc-server shell-check clean
 
 menu: ## This list
 	@echo "make ..."
@@ -104,6 +104,15 @@ faults: redis ## The fault rig: QUICK=1 for CI's rows, ROWS=F1,F8, SEED=n
 	@cargo build --locked --profile $(PROFILE) $(PROGRAMS) --bins
 	@exec env CONNECTOR_CLOCK_SHIM=$(abspath $(BUILT)/controls/clock_shim.so) $(BUILT)/faults --controls $(BUILT)/controls \
 		$(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(FAULTS_FLAGS)
+
+histories: redis ## Random histories of orders against the whole house: HISTORIES=100000, SEED=n
+	@cargo build --locked --profile $(PROFILE) $(PROGRAMS) --bins \
+		--features inventory-api/negative-controls,prefetch-worker/negative-controls
+	@mkdir -p $(BUILT)/controls
+	@cp $(BUILT)/inventory-api $(BUILT)/prefetch-worker $(BUILT)/controls/
+	@cargo build --locked --profile $(PROFILE) $(PROGRAMS) --bins
+	@exec $(BUILT)/histories --controls $(BUILT)/controls \
+		$(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED)) $(HISTORIES_FLAGS)
 
 api-fuzz: redis build ## Attacks the live OpenAPI documents of both services (schemathesis)
 	@scripts/api-fuzz $(BUILT)/demo

@@ -89,6 +89,16 @@ impl ApiClient {
         reply(self.http.post(format!("{}{path}", self.base)).json(body)).await
     }
 
+    /// Any change, as JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> reqwest::Result<Reply> {
+        reply(self.http.put(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// Any DELETE.
+    pub async fn delete(&self, path: &str) -> reqwest::Result<Reply> {
+        reply(self.http.delete(format!("{}{path}", self.base))).await
+    }
+
     /// Any body, also one that is no JSON.
     pub async fn post_raw(
         &self,

@@ -9,6 +9,7 @@
 //!   what was said that was not true.
 //! - [`token_issuer`], [`token_attacks`]: an issuer of tokens with keys of its own, and what should not
 //!   get in with one; [`oidc_server`]: an issuer somebody else wrote.
+//! - [`order_histories`]: random histories of orders, and who knows what may be told of each.
 //! - [`password_hash`]: the hash of a caller's password.
 //! - [`canary`]: who finds a secret that shows.
 //! - [`chance`]: numbers that follow from a seed.
@@ -31,6 +32,7 @@ pub mod log;
 pub mod oidc_server;
 pub mod open_loop;
 pub mod oracle;
+pub mod order_histories;
 pub mod password_hash;
 pub mod redis_fixture;
 pub mod server_process;

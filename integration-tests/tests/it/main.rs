@@ -21,6 +21,7 @@ mod events;
 mod harness_itself;
 mod house;
 mod live_answers;
+mod order_histories;
 mod orders_of_replicas;
 mod programs;
 mod redis_fixture;
