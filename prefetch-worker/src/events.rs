@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use shared::d365::check_askable;
+use shared::http_edge::secret_headers::EVENT_KEY;
 use shared::settings::Secret;
 use shared::stock::{ItemNumber, WarehouseId};
 use utoipa::ToSchema;
 
 /// Events of one request: what Event Grid sends at most by default.
 pub(crate) const MOST_EVENTS: usize = 100;
-const KEY_HEADER: &str = "x-connector-key";
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 /// Where the properties of an event may stand.
 const PLACES: [&str; 2] = ["data", "body"];
@@ -196,7 +196,7 @@ fn text<'e>(event: &'e Map<String, Value>, names: &[&str]) -> Option<&'e str> {
 fn is_allowed(request: &HttpRequest, secret: &Secret) -> bool {
     let header = request
         .headers()
-        .get(KEY_HEADER)
+        .get(EVENT_KEY)
         .and_then(|value| value.to_str().ok().map(str::to_owned));
     let code = || {
         let query = actix_web::web::Query::<Query>::from_query(request.query_string()).ok()?;

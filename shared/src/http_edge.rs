@@ -12,4 +12,5 @@ pub mod listener;
 pub mod management;
 pub mod request_id;
 pub mod route_pattern;
+pub mod secret_headers;
 pub mod tls;

@@ -92,6 +92,8 @@ impl Launch {
     pub fn in_folder(mut self, folder: &Path) -> Self {
         let mut command = Command::new(folder.join(self.program.name()));
         command.args(self.command.get_args());
+        let told = self.command.get_envs();
+        command.envs(told.filter_map(|(name, value)| Some((name, value?))));
         self.command = command;
         self
     }

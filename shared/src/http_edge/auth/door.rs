@@ -5,6 +5,7 @@ use super::refused::Refused;
 use super::{Caller, metrics};
 use crate::http_edge::caller_key::CallerKey;
 use crate::http_edge::route_pattern::route_pattern;
+use crate::http_edge::secret_headers;
 use crate::process::guards;
 use crate::settings::RoleName;
 use actix_web::HttpMessage;
@@ -65,9 +66,10 @@ impl Door {
 /// Middleware (`wrap(from_fn(door::pass))`): lets a request through with its [`Caller`], or turns it
 /// away before anything of its body is read. An app without a [`Door`] lets nobody in.
 pub async fn pass<B: MessageBody>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    secret_headers::hide(&mut request);
     let door = request.app_data::<Data<Door>>().cloned();
     let let_in = match &door {
         Some(door) => door.let_in(&request).await,
