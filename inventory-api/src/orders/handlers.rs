@@ -39,7 +39,8 @@ pub(crate) async fn confirm_order(
     id: Path<String>,
     state: Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    let confirmed = Settlement::Confirmed(state.clock.now());
+    // A number read before this instant must not be taken for a later one: our clock may be behind.
+    let confirmed = Settlement::Confirmed(state.store.clock().not_before_now());
     end(&request, order(&id)?, confirmed, &state).await
 }
 
