@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// Longest time from the question to the end of the snapshot.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// Longest time from the question to the end of the snapshot, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_mins(15);
 /// What the worker asked too often is asked again after.
 const ASK_AGAIN_MS: i64 = 5_000;
 
