@@ -12,7 +12,7 @@
 //! - [`order_histories`]: random histories of orders, and who knows what may be told of each.
 //! - [`password_hash`]: the hash of a caller's password.
 //! - [`canary`]: who finds a secret that shows.
-//! - [`chance`]: numbers that follow from a seed.
+//! - [`chance`]: numbers that follow from a seed; [`full_size`]: what large benchmarks begin with.
 //! - [`eventually`]: waiting for a condition with one patience; never a bare sleep.
 //!
 //! Everything that is started here is stopped when its value is dropped. Nothing here knows the
@@ -27,6 +27,7 @@ pub mod connector_config;
 pub mod environment;
 pub mod eventually;
 pub mod free_port;
+pub mod full_size;
 pub mod guarded_redis;
 pub mod log;
 pub mod oidc_server;

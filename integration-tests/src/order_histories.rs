@@ -9,7 +9,7 @@
 //! right answer; only beside a call under way there are two. It fails a reply that subtracts an order
 //! twice or not at all, that hides a shortage, or that holds what is over.
 //!
-//! - `event` what can happen, `chance` the draws, `history` and `acts` one history as it happens.
+//! - `event` what can happen, `history` and `acts` one history as it happens.
 //! - `ledger` what may be held, `erp` what D365 had, `judge` the rules: all three pure.
 //! - `calls`, `browsing`, `snapshots` how the house is asked; `house` what is asked.
 //! - `closing` the end of all holds, `report` what came of it.
@@ -17,7 +17,6 @@
 mod acts;
 mod browsing;
 mod calls;
-mod chance;
 mod closing;
 mod erp;
 mod event;

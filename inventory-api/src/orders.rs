@@ -2,7 +2,8 @@
 //!
 //! `placing` holds what a check grants, `settling` ends or confirms it, `rejecting` gives reserved
 //! stock back by product, `ending` looks after those whose time is over, `superseded` lets go what the
-//! stored numbers show, `reservation_id` names new ones, `record` is what Redis keeps of an order, `view` what callers see of it.
+//! stored numbers show, `reservation_id` names new ones, `record` is what Redis keeps of an order,
+//! `view` what callers see of it.
 //! Everything changes by compare-and-swap in Redis, so any replica may take any step.
 
 mod ending;

@@ -1,7 +1,6 @@
 //! One history: what happens to one SKU, drawn from its seed.
 
 use super::calls::{Callers, Placed, Settled, Word};
-use super::chance::Chance;
 use super::erp::Erp;
 use super::event::Event;
 use super::house::{HouseError, pieces, sku};
@@ -9,6 +8,7 @@ use super::judge::{self, Known};
 use super::ledger::{Owner, Phase, Window};
 use super::scene::Scene;
 use super::told::Told;
+use crate::chance::Chance;
 use std::cell::RefCell;
 
 /// Fewest and most events of a history, before what is open is closed.
@@ -58,7 +58,7 @@ pub(super) enum Expected {
 
 impl<'h> History<'h> {
     pub(super) fn new(scene: &'h Scene<'h>, number: u64) -> Self {
-        let mut chance = Chance::of(scene.seed, number);
+        let mut chance = Chance::stream(scene.seed, number);
         let sku = sku(number);
         let on_hand = pieces(&mut chance);
         let erp = RefCell::new(Erp::new(scene.house.d365(), &sku, on_hand));

@@ -1,8 +1,8 @@
 //! The house histories happen in: Redis, the simulator, a worker, and two replicas of the API.
 
-use super::chance::Chance;
 use crate::api_client::ApiClient;
 use crate::binaries::{Launch, Program, Service};
+use crate::chance::Chance;
 use crate::connector_config::{ConfigFile, ConnectorConfig};
 use crate::eventually::eventually;
 use crate::redis_fixture::RedisFixture;
@@ -65,7 +65,7 @@ impl House {
         let redis = RedisFixture::start().await?;
         let stock = (0..plan.histories).map(|number| StockRow {
             row: StockKey::of(COMPANY, &sku(number), WAREHOUSE),
-            set: StockChange::on_hand(&pieces(&mut Chance::of(plan.seed, number)).to_string()),
+            set: StockChange::on_hand(&pieces(&mut Chance::stream(plan.seed, number)).to_string()),
         });
         let d365 = d365_simulator::start(Config {
             world: None,

@@ -1,10 +1,11 @@
 //! The house that is measured: Redis, two workers, an API for the crowd and one to look from.
 
 use crate::{Fallible, Setting};
-use d365_simulator::{Config, Handle};
+use d365_simulator::Handle;
 use integration_tests::api_client::ApiClient;
 use integration_tests::binaries::{Launch, Program, Service};
 use integration_tests::connector_config::{ConfigFile, ConnectorConfig};
+use integration_tests::full_size;
 use integration_tests::redis_fixture::RedisFixture;
 use redis::aio::MultiplexedConnection;
 use std::collections::BTreeMap;
@@ -40,13 +41,7 @@ impl House {
             setting.page_rows, setting.share
         );
         let file = config.write()?;
-        // The budget as it is after a while: how it is learned is not what is measured.
-        redis::cmd("HSET")
-            .arg(format!("inv:budget:{}", Config::CLIENT_ID))
-            .arg("limit")
-            .arg(12)
-            .exec_async(&mut connection)
-            .await?;
+        full_size::learn_budget(&mut connection).await?;
         let [name, password] = ONLOOKER;
         redis::cmd("ACL")
             .arg("SETUSER")

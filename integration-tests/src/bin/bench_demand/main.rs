@@ -19,6 +19,7 @@ use crowd::Crowd;
 use d365_simulator::{Config, Handle, Kind, LoadModel, RequestRecord, WorldConfig};
 use house::House;
 use integration_tests::eventually::eventually_within;
+use integration_tests::full_size;
 use integration_tests::stopwatch::Stopwatch;
 use pace::Pace;
 use std::collections::HashSet;
@@ -134,14 +135,7 @@ async fn main() -> Fallible<()> {
 
 async fn measured(options: &Options, d365: &Handle, setting: Setting) -> Fallible<(String, House)> {
     let simulator = d365.simulator();
-    let mut warehouses: Vec<String> = simulator
-        .warehouses()
-        .into_iter()
-        .filter(|line| line.company == "usmf")
-        .map(|line| line.warehouse)
-        .filter(|id| !id.is_empty() && id != "QUAR" && id != "TRANSIT")
-        .collect();
-    warehouses.truncate(options.warehouses);
+    let warehouses = full_size::warehouses(simulator, options.warehouses);
     let rows = simulator.truth("usmf", Some(&warehouses[0]), None)?;
     let mut items: Vec<String> = rows.into_iter().map(|row| row.item).collect();
     items.dedup();

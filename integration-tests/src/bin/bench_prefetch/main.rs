@@ -12,6 +12,7 @@ use d365_simulator::{Config, Handle, WorldConfig};
 use integration_tests::binaries::{Launch, Program, Service};
 use integration_tests::connector_config::{ConfigFile, ConnectorConfig};
 use integration_tests::eventually::eventually_within;
+use integration_tests::full_size;
 use integration_tests::redis_fixture::RedisFixture;
 use integration_tests::stopwatch::Stopwatch;
 use std::path::PathBuf;
@@ -71,15 +72,7 @@ async fn main() -> Fallible<ExitCode> {
         world: Some(world),
         ..Config::default()
     })?;
-    let mut warehouses: Vec<String> = d365
-        .simulator()
-        .warehouses()
-        .into_iter()
-        .filter(|line| line.company == "usmf")
-        .map(|line| line.warehouse)
-        .filter(|id| !id.is_empty() && id != "QUAR" && id != "TRANSIT")
-        .collect();
-    warehouses.truncate(options.warehouses);
+    let warehouses = full_size::warehouses(d365.simulator(), options.warehouses);
     let rows: usize = warehouses
         .iter()
         .filter_map(|id| d365.simulator().truth("usmf", Some(id), None).ok())
@@ -163,14 +156,7 @@ async fn scene(d365: &Handle, warehouses: &[String]) -> Fallible<Scene> {
         "[api.limits]\nrequests_per_second_per_caller = 0\n[worker]\nparallel_shards = {PARALLEL}\ndemand_share = 0\n"
     );
     let file = config.write()?;
-    // The budget as it is after a while: how it is learned is not what is measured.
-    let budget = format!("inv:budget:{}", Config::CLIENT_ID);
-    redis::cmd("HSET")
-        .arg(budget)
-        .arg("limit")
-        .arg(12)
-        .exec_async(&mut redis.connection().await?)
-        .await?;
+    full_size::learn_budget(&mut redis.connection().await?).await?;
     Ok(Scene { redis, file })
 }
 
