@@ -5,17 +5,15 @@
 //! `CONNECTOR_TEST_REDIS=process` or `=container` decides otherwise.
 
 mod container;
-mod process;
 
 use crate::environment;
 use crate::eventually::{NotInTime, eventually};
-use crate::server_process::ServerProcessError;
+use crate::redis_process::{RedisProcess, RedisProcessError};
 use container::RedisContainer;
-use process::RedisProcess;
 use std::fmt;
 use std::io;
 
-pub use process::RedisClockControl;
+pub use crate::redis_process::RedisClockControl;
 
 pub use container::{IMAGE, NoContainers, containers_can_run};
 
@@ -32,16 +30,13 @@ enum Server {
 /// Why there is no Redis.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisFixtureError {
-    /// No `redis-server` on this machine.
-    #[error("redis-server was not found on this machine: run `make redis`")]
-    NotInstalled(#[source] ServerProcessError),
-    /// `redis-server` ended, or stayed silent.
-    #[error("redis-server did not become ready")]
-    Process(#[from] ServerProcessError),
-    /// No folder or no port for it.
-    #[error("no folder or port for a redis-server")]
-    Place(#[from] io::Error),
-    /// Every free port that was tried was taken before the server could use it.
+    /// As a process.
+    #[error(transparent)]
+    Process(#[from] RedisProcessError),
+    /// A container found no port.
+    #[error("no port for a Redis container")]
+    Port(#[from] io::Error),
+    /// Every free port that was tried was taken before the container could use it.
     #[error("{tries} free ports in a row were taken by others")]
     PortsTaken {
         /// How many.
@@ -59,11 +54,6 @@ pub enum RedisFixtureError {
     /// The server runs, but a command failed.
     #[error("a command to the Redis fixture failed")]
     Command(#[from] redis::RedisError),
-    /// A clock was to be set, and the shim for it is missing.
-    #[error(
-        "CONNECTOR_CLOCK_SHIM does not name the clock shim: `make faults` builds it and says so"
-    )]
-    NoClockShim,
     /// The environment asks for something unknown.
     #[error("CONNECTOR_TEST_REDIS is {0:?}: it can be \"process\" or \"container\"")]
     UnknownWish(String),
@@ -142,7 +132,7 @@ impl RedisFixture {
     /// Ends the server; its address refuses connections until [`RedisFixture::start_again`].
     pub async fn stop(&mut self) -> Result<(), RedisFixtureError> {
         match &mut self.0 {
-            Server::Process(process) => process.stop().await,
+            Server::Process(process) => Ok(process.stop().await?),
             Server::Container(container) => container.stop().await,
         }
     }
@@ -176,9 +166,3 @@ impl fmt::Display for RedisFixture {
         write!(f, " at {}", self.url())
     }
 }
-
-/// The options every test server has in common: nothing is kept on disk.
-const OPTIONS: [&str; 6] = ["--save", "", "--appendonly", "no", "--loglevel", "notice"];
-
-/// What redis-server says when it can be used.
-const READY: &str = "Ready to accept connections";

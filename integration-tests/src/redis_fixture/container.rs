@@ -1,7 +1,8 @@
 //! A Redis in a container of the local Docker engine.
 
-use super::{OPTIONS, READY, RedisFixtureError};
+use super::RedisFixtureError;
 use crate::free_port::free_port;
+use crate::redis_process::{OPTIONS, READY};
 use std::time::Duration;
 use testcontainers::core::{IntoContainerPort, WaitFor, client};
 use testcontainers::runners::AsyncRunner;

@@ -5,10 +5,10 @@ use crate::control::{Control, Warehouse};
 use crate::error::DemoError;
 use crate::flags::Flags;
 use crate::ports::Ports;
-use integration_tests::binaries::{Launch, Program, Service, Simulator, SimulatorFlags};
-use integration_tests::connector_config::{ConfigFile, ConnectorConfig};
-use integration_tests::environment;
-use integration_tests::redis_fixture::RedisFixture;
+use launcher::binaries::{Launch, Program, Service, Simulator, SimulatorFlags};
+use launcher::connector_config::{ConfigFile, ConnectorConfig};
+use launcher::environment;
+use launcher::redis_process::RedisProcess;
 use redis::aio::MultiplexedConnection;
 use std::path::Path;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ const LOGS: &str = ".run";
 /// What was started so far.
 #[derive(Debug, Default)]
 pub(crate) struct House {
-    redis: Option<RedisFixture>,
+    redis: Option<RedisProcess>,
     guest: Option<MultiplexedConnection>,
     simulator: Option<Simulator>,
     config: Option<ConfigFile>,
@@ -113,8 +113,8 @@ impl House {
             ));
             return Ok((url, GUEST_PREFIX));
         }
-        let redis = RedisFixture::start_process().await?;
-        let url = redis.url();
+        let redis = RedisProcess::start().await?;
+        let url = format!("redis://127.0.0.1:{}", redis.port());
         console::say(&format!("Redis             {url}  (private, empty)"));
         self.redis = Some(redis);
         Ok((url, OWN_PREFIX))

@@ -3,7 +3,7 @@
 use crate::console;
 use crate::error::DemoError;
 use crate::flags::Flags;
-use integration_tests::free_port::is_taken;
+use launcher::free_port::is_taken;
 
 /// A port for each surface; 0 is a free one.
 #[derive(Debug, Clone, Copy)]

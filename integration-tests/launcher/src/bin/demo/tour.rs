@@ -5,8 +5,8 @@ use crate::control::Truth;
 use crate::error::DemoError;
 use crate::house::{TENANT, View};
 use crate::redis_cli;
-use integration_tests::api_client::{ApiClient, Reply};
-use integration_tests::binaries::Program;
+use launcher::api_client::{ApiClient, Reply};
+use launcher::binaries::Program;
 use reqwest::Client;
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use crate::console;
 use crate::error::DemoError;
 use crate::house::{House, TENANT, View};
 use indicatif::{ProgressBar, ProgressStyle};
-use integration_tests::stopwatch::Stopwatch;
+use launcher::stopwatch::Stopwatch;
 use redis::aio::MultiplexedConnection;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

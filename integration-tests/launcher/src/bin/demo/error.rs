@@ -1,9 +1,9 @@
 //! Why the demo failed.
 
-use integration_tests::binaries::{NotBuilt, ServiceError};
-use integration_tests::connector_config::ConnectorConfigError;
-use integration_tests::redis_fixture::RedisFixtureError;
-use integration_tests::server_process::ServerProcessError;
+use launcher::binaries::{NotBuilt, ServiceError};
+use launcher::connector_config::ConnectorConfigError;
+use launcher::redis_process::RedisProcessError;
+use launcher::server_process::ServerProcessError;
 use std::io;
 
 /// Something did not work, or was not as promised.
@@ -12,7 +12,7 @@ pub(crate) enum DemoError {
     #[error("port {port}, asked for with {flag}, is taken by another program; choose another one")]
     PortTaken { port: u16, flag: &'static str },
     #[error("no private Redis")]
-    Redis(#[from] RedisFixtureError),
+    Redis(#[from] RedisProcessError),
     #[error("the Redis of CONNECTOR__REDIS__URL ({address}) cannot be used")]
     GivenRedis {
         address: String,
