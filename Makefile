@@ -24,7 +24,7 @@ DEMO_FLAGS = \
 	$(if $(WORKER_MANAGEMENT_PORT),--worker-management-port $(WORKER_MANAGEMENT_PORT)) \
 	$(if $(SIMULATOR_PORT),--simulator-port $(SIMULATOR_PORT))
 
-.PHONY: menu run build bench bench-auth bench-demand bench-prefetch test model-check ci fmt fmt-check lint doc deny api-fuzz fuzz faults histories redis redis-of-demo redis-image oidc-server shell-check clean
+.PHONY: menu run build bench bench-auth bench-demand bench-prefetch test ci fmt fmt-check lint doc deny api-fuzz fuzz faults histories redis redis-of-demo redis-image oidc-server shell-check clean
 
 menu: ## This list
 	@echo "make ..."
@@ -47,9 +47,6 @@ test: redis redis-image oidc-server ## All tests; sets up what they need by itse
 	else \
 		cargo test --locked --workspace --profile $(PROFILE); \
 	fi
-
-model-check: ## Every order of events in one world with all faults; minutes, all cores
-	@cargo test --locked --profile $(PROFILE) -p deterministic-simulation --test it -- all_of_them_in_one_world --ignored --nocapture
 
 # With the whole workspace the programs and the tests share one build of the dependencies.
 ci: export PROGRAMS := --workspace

@@ -141,34 +141,6 @@ impl Evidence {
         self.steps_ms.iter().any(is_since)
     }
 
-    /// Whether there is nothing to forget.
-    pub fn is_all_about(
-        &self,
-        is_line_about: impl Fn(&str) -> bool,
-        is_cycle_about: impl Fn(AsOf) -> bool,
-    ) -> bool {
-        let starts = self.captures.keys().chain(self.opened.keys());
-        let starts = starts.map(|(_, _, started)| *started);
-        let complete = self.complete.keys().map(|(_, started)| *started);
-        self.reads.keys().all(|(_, _, text)| is_line_about(text))
-            && starts.chain(complete).all(is_cycle_about)
-    }
-
-    /// Forgets reads and cycles that nobody can come upon any more.
-    pub fn forget_unless(
-        &mut self,
-        is_line_about: impl Fn(&str) -> bool,
-        is_cycle_about: impl Fn(AsOf) -> bool,
-    ) {
-        self.reads.retain(|(_, _, text), _| is_line_about(text));
-        self.captures
-            .retain(|(_, _, started), _| is_cycle_about(*started));
-        self.opened
-            .retain(|(_, _, started), _| is_cycle_about(*started));
-        self.complete
-            .retain(|(_, started), _| is_cycle_about(*started));
-    }
-
     fn reads_of(&self, warehouse: usize, item: usize, text: &str) -> &[Read] {
         let key = (warehouse, item, text.to_owned());
         self.reads.get(&key).map_or(&[], Vec::as_slice)

@@ -90,11 +90,6 @@ impl House {
         self.keys.due(&self.tenant)
     }
 
-    /// Whether a key holds who does what when: nothing a reader is told by.
-    pub fn is_schedule(&self, key: &str) -> bool {
-        key == self.due_key() || key.starts_with(&self.shard_key(""))
-    }
-
     /// The key of a shard's record.
     pub fn shard_key(&self, shard: &str) -> String {
         self.keys.shard(&self.tenant, shard)

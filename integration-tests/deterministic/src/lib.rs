@@ -9,7 +9,6 @@ pub mod chance;
 pub mod evidence;
 pub mod fake_redis;
 pub mod house;
-pub mod model;
 pub mod rules;
 pub mod script_engine;
 pub mod simulation;

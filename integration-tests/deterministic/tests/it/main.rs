@@ -1,4 +1,4 @@
-//! The simulation, its model check, and the tests of the tools both stand on.
+//! The simulation and the tests of the tools it stands on.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,7 +10,6 @@
 mod controls;
 mod fake_redis;
 mod kill;
-mod model_check;
 mod random_calls;
 mod seeds;
 mod simulation;
