@@ -6,14 +6,11 @@ use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::answer::Answer;
 use crate::delivery::{Encoding, deliver};
 use crate::entra::{self, Directory, Endpoint, TokenRequest};
 use crate::faults::{Action, Call, Kind, refuse, spoil_answer};
-use crate::odata::batch;
 use crate::odata::errors::ODataError;
 use crate::odata::service::{self, DataRequest, delay_before};
-use crate::request_log::OpenRecord;
 use crate::simulator::Simulator;
 
 /// What the routes share.
@@ -112,7 +109,7 @@ async fn token(
 }
 
 /// Everything else: `/data`, and 404 for the rest.
-async fn data(request: HttpRequest, body: web::Bytes, served: web::Data<Served>) -> HttpResponse {
+async fn data(request: HttpRequest, served: web::Data<Served>) -> HttpResponse {
     let simulator = &served.simulator;
     let path = request.uri().path().to_owned();
     let query = request.query_string().to_owned();
@@ -125,19 +122,7 @@ async fn data(request: HttpRequest, body: web::Bytes, served: web::Data<Served>)
     let token = header(&request, &AUTHORIZATION)
         .strip_prefix("Bearer ")
         .map(str::to_owned);
-    let is_batch = path.eq_ignore_ascii_case("/data/$batch");
-    let answer = if is_batch && request.method() == Method::POST {
-        let content_type = header(&request, &CONTENT_TYPE);
-        whole_batch(
-            simulator,
-            &origin,
-            token.as_deref(),
-            content_type,
-            &body,
-            &record,
-        )
-        .await
-    } else if request.method() == Method::GET && !is_batch {
+    let answer = if request.method() == Method::GET {
         let asked = DataRequest {
             origin,
             path,
@@ -162,36 +147,6 @@ async fn data(request: HttpRequest, body: web::Bytes, served: web::Data<Served>)
 fn is_under_data(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next();
     first.is_some_and(|first| first.eq_ignore_ascii_case("data"))
-}
-
-async fn whole_batch(
-    simulator: &Arc<Simulator>,
-    origin: &str,
-    token: Option<&str>,
-    content_type: &str,
-    body: &[u8],
-    record: &OpenRecord,
-) -> Answer {
-    let app = simulator.app_of_token(token, origin);
-    let call = Call {
-        kind: Kind::Batch,
-        warehouses: Vec::new(),
-        company: None,
-        app: app.map(|app| app.client_id.clone()),
-    };
-    record.classify(&call);
-    let faults = simulator.firing(&call);
-    record.note_faults(&faults);
-    delay_before(&faults).await;
-    if let Some(answer) = refuse(&faults, simulator.now()) {
-        return answer;
-    }
-    if app.is_none() {
-        return ODataError::Unauthorized.answer();
-    }
-    let mut answer = batch::answer(simulator, origin, token, content_type, body).await;
-    spoil_answer(&faults, &mut answer);
-    answer
 }
 
 /// The page size of `Prefer: odata.maxpagesize=N`.

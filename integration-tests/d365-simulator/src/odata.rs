@@ -4,7 +4,6 @@
 //! them, `errors` says no in the two envelopes there are. Quirks that nobody has settled are
 //! [`Switches`](crate::Switches). It must never trim a key or touch a number with floating point.
 
-pub(crate) mod batch;
 pub(crate) mod entities;
 pub(crate) mod errors;
 pub(crate) mod filter;

@@ -171,12 +171,6 @@ impl OpenRecord {
         });
     }
 
-    /// Notes that everything has been sent.
-    pub(crate) fn close(mut self, answer: &Answer, bytes: u64) {
-        self.sending(answer);
-        self.finish(bytes);
-    }
-
     /// Notes that so many bytes have been sent and no more will be.
     pub(crate) fn finish(&mut self, bytes: u64) {
         if !std::mem::replace(&mut self.open, false) {

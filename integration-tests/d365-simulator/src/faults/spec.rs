@@ -21,8 +21,6 @@ pub enum Kind {
     Warehouses,
     /// A bare `$count`.
     Count,
-    /// A batch as a whole; its parts are requests of their own.
-    Batch,
     /// Anything else under `/data`.
     Other,
 }
@@ -38,7 +36,6 @@ impl Kind {
             Self::Variants => "variants",
             Self::Warehouses => "warehouses",
             Self::Count => "count",
-            Self::Batch => "batch",
             Self::Other => "other",
         }
     }

@@ -1,7 +1,6 @@
 //! The simulator over HTTP, as a service sees it.
 
 #[cfg(test)]
-mod batch;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
