@@ -9,6 +9,7 @@
 mod api;
 mod auth;
 mod auth_checks;
+mod bounded_file;
 mod channels;
 mod cross_checks;
 mod entra;
@@ -24,6 +25,7 @@ mod worker;
 
 pub use api::{ApiSettings, LimitSettings, LiveSettings};
 pub use auth::{AuthSettings, BasicUserSettings, JwtAlgorithm, JwtSettings, RoleName};
+pub use bounded_file::{read_file, read_text_file};
 pub use channels::{ChannelSettings, LevelSettings, LiveFailureSettings};
 pub use entra::{AssertionAlgorithm, CredentialSettings, EntraSettings, TokenEndpointVersion};
 pub use layers::{Layers, SettingsError};

@@ -18,7 +18,7 @@ use crate::d365::{
     PageStart, ThrottleGate, VariantQuestion,
 };
 use crate::process::clock::Clock;
-use crate::settings::{PagingMode, TenantSettings, TokenEndpointVersion};
+use crate::settings::{PagingMode, TenantSettings, TokenEndpointVersion, read_file};
 use crate::stock::{ItemNumber, LegalEntity, Sku, Variant, WarehouseId};
 use futures_util::future::try_join_all;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -473,7 +473,7 @@ fn http_client(
         .tcp_keepalive(Duration::from_secs(30));
     if let Some(file) = &tenant.ca_file {
         let problem = |cause: String| setup(format!("ca_file {}: {cause}", file.display()));
-        let pem = std::fs::read(file).map_err(|cause| problem(cause.to_string()))?;
+        let pem = read_file(file).map_err(|cause| problem(cause.to_string()))?;
         let authorities = reqwest::Certificate::from_pem_bundle(&pem)
             .map_err(|cause| problem(cause.to_string()))?;
         if authorities.is_empty() {

@@ -3,7 +3,7 @@
 //! Connections that are open keep the certificate they began with; a new one gets the newest that
 //! could be used. Files that cannot be used change nothing and are told about.
 
-use crate::settings::TlsSettings;
+use crate::settings::{TlsSettings, read_file};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -63,6 +63,19 @@ struct Pair {
 }
 
 impl Pair {
+    fn read(files: &TlsSettings) -> Result<Self, TlsError> {
+        let read = |path: &Path| {
+            read_file(path).map_err(|cause| TlsError::Unreadable {
+                path: path.to_owned(),
+                cause,
+            })
+        };
+        Ok(Self {
+            certificate: read(&files.certificate_file)?,
+            key: read(&files.key_file)?,
+        })
+    }
+
     fn fingerprint(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
         digest.update((self.certificate.len() as u64).to_be_bytes());
@@ -95,16 +108,7 @@ impl Pair {
 impl ServedCertificate {
     /// Reads the files. `surface` names the listener in logs and metrics.
     pub fn load(surface: &'static str, files: &TlsSettings) -> Result<Arc<Self>, TlsError> {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|cause| TlsError::Unreadable {
-                path: path.to_owned(),
-                cause,
-            })
-        };
-        let pair = Pair {
-            certificate: read(&files.certificate_file)?,
-            key: read(&files.key_file)?,
-        };
+        let pair = Pair::read(files)?;
         let provider = Arc::new(default_provider());
         let certified = pair.certified(files, &provider)?;
         Ok(Arc::new(Self {
@@ -140,7 +144,12 @@ impl ServedCertificate {
 
     /// What was tried last: the fingerprint of the files, or nothing if they could not be read.
     async fn look(&self, tried: Option<[u8; 32]>) -> Option<[u8; 32]> {
-        let pair = match self.read().await {
+        let files = self.files.clone();
+        let Ok(pair) = tokio::task::spawn_blocking(move || Pair::read(&files)).await else {
+            // The runtime is ending.
+            return tried;
+        };
+        let pair = match pair {
             Ok(pair) => pair,
             Err(problem) => {
                 if tried.is_some() {
@@ -162,21 +171,6 @@ impl ServedCertificate {
             Err(problem) => self.refused(&problem),
         }
         Some(fingerprint)
-    }
-
-    async fn read(&self) -> Result<Pair, TlsError> {
-        let read = async |path: &Path| {
-            tokio::fs::read(path)
-                .await
-                .map_err(|cause| TlsError::Unreadable {
-                    path: path.to_owned(),
-                    cause,
-                })
-        };
-        Ok(Pair {
-            certificate: read(&self.files.certificate_file).await?,
-            key: read(&self.files.key_file).await?,
-        })
     }
 
     fn refused(&self, problem: &TlsError) {

@@ -9,7 +9,7 @@ use super::metrics;
 use crate::process::clock::{Clock, SystemClock};
 use crate::process::crypto;
 use crate::process::tasks::Tasks;
-use crate::settings::RedisSettings;
+use crate::settings::{RedisSettings, read_file};
 use arc_swap::ArcSwapOption;
 use deadpool_redis::{Connection, Manager, Pool, Runtime, Timeouts};
 use redis::aio::MultiplexedConnection;
@@ -52,7 +52,7 @@ fn connection_info(settings: &RedisSettings) -> Result<ConnectionInfo, StoreErro
     let Some(path) = &settings.ca_file else {
         return Ok(info);
     };
-    let pem = std::fs::read(path).map_err(|cause| StoreError::Settings {
+    let pem = read_file(path).map_err(|cause| StoreError::Settings {
         key: "ca_file",
         problem: format!("{} cannot be read: {cause}", path.display()),
     })?;

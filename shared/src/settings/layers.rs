@@ -1,6 +1,6 @@
 //! Layers: defaults, file, names of the original connector, environment, flags.
 
-use super::{DEFAULTS, Settings, cross_checks, legacy_names};
+use super::{DEFAULTS, Settings, cross_checks, legacy_names, read_text_file};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -143,8 +143,7 @@ fn read_toml(path: &Path) -> Result<Table, SettingsError> {
             format!("the configuration file {} {problem}", path.display()),
         )
     };
-    let text =
-        std::fs::read_to_string(path).map_err(|cause| wrong(format!("cannot be read: {cause}")))?;
+    let text = read_text_file(path).map_err(|cause| wrong(format!("cannot be read: {cause}")))?;
     // The library's own message shows the offending source line, which may hold a secret.
     text.parse().map_err(|cause: toml::de::Error| {
         let line = cause

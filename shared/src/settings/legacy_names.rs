@@ -49,7 +49,7 @@ pub(super) fn collect(
 ) -> Result<BTreeMap<&'static str, String>, SettingsError> {
     let mut found = BTreeMap::new();
     if let Some(path) = properties {
-        let text = std::fs::read_to_string(path).map_err(|cause| {
+        let text = super::read_text_file(path).map_err(|cause| {
             SettingsError::at(
                 "",
                 format!("the file {} cannot be read: {cause}", path.display()),

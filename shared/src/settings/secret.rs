@@ -21,7 +21,7 @@ impl Secret {
             path: path.to_owned(),
             problem,
         };
-        let text = std::fs::read_to_string(path).map_err(|cause| wrong(cause.to_string()))?;
+        let text = super::read_text_file(path).map_err(|cause| wrong(cause.to_string()))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {

@@ -31,7 +31,7 @@ impl TlsSettings {
         let at = |key: &str, problem: String| {
             Err(SettingsError::at(format!("{section}.{key}"), problem))
         };
-        if let Err(cause) = std::fs::read(&self.certificate_file) {
+        if let Err(cause) = super::read_file(&self.certificate_file) {
             let path = self.certificate_file.display();
             return at(
                 "certificate_file",

@@ -1,6 +1,6 @@
 //! How an app registration proves who it is.
 
-use crate::settings::{AssertionAlgorithm, CredentialSettings, Secret};
+use crate::settings::{AssertionAlgorithm, CredentialSettings, Secret, read_text_file};
 use crate::stock::AsOf;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,11 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Largest PEM file read.
-const LARGEST_PEM: u64 = 256 * 1024;
 /// Life of an assertion. Microsoft asks for 5 to 10 minutes.
 const ASSERTION_SECONDS: i64 = 600;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -143,7 +140,8 @@ fn signed_assertion(
     audience: &str,
     now: AsOf,
 ) -> Result<Secret, String> {
-    let pem = read_bounded(file)?;
+    let pem = read_text_file(file).map(Secret::new);
+    let pem = pem.map_err(|cause| cause.to_string())?;
     let certificate = CertificateDer::from_pem_slice(pem.expose().as_bytes())
         .map_err(|cause| format!("it holds no certificate in PEM form ({cause})"))?;
     let key = private_key_block(pem.expose())
@@ -174,14 +172,6 @@ fn signed_assertion(
     jsonwebtoken::encode(&header, &claims, &key)
         .map(Secret::new)
         .map_err(|cause| format!("its private key does not sign ({cause})"))
-}
-
-fn read_bounded(file: &Path) -> Result<Secret, String> {
-    let mut pem = String::new();
-    std::fs::File::open(file)
-        .and_then(|file| file.take(LARGEST_PEM).read_to_string(&mut pem))
-        .map_err(|cause| cause.to_string())?;
-    Ok(Secret::new(pem))
 }
 
 /// The first private key of a PEM file, in either of the two forms RSA keys have.

@@ -8,7 +8,7 @@ use super::key_set::KeySet;
 use super::metrics;
 use crate::process::clock::Clock;
 use crate::process::guards::{Guard, is_off};
-use crate::settings::{JwtAlgorithm, JwtSettings};
+use crate::settings::{JwtAlgorithm, JwtSettings, read_file};
 use arc_swap::ArcSwapOption;
 use reqwest::Client;
 use reqwest::header::ACCEPT;
@@ -180,7 +180,9 @@ impl IssuerKeys {
         match &self.place {
             Place::Address(http, url) => download(http, url).await,
             Place::File(path) => {
-                let document = tokio::fs::read(path).await;
+                let file = path.clone();
+                let document = tokio::task::spawn_blocking(move || read_file(&file)).await;
+                let document = document.unwrap_or_else(|ending| Err(ending.into()));
                 document.map_err(|cause| format!("{}: {cause}", path.display()))
             }
         }
@@ -197,7 +199,7 @@ fn http_client(settings: &JwtSettings) -> Result<Client, String> {
         .connect_timeout(TIME_LIMIT);
     if let Some(file) = &settings.ca_file {
         let problem = |cause: String| format!("ca_file {}: {cause}", file.display());
-        let pem = std::fs::read(file).map_err(|cause| problem(cause.to_string()))?;
+        let pem = read_file(file).map_err(|cause| problem(cause.to_string()))?;
         let authorities = reqwest::Certificate::from_pem_bundle(&pem)
             .map_err(|cause| problem(cause.to_string()))?;
         builder = builder.tls_certs_only(authorities);
