@@ -78,6 +78,19 @@ enum Seconds<'a> {
 struct RefusedBody {
     error: String,
     error_codes: Vec<u64>,
+    error_description: String,
+}
+
+impl RefusedBody {
+    /// Entra's own number: some endpoints tell it in the description only.
+    fn number(&self) -> Option<u64> {
+        let first = self.error_codes.first().copied();
+        first.or_else(|| {
+            let text = self.error_description.strip_prefix("AADSTS")?;
+            let end = text.find(|c: char| !c.is_ascii_digit())?;
+            text[..end].parse().ok()
+        })
+    }
 }
 
 impl TokenRequest {
@@ -227,8 +240,9 @@ fn granted(body: &[u8]) -> Result<Granted, &'static str> {
 /// Decides by status and `error` as Microsoft advises; the number is for people. The description
 /// is left out: it repeats what was sent.
 fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> NotGranted {
-    let RefusedBody { error, error_codes } = serde_json::from_slice(body).unwrap_or_default();
-    let error: String = error
+    let body: RefusedBody = serde_json::from_slice(body).unwrap_or_default();
+    let error: String = body
+        .error
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
         .take(64)
@@ -238,10 +252,12 @@ fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> NotGrante
         cause.push(' ');
         cause.push_str(&error);
     }
-    if let Some(number) = error_codes.first() {
-        cause.push_str(" (AADSTS");
-        cause.push_str(&number.to_string());
-        cause.push(')');
+    if let Some(number) = body.number() {
+        cause = format!("{cause} (AADSTS{number})");
+        if let Some(words) = in_words(number) {
+            cause.push_str(": ");
+            cause.push_str(words);
+        }
     }
     let is_passing_error = matches!(
         error.as_str(),
@@ -257,6 +273,49 @@ fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> NotGrante
             ),
         wait,
     }
+}
+
+/// What Entra's number means, and the setting to look at (below `tenants.entra` or
+/// `api.live.entra`, but for the environment). From Microsoft's list of AADSTS error codes.
+fn in_words(number: u64) -> Option<&'static str> {
+    Some(match number {
+        7_000_215 => {
+            "the client secret is wrong; look at client_secret(_file): it is the secret's value, not its id"
+        }
+        7_000_222 => {
+            "the client secret has expired; make a new one for the app and put it into client_secret(_file)"
+        }
+        7_000_218 => {
+            "no client secret or certificate came with the request; look at client_secret(_file) and client_certificate_file"
+        }
+        700_016 => {
+            "the directory knows no such app; look at client_id, and whether tenant_id is the app's directory"
+        }
+        7_000_112 => "the app is disabled in the directory; look at client_id",
+        7_000_229 => {
+            "the app has no service principal in the directory; look at client_id and tenant_id"
+        }
+        90_002 => {
+            "there is no such directory; look at tenant_id, and authority for national clouds"
+        }
+        900_023 | 900_021 | 900_144 => "this is no directory's id or domain; look at tenant_id",
+        50_034 => "the directory does not know this account; look at tenant_id and client_id",
+        500_011 => {
+            "the directory does not know the D365 environment; look at tenants.environment_url and tenant_id"
+        }
+        70_011 | 1_002_012 => {
+            "the D365 environment is no valid scope; look at tenants.environment_url and token_endpoint_version"
+        }
+        700_024 => "the signed assertion is not valid now; look at this machine's clock",
+        700_027 => {
+            "the certificate is not registered for the app, or has expired; look at client_certificate_file"
+        }
+        70_021 | 700_211..=700_213 | 700_222 => {
+            "the app trusts no such federated token; look at federated_token_file and the app's federated credentials"
+        }
+        53_003 => "a conditional access policy of the directory forbids it; look at client_id",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -304,7 +363,31 @@ mod tests {
                 401,
                 &wrong_secret[..],
                 true,
-                "401 invalid_client (AADSTS7000215)",
+                "401 invalid_client (AADSTS7000215): the client secret is wrong; look at client_secret(_file)",
+            ),
+            (
+                401,
+                br#"{"error":"invalid_client","error_codes":[7000222]}"#,
+                true,
+                "expired; make a new one for the app and put it into client_secret(_file)",
+            ),
+            (
+                400,
+                br#"{"error":"unauthorized_client","error_codes":[700016]}"#,
+                true,
+                "look at client_id",
+            ),
+            (
+                400,
+                br#"{"error":"invalid_request","error_description":"AADSTS90002: canary"}"#,
+                true,
+                "(AADSTS90002): there is no such directory; look at tenant_id",
+            ),
+            (
+                400,
+                br#"{"error":"invalid_request","error_description":"AADSTS1canary","error_codes":[]}"#,
+                true,
+                "400 invalid_request (AADSTS1)",
             ),
             (
                 400,
