@@ -142,7 +142,7 @@ async fn start(settings: Settings) -> Result<(), StartError> {
     let store = StockStore::open(&settings.redis)?;
     let listeners = Listeners::bind(&settings.api)?;
     let shutdown = Shutdown::new();
-    shutdown.watch_signals(&Tasks::new())?;
+    shutdown.watch_signals(&Tasks::new(), settings.api.drain_delay)?;
     let open = open_d365(&store);
     run(settings, listeners, store, open, shutdown)
         .await

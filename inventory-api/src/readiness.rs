@@ -1,7 +1,9 @@
-//! Whether this process can answer: Redis is reachable and its clock was read.
+//! Whether this process can answer.
 //!
-//! A dead feed or a D365 that is away shows in the detail and does not make it unready: old numbers,
-//! marked as such, are better than none, and another replica would have no newer ones.
+//! It can from the moment it has seen Redis until it stops. Redis that goes away later takes nothing
+//! off the list: EXACT still answers, and all replicas would go together. A process that never saw
+//! Redis is not ready, so that a wrong address stops a rollout. A dead feed or a D365 that is away
+//! shows in the detail: old numbers, marked as such, are better than none.
 
 use crate::feed::Feed;
 use crate::state::AppState;
@@ -9,7 +11,8 @@ use crate::tenant_directory::Tenant;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
-use shared::http_edge::management::{Readiness, ReadinessReport};
+use shared::http_edge::management::{REDIS_LIMIT, Readiness};
+use shared::redis_store::StoreError;
 use std::sync::Arc;
 
 /// The report of the management port.
@@ -17,32 +20,44 @@ use std::sync::Arc;
 pub(crate) struct ApiReadiness(pub Arc<AppState>);
 
 impl Readiness for ApiReadiness {
-    fn report(&self) -> BoxFuture<'_, ReadinessReport> {
+    fn is_ready(&self) -> bool {
+        self.0.clock.is_shared() && !self.0.stopping.is_cancelled()
+    }
+
+    fn detail(&self) -> BoxFuture<'_, Value> {
         self.look().boxed()
     }
 }
 
 impl ApiReadiness {
-    async fn look(&self) -> ReadinessReport {
+    async fn look(&self) -> Value {
         let state = &self.0;
-        let redis = state.store.ping().await;
-        let is_on_shared_clock = state.clock.is_shared();
-        let is_stopping = state.stopping.is_cancelled();
-        let ready = redis.is_ok() && is_on_shared_clock && !is_stopping;
-        let directory = state.directory.load_full();
-        let tenants = if redis.is_ok() {
-            join_all(directory.tenants().iter().map(|tenant| self.tenant(tenant))).await
-        } else {
-            Vec::new()
+        let ping = tokio::time::timeout(REDIS_LIMIT, state.store.ping()).await;
+        // Redis that refuses writes refuses PING as well, and may be read all the same.
+        let (answers, redis) = match ping {
+            Ok(Ok(())) => (true, None),
+            Ok(Err(cause)) => {
+                let is_refusal = matches!(cause, StoreError::Refused { .. });
+                (is_refusal, Some(cause.to_string()))
+            }
+            Err(_elapsed) => (false, Some("no answer in time".to_owned())),
         };
-        let detail = json!({
-            "ready": ready,
-            "stopping": is_stopping,
-            "redis": redis.map_or_else(|cause| cause.to_string(), |()| "reachable".to_owned()),
-            "clock": if is_on_shared_clock { "shared" } else { "not read yet" },
-            "tenants": tenants,
-        });
-        ReadinessReport { ready, detail }
+        let directory = state.directory.load_full();
+        let tenants = directory.tenants().iter();
+        let feeds = async {
+            if answers {
+                join_all(tenants.map(|tenant| self.tenant(tenant))).await
+            } else {
+                Vec::new()
+            }
+        };
+        let feeds = tokio::time::timeout(REDIS_LIMIT, feeds).await;
+        json!({
+            "stopping": state.stopping.is_cancelled(),
+            "redis": redis.as_deref().unwrap_or("reachable"),
+            "clock": if state.clock.is_shared() { "shared" } else { "not read yet" },
+            "tenants": feeds.unwrap_or_default(),
+        })
     }
 
     async fn tenant(&self, tenant: &Arc<Tenant>) -> Value {

@@ -21,7 +21,7 @@ use shared::http_edge::auth::door::{self, Door};
 use shared::http_edge::auth::{AuthSetupError, Authenticator};
 use shared::http_edge::connections::{self, ConnectionLimits, Connections};
 use shared::http_edge::tls::{ServedCertificate, TlsError};
-use shared::http_edge::{listener, management, request_id};
+use shared::http_edge::{closing, listener, management, request_id};
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::metrics::MetricsError;
 use shared::process::open_files;
@@ -212,13 +212,20 @@ pub async fn run(
         tasks.spawn(name, Arc::clone(watched).watch(background.clone()));
     }
     let readiness = Arc::new(ApiReadiness(Arc::clone(&state)));
-    let management = management::serve(listeners.management, metrics, readiness, probes)?;
+    let management = management::serve(
+        listeners.management,
+        metrics,
+        readiness,
+        probes,
+        shutdown.clone(),
+    )?;
     let api = serve(
         Arc::clone(&state),
         door,
         listeners.api,
         connections,
         certificate,
+        shutdown.clone(),
     )?;
     let (api_handle, management_handle) = (api.handle(), management.handle());
     tasks.spawn("management", async move {
@@ -233,7 +240,7 @@ pub async fn run(
     });
 
     tokio::select! {
-        () = shutdown.soft().cancelled() => {}
+        () = shutdown.closing().cancelled() => {}
         ended = &mut api_end => {
             return Err(StartError::Server(early_end(ended)));
         }
@@ -245,17 +252,17 @@ pub async fn run(
     let dropped_requests = state.in_flight.load(Ordering::Relaxed);
     management_handle.stop(true).await;
     background.cancel();
+    Ok(ended(&tasks, dropped_requests).await)
+}
+
+async fn ended(tasks: &Tasks, dropped_requests: usize) -> Ended {
     let drained = tasks.close_and_wait(Duration::from_secs(2)).await;
-    let ended = Ended {
+    let unfinished_tasks = drained.still_running;
+    tracing::info!(dropped_requests, unfinished_tasks, "stopped");
+    Ended {
         dropped_requests,
-        unfinished_tasks: drained.still_running,
-    };
-    tracing::info!(
-        dropped_requests,
-        unfinished_tasks = ended.unfinished_tasks,
-        "stopped"
-    );
-    Ok(ended)
+        unfinished_tasks,
+    }
 }
 
 fn early_end(ended: Result<io::Result<()>, tokio::sync::oneshot::error::RecvError>) -> io::Error {
@@ -335,7 +342,9 @@ fn serve(
     listener: TcpListener,
     connections: Arc<Connections>,
     certificate: Option<Arc<ServedCertificate>>,
+    shutdown: Shutdown,
 ) -> Result<Server, StartError> {
+    let shutdown = Data::new(shutdown);
     let settings = state.settings.clone();
     let limits = &settings.limits;
     let document = Data::new(crate::openapi::Served::of(&settings));
@@ -350,12 +359,14 @@ fn serve(
             .app_data(document.clone())
             .app_data(reader)
             .app_data(door.clone())
+            .app_data(shutdown.clone())
             .wrap(from_fn(caller_rate::pass))
             // Behind the door: strangers take no places of those who may ask.
             .wrap(from_fn(request_gate::take_place))
             .wrap(from_fn(door::pass))
             .wrap(from_fn(request_gate::measure))
             .wrap(from_fn(request_id::echo))
+            .wrap(from_fn(closing::close_when_stopping))
             .wrap(from_fn(connections::note_request))
             .configure(routes::configure)
     })

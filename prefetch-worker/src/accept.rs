@@ -2,6 +2,7 @@
 
 use crate::error::WorkerError;
 use crate::state::{TenantFeed, Worker};
+use crate::terminal::shown;
 use shared::process::clock::Clock as _;
 use shared::process::shutdown::Shutdown;
 use shared::redis_store::Acceptance;
@@ -34,6 +35,7 @@ pub(crate) async fn accept(
             Ok(ExitCode::SUCCESS)
         }
         Err(why) => {
+            let why = shown(&why.to_string());
             writeln!(std::io::stderr(), "prefetch-worker: not accepted: {why}")?;
             Ok(ExitCode::FAILURE)
         }
@@ -50,7 +52,7 @@ pub(crate) async fn history(
     let (feed, warehouse) = place(&worker, tenant, warehouse)?;
     let mut out = std::io::stdout().lock();
     for entry in worker.store.history(feed.id(), warehouse).await? {
-        writeln!(out, "{entry}")?;
+        writeln!(out, "{}", shown(&entry))?;
     }
     Ok(ExitCode::SUCCESS)
 }

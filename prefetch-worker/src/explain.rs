@@ -1,6 +1,7 @@
 //! `explain`: what is stored for a SKU, how old it is, its state and why. Asks Redis only.
 
 use crate::error::WorkerError;
+use crate::terminal::{quoted, shown};
 use shared::process::clock::Clock as _;
 use shared::redis_store::{ExplainedLine, StockStore};
 use shared::settings::{RedisSettings, Settings};
@@ -43,7 +44,7 @@ pub(crate) async fn explain(
             let line = stored
                 .iter()
                 .find(|line| line.warehouse == warehouse.as_str());
-            writeln!(out, "\nwarehouse {warehouse}")?;
+            writeln!(out, "\nwarehouse {}", shown(warehouse.as_str()))?;
             for sentence in sentences(line, snapshot, now, store.line_ttl()) {
                 writeln!(out, "  {sentence}")?;
             }
@@ -94,7 +95,7 @@ fn sentences(
     match stored {
         None => said.push("no line is stored".to_owned()),
         Some(line) => {
-            said.push(format!("stored: {}", line.text));
+            said.push(format!("stored: {}", shown(&line.text)));
             match &line.value {
                 Some(value) => said.push(meaning(value, now)),
                 None => said.push("this is no line; the API counts it as unknown".to_owned()),
@@ -115,7 +116,10 @@ fn sentences(
         None => format!("feed: {}, no snapshot was ever complete", feed.state),
     });
     if let Some(reason) = &snapshot.reason {
-        said.push(format!("the latest cycle was not complete: {reason}"));
+        said.push(format!(
+            "the latest cycle was not complete: {}",
+            shown(reason)
+        ));
     }
     let is_unreadable = stored.is_some() && value.is_none();
     let state = if is_unreadable {
@@ -193,15 +197,6 @@ fn redis_cli(redis: &RedisSettings) -> String {
         command.push_str(" --askpass");
     }
     command
-}
-
-/// As a shell reads an argument.
-fn quoted(text: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_:./@".contains(&b);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod doctor;
 mod error;
 mod events;
 mod explain;
+mod first_read;
 mod heartbeat;
 mod json_body;
 mod metrics;
@@ -27,6 +28,7 @@ mod routes;
 mod run;
 mod state;
 mod status;
+mod terminal;
 mod variants;
 
 pub use cycle::CycleOutcome;

@@ -5,6 +5,7 @@ use crate::plan;
 use crate::poller::Poller;
 use crate::progress::Progress;
 use crate::state::{TenantFeed, Worker};
+use crate::terminal::shown;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use shared::process::clock::Clock as _;
 use shared::process::shutdown::Shutdown;
@@ -22,7 +23,8 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// Redis may be away this long before the reading is given up.
 const REDIS_AWAY: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-const TELL_EVERY: Duration = Duration::from_secs(2);
+const TELL_FIRST: Duration = Duration::from_secs(2);
+const TELL_EVERY: Duration = Duration::from_mins(1);
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// The bar of a warehouse that was read before.
 const KNOWN_LENGTH: &str =
@@ -59,7 +61,7 @@ struct Job<'a> {
 /// Reads every warehouse of every tenant once. Other workers may help.
 pub(crate) async fn once(settings: &Settings) -> Result<ExitCode, WorkerError> {
     let worker = Worker::build(settings, Shutdown::new())?;
-    worker.shutdown.watch_signals(&worker.tasks)?;
+    (worker.shutdown).watch_signals(&worker.tasks, Duration::ZERO)?;
     worker.clock().sample().await?;
     let clock = Arc::clone(worker.clock());
     let stop = worker.shutdown.soft().clone();
@@ -212,7 +214,7 @@ fn print(summaries: &[Summary]) -> std::io::Result<()> {
             summary.state,
             summary.rows,
             summary.took.as_secs_f64(),
-            summary.reason
+            shown(&summary.reason)
         )?;
     }
     Ok(())
@@ -224,14 +226,15 @@ fn rows_per_second(state: &ProgressState, out: &mut dyn std::fmt::Write) {
     let _ = write!(out, "{:.0} rows/s", state.per_sec());
 }
 
-/// Bars on a terminal, log lines elsewhere.
+/// Bars where people look at the whole output, log lines elsewhere.
 struct Screen {
     bars: Option<MultiProgress>,
 }
 
 impl Screen {
     fn new() -> Self {
-        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        let is_watched = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
+        let bars = is_watched.then(MultiProgress::new);
         Self { bars }
     }
 
@@ -263,10 +266,10 @@ impl Screen {
             }
             bar
         });
-        let every = if bar.is_some() {
+        let mut every = if bar.is_some() {
             DRAW_EVERY
         } else {
-            TELL_EVERY
+            TELL_FIRST
         };
         let mut before = (worker.clock().monotonic(), 0);
         while tokio::time::timeout(every, over.cancelled()).await.is_err() {
@@ -279,9 +282,11 @@ impl Screen {
             let millis = now.0.saturating_sub(before.0).as_millis().max(1);
             let rows_per_second =
                 u64::try_from(u128::from(now.1 - before.1) * 1_000 / millis).unwrap_or(u64::MAX);
+            every = TELL_EVERY;
             tracing::info!(
                 warehouse = name,
                 rows = now.1,
+                usual_rows,
                 pages = progress.pages(),
                 rows_per_second,
                 "reading"

@@ -26,12 +26,12 @@ pub(crate) struct Refreshes(mpsc::Sender<SkuRefresh>);
 pub(crate) struct QueueFull;
 
 impl Refreshes {
-    /// Works refreshes off, one after the other, until a stop is asked for.
+    /// Works refreshes off, one after the other, until the listeners close.
     pub(crate) fn start(worker: &Worker) -> Self {
         let (sender, mut waiting) = mpsc::channel::<SkuRefresh>(worker.settings.refresh_queue);
         let worker = worker.clone();
         worker.tasks.clone().spawn("refreshes", async move {
-            let stop = worker.shutdown.soft().clone();
+            let stop = worker.shutdown.closing().clone();
             loop {
                 let refresh = tokio::select! {
                     refresh = waiting.recv() => refresh,

@@ -19,8 +19,8 @@ use shared::http_edge::auth::Caller;
 use shared::http_edge::auth::door::{self, Door, Need};
 use shared::http_edge::connections::{self, ConnectionLimits, Connections};
 use shared::http_edge::feedback::{Feedback, Problem};
-use shared::http_edge::request_id;
 use shared::http_edge::tls::ServedCertificate;
+use shared::http_edge::{closing, request_id};
 use shared::settings::RoleName;
 use shared::stock::{Sku, WarehouseId};
 use std::collections::HashSet;
@@ -59,6 +59,7 @@ pub(crate) fn serve(
     parts: Parts,
     certificate: Option<&Arc<ServedCertificate>>,
 ) -> Result<Server, WorkerError> {
+    let shutdown = Data::new(parts.worker.shutdown.clone());
     let worker = Data::new(parts.worker);
     let door = Data::new(parts.door);
     let hints = Data::new(parts.hints);
@@ -70,9 +71,11 @@ pub(crate) fn serve(
             .app_data(refreshes.clone())
             .app_data(hints.clone())
             .app_data(door.clone())
+            .app_data(shutdown.clone())
             .configure(configure)
             .wrap(from_fn(door::pass))
             .wrap(from_fn(request_id::echo))
+            .wrap(from_fn(closing::close_when_stopping))
             .wrap(from_fn(connections::note_request))
     })
     .workers(1)

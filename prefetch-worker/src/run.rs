@@ -6,7 +6,8 @@ use crate::events::Hints;
 use crate::poller::Poller;
 use crate::refresh_request::Refreshes;
 use crate::state::Worker;
-use crate::{heartbeat, routes, status};
+use crate::{first_read, heartbeat, routes, status};
+use actix_web::dev::ServerHandle;
 use shared::http_edge::auth::Authenticator;
 use shared::http_edge::auth::door::Door;
 use shared::http_edge::connections::Connections;
@@ -37,12 +38,13 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     let authenticator = Arc::new(Authenticator::new(&settings.api.auth, &wall_clock)?);
     let api = listen(settings.worker.listen)?;
     let management = listen(settings.worker.management_listen)?;
-    worker.shutdown.watch_signals(&worker.tasks)?;
+    (worker.shutdown).watch_signals(&worker.tasks, worker.settings.drain_delay)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), worker.id = %worker.id, "starting");
 
     (worker.tasks).break_if_wanted(|| format!("{settings:?} {worker:?}"));
     let clock = Arc::clone(worker.clock());
-    let stop_clock = worker.shutdown.soft().clone();
+    // What requests need lives until the listeners close.
+    let stop_clock = worker.shutdown.closing().clone();
     worker
         .tasks
         .spawn("clock", async move { clock.run(stop_clock).await });
@@ -54,8 +56,14 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
             .tasks
             .spawn("poller", Poller::new(worker.clone(), number).run());
     }
+    for tenant in 0..worker.feeds.len() {
+        worker.tasks.spawn(
+            "first-read",
+            first_read::keep_telling(worker.clone(), tenant),
+        );
+    }
     if let Some(certificate) = certificate.clone() {
-        let stop = worker.shutdown.soft().clone();
+        let stop = worker.shutdown.closing().clone();
         worker
             .tasks
             .spawn("certificate", certificate.keep_fresh(stop));
@@ -70,7 +78,10 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     let refreshes = Refreshes::start(&worker);
     let hints = Hints::start(&worker);
 
-    let (keeping, stop) = (Arc::clone(&authenticator), worker.shutdown.soft().clone());
+    let (keeping, stop) = (
+        Arc::clone(&authenticator),
+        worker.shutdown.closing().clone(),
+    );
     worker
         .tasks
         .spawn("authentication", async move { keeping.run(stop).await });
@@ -85,10 +96,16 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     let probes = management::connections(Arc::clone(&clock));
     let connections = Connections::new("worker", routes::LIMITS, clock);
     for (name, watched) in [("probes", &probes), ("connections", &connections)] {
-        let stop = worker.shutdown.soft().clone();
+        let stop = worker.shutdown.closing().clone();
         worker.tasks.spawn(name, Arc::clone(watched).watch(stop));
     }
-    let management_server = management::serve(management, metrics, readiness, probes)?;
+    let management_server = management::serve(
+        management,
+        metrics,
+        readiness,
+        probes,
+        worker.shutdown.clone(),
+    )?;
     let parts = routes::Parts {
         worker: worker.clone(),
         refreshes,
@@ -98,33 +115,35 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     };
     let api_server = routes::serve(api, parts, certificate.as_ref())?;
     let (api_handle, management_handle) = (api_server.handle(), management_server.handle());
-    let soft = worker.shutdown.soft().clone();
-    let drain = worker.settings.drain_timeout;
-    let stopping = worker.clone();
-    let stop = async move {
-        soft.cancelled().await;
-        let begun = stopping.clock().monotonic();
-        api_handle.stop(true).await;
-        let drained = tokio::select! {
-            drained = stopping.tasks.close_and_wait(drain) => drained,
-            () = stopping.shutdown.hard().cancelled() => {
-                stopping.tasks.close_and_wait(Duration::ZERO).await
-            }
-        };
-        stopping.shutdown.force();
-        let took = stopping.clock().monotonic().saturating_sub(begun);
-        tracing::info!(
-            finished = drained.finished,
-            still_running = drained.still_running,
-            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "stopped"
-        );
-        management_handle.stop(false).await;
-    };
-    let (served, managed, ()) = futures_util::join!(api_server, management_server, stop);
+    let ending = stopped(worker, api_handle, management_handle);
+    let (served, managed, ()) = futures_util::join!(api_server, management_server, ending);
     served?;
     managed?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the listeners close, then for what is under way.
+async fn stopped(worker: Worker, api: ServerHandle, management: ServerHandle) {
+    let (closing, hard) = (worker.shutdown.closing(), worker.shutdown.hard());
+    closing.cancelled().await;
+    let begun = worker.clock().monotonic();
+    tokio::select! {
+        () = api.stop(true) => {}
+        () = hard.cancelled() => api.stop(false).await,
+    }
+    let drained = tokio::select! {
+        drained = worker.tasks.close_and_wait(worker.settings.drain_timeout) => drained,
+        () = hard.cancelled() => worker.tasks.close_and_wait(Duration::ZERO).await,
+    };
+    worker.shutdown.force();
+    let took = worker.clock().monotonic().saturating_sub(begun);
+    tracing::info!(
+        finished = drained.finished,
+        still_running = drained.still_running,
+        duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "stopped"
+    );
+    management.stop(false).await;
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, WorkerError> {

@@ -4,8 +4,8 @@ use crate::cycle::PartFacts;
 use crate::state::{TenantFeed, Worker};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use serde_json::json;
-use shared::http_edge::management::{Readiness, ReadinessReport};
+use serde_json::{Value, json};
+use shared::http_edge::management::{REDIS_LIMIT, Readiness};
 use shared::process::clock::Clock as _;
 use shared::redis_store::{PartId, ShardRecord, StoreError};
 use shared::stock::{AsOf, WarehouseId, WarehouseSnapshot};
@@ -177,6 +177,38 @@ pub(crate) async fn status(
     })
 }
 
+/// How far the first snapshots of a tenant are.
+pub(crate) struct FirstRead {
+    /// Warehouses that have a complete snapshot.
+    pub(crate) complete: usize,
+    /// Rows of these, and those that all workers have read of the others.
+    pub(crate) rows: u64,
+}
+
+/// None once every warehouse has a complete snapshot.
+pub(crate) async fn first_read(
+    worker: &Worker,
+    feed: &TenantFeed,
+) -> Result<Option<FirstRead>, StoreError> {
+    let (ids, now) = (&feed.settings.warehouses, worker.clock().now());
+    let snapshots = worker.store.snapshots(feed.id(), ids).await?;
+    let mut first = FirstRead {
+        complete: 0,
+        rows: 0,
+    };
+    for (id, snapshot) in ids.iter().zip(snapshots) {
+        let rows = if snapshot.standing.watermark.is_some() {
+            first.complete += 1;
+            snapshot.rows
+        } else {
+            let cycle = cycle_status(worker, feed, id, now).await?;
+            cycle.map_or(0, |cycle| cycle.rows)
+        };
+        first.rows = first.rows.saturating_add(rows);
+    }
+    Ok((first.complete < ids.len()).then_some(first))
+}
+
 fn warehouse_status(
     feed: &TenantFeed,
     id: &WarehouseId,
@@ -257,7 +289,8 @@ fn is_dead(age: Option<Duration>, interval: Duration) -> bool {
     age.is_some_and(|age| age > interval * DEAD_AFTER_INTERVALS)
 }
 
-/// Ready is who reaches Redis and knows its time: work can be claimed then.
+/// A worker is ready from the moment it has seen Redis until it stops: while Redis is away it still
+/// takes events and refreshes of SKUs.
 pub(crate) struct WorkerReadiness {
     worker: Worker,
 }
@@ -269,19 +302,26 @@ impl WorkerReadiness {
 }
 
 impl Readiness for WorkerReadiness {
-    fn report(&self) -> BoxFuture<'_, ReadinessReport> {
+    fn is_ready(&self) -> bool {
+        self.worker.clock().is_shared() && !self.worker.shutdown.soft().is_cancelled()
+    }
+
+    fn detail(&self) -> BoxFuture<'_, Value> {
         Box::pin(async move {
-            let is_clock_shared = self.worker.clock().is_shared();
             let feeds: Vec<&TenantFeed> = self.worker.feeds.iter().collect();
-            let status = status(&self.worker, &feeds, |_| true).await;
-            let ready = is_clock_shared && status.is_ok();
-            let detail = match status {
-                Ok(status) => json!({ "ready": ready, "clock": is_clock_shared, "status": status }),
-                Err(error) => {
-                    json!({ "ready": false, "clock": is_clock_shared, "redis": error.to_string() })
+            let status = status(&self.worker, &feeds, |_| true);
+            let (clock, stopping) = (
+                self.worker.clock().is_shared(),
+                self.worker.shutdown.soft().is_cancelled(),
+            );
+            let problem = match tokio::time::timeout(REDIS_LIMIT * 2, status).await {
+                Ok(Ok(status)) => {
+                    return json!({ "clock": clock, "stopping": stopping, "status": status });
                 }
+                Ok(Err(error)) => error.to_string(),
+                Err(_elapsed) => "no answer in time".to_owned(),
             };
-            ReadinessReport { ready, detail }
+            json!({ "clock": clock, "stopping": stopping, "redis": problem })
         })
     }
 }

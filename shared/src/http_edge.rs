@@ -6,6 +6,7 @@
 pub mod allowance;
 pub mod auth;
 pub mod caller_key;
+pub mod closing;
 pub mod connections;
 pub mod feedback;
 pub mod listener;

@@ -145,7 +145,23 @@ impl ServerProcess {
 
     /// Asks it to end (SIGTERM), waits, and says how it ended; kills it if it does not.
     pub async fn stop(&mut self) -> Result<ExitStatus, ServerProcessError> {
-        self.signal(Signal::TERM)?;
+        self.terminate()?;
+        self.stopped().await
+    }
+
+    /// The same with SIGINT, as at a terminal: a service that waits for load balancers after SIGTERM
+    /// does not wait then.
+    pub async fn interrupt(&mut self) -> Result<ExitStatus, ServerProcessError> {
+        self.signal(Signal::INT)?;
+        self.stopped().await
+    }
+
+    /// Asks it to end (SIGTERM) and does not wait.
+    pub fn terminate(&mut self) -> Result<(), ServerProcessError> {
+        self.signal(Signal::TERM)
+    }
+
+    async fn stopped(&mut self) -> Result<ExitStatus, ServerProcessError> {
         if self.log.wait_for_end(STOP_PATIENCE).await.is_err() {
             self.kill()?;
             return Err(ServerProcessError::WouldNotStop {

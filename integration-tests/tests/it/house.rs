@@ -8,6 +8,7 @@ use integration_tests::eventually::eventually;
 use integration_tests::redis_fixture::RedisFixture;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use tokio::process::{Child, Command};
@@ -54,6 +55,11 @@ impl House {
     pub(crate) fn reconfigure(&mut self, change: impl FnOnce(&mut ConnectorConfig)) {
         change(&mut self.config);
         self.file = self.config.write().unwrap();
+    }
+
+    /// The configuration file; another one after [`reconfigure`](Self::reconfigure).
+    pub(crate) fn config_path(&self) -> &Path {
+        self.file.path()
     }
 
     /// `prefetch-worker <arguments>` with this house's configuration, to its end.

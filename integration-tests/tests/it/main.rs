@@ -26,6 +26,7 @@ mod orders_of_replicas;
 mod programs;
 mod redis_fixture;
 mod redis_users;
+mod rolling_restart;
 mod scaling;
 mod tls;
 mod truth;

@@ -75,6 +75,31 @@ async fn a_caller_that_goes_away_frees_its_place() {
     );
 }
 
+/// All replicas would go together, and EXACT answers all the same.
+#[tokio::test]
+async fn readiness_does_not_fall_with_redis() {
+    let mut rig = Rig::start().await;
+    rig.erp_has(&[("A", "11", "8")]);
+    let clock = rig.store.clock().clone();
+    let look = async |rig: &Rig| {
+        let begun = clock.monotonic();
+        let ready = rig.ready().await;
+        let took = clock.monotonic().saturating_sub(begun);
+        // Probes of Kubernetes wait for a second.
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert_eq!(ready["ready"], true, "{ready}");
+        ready["redis"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(look(&rig).await, "reachable");
+    rig.redis.freeze(true).unwrap();
+    assert_ne!(look(&rig).await, "reachable");
+    rig.redis.freeze(false).unwrap();
+    rig.redis.kill().unwrap();
+    assert_ne!(look(&rig).await, "reachable");
+    let (status, body) = rig.stock(exact("11", &["A"])).await;
+    assert_eq!(status, 200, "{body}");
+}
+
 #[tokio::test]
 async fn the_end_waits_for_what_is_in_work_and_takes_nothing_new() {
     let rig = Rig::start().await;

@@ -5,9 +5,10 @@ use super::part_facts::PartFacts;
 use crate::metrics;
 use crate::plan;
 use crate::state::{TenantFeed, Worker};
+use crate::terminal::quoted;
 use shared::process::clock::Clock as _;
-use shared::redis_store::{CycleEnd, OpenCycle, Sealed, StoreError};
-use shared::stock::{AsOf, WarehouseId};
+use shared::redis_store::{CycleEnd, Doubt, OpenCycle, Sealed, StoreError};
+use shared::stock::{AsOf, Generation, TenantId, WarehouseId};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -131,9 +132,51 @@ fn tell(feed: &TenantFeed, warehouse: &WarehouseId, end: &CycleEnd, took: Durati
             warehouse.id = %warehouse, cycle.generation = %end.generation, rows = end.rows,
             pages = end.pages, duration_ms, reason,
             "the cycle broke off; what it read is kept, nothing becomes absent by it"),
-        Sealed::Quarantined { reason, .. } => tracing::error!(tenant.id = %feed.id(),
+        Sealed::Quarantined { reason, doubt } => {
+            let accept = accepting(feed.id(), warehouse, end.generation, *doubt);
+            tracing::error!(tenant.id = %feed.id(),
             warehouse.id = %warehouse, cycle.generation = %end.generation, rows = end.rows,
-            pages = end.pages, duration_ms, reason,
-            "the cycle ended and is not believed; what it read is kept, nothing becomes absent by it"),
+            pages = end.pages, duration_ms, reason, accept,
+            "the cycle ended and is not believed; what it read is kept, nothing becomes absent by it");
+        }
+    }
+}
+
+/// The command that takes the cycle for a snapshot, to be given with the worker's own settings; none
+/// for what must not be believed.
+fn accepting(
+    tenant: &TenantId,
+    warehouse: &WarehouseId,
+    generation: Generation,
+    doubt: Doubt,
+) -> Option<String> {
+    let even_if_empty = match doubt {
+        Doubt::ForeignRows => return None,
+        Doubt::Empty => " --even-if-empty",
+        Doubt::BelowUsual => "",
+    };
+    Some(format!(
+        "prefetch-worker accept {} --tenant {tenant} --generation {generation} --by \"$USER\"{even_if_empty}",
+        quoted(warehouse.as_str()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_accepts_a_cycle_is_told_where_it_may_be_believed() {
+        let told = |doubt| {
+            let tenant = TenantId::parse("contoso").unwrap();
+            let warehouse = WarehouseId::parse("O'24").unwrap();
+            accepting(&tenant, &warehouse, Generation(482), doubt)
+        };
+        let command =
+            r#"prefetch-worker accept 'O'\''24' --tenant contoso --generation 482 --by "$USER""#;
+        assert_eq!(told(Doubt::BelowUsual).as_deref(), Some(command));
+        let empty = format!("{command} --even-if-empty");
+        assert_eq!(told(Doubt::Empty), Some(empty));
+        assert_eq!(told(Doubt::ForeignRows), None);
     }
 }

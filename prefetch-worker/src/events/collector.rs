@@ -34,12 +34,12 @@ struct Waiting {
 }
 
 impl Hints {
-    /// Reads hinted items again, in the background, until a stop is asked for.
+    /// Reads hinted items again, in the background, until the listeners close.
     pub(crate) fn start(worker: &Worker) -> Self {
         let hints = Self::default();
         let (waiting, worker) = (hints.clone(), worker.clone());
         worker.tasks.clone().spawn("hints", async move {
-            let stop = worker.shutdown.soft().clone();
+            let stop = worker.shutdown.closing().clone();
             loop {
                 tokio::select! {
                     () = waiting.0.came.notified() => {}
@@ -99,7 +99,7 @@ impl Hints {
     /// Reads as many items as wait now. What comes meanwhile is collected anew: reading on would
     /// spend a call on every few of them.
     async fn read_all(&self, worker: &Worker) {
-        let stop = worker.shutdown.soft();
+        let stop = worker.shutdown.closing();
         let mut left = self.count();
         while left > 0
             && !stop.is_cancelled()

@@ -1,21 +1,25 @@
 //! The management port: liveness, readiness, metrics. Never on the port callers use.
 
+use super::closing;
 use super::connections::{self, ConnectionLimits, Connections};
 use crate::process::clock::Clock;
 use crate::process::metrics::MetricsHandle;
+use crate::process::shutdown::Shutdown;
 use actix_web::dev::Server;
 use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, get};
 use actix_web::{App, HttpResponse, HttpServer};
 use futures_util::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait for what readiness asks.
-const READINESS_LIMIT: Duration = Duration::from_secs(2);
+/// Longest wait for the detail of readiness: probes of Kubernetes wait for a second.
+const DETAIL_LIMIT: Duration = Duration::from_millis(700);
+/// Longest wait for Redis to say a word, inside of that.
+pub const REDIS_LIMIT: Duration = Duration::from_millis(300);
 /// Open connections: probes and scrapers of several addresses, and nobody else.
 const CONNECTIONS: usize = 256;
 const LIMITS: ConnectionLimits = ConnectionLimits {
@@ -25,19 +29,15 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     header_timeout: Duration::from_secs(5),
 };
 
-/// Says whether the process can do its work.
+/// Says whether the process can answer anything.
 pub trait Readiness: Send + Sync {
-    /// The present report. May ask Redis; must not depend on D365.
-    fn report(&self) -> BoxFuture<'_, ReadinessReport>;
-}
+    /// Whether requests should be sent here. Asks nobody: all replicas would fall together with what
+    /// they ask.
+    fn is_ready(&self) -> bool;
 
-/// What readiness found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadinessReport {
-    /// Whether requests should be sent here.
-    pub ready: bool,
-    /// Why, for people and dashboards. Becomes the JSON body.
-    pub detail: serde_json::Value,
+    /// What is well and what is not, a JSON object for people and dashboards. May ask Redis; must not
+    /// depend on D365.
+    fn detail(&self) -> BoxFuture<'_, Value>;
 }
 
 /// The connections of a management port, for [`serve`]; [`Connections::watch`] must be running.
@@ -52,16 +52,20 @@ pub fn serve(
     metrics: MetricsHandle,
     readiness: Arc<dyn Readiness>,
     connections: Arc<Connections>,
+    shutdown: Shutdown,
 ) -> std::io::Result<Server> {
     let metrics = Data::new(metrics);
+    let shutdown = Data::new(shutdown);
     let readiness: Data<dyn Readiness> = Data::from(readiness);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(metrics.clone())
             .app_data(readiness.clone())
+            .app_data(shutdown.clone())
             .route("/health/live", get().to(live))
             .route("/health/ready", get().to(ready))
             .route("/metrics", get().to(render))
+            .wrap(from_fn(closing::close_when_stopping))
             .wrap(from_fn(connections::note_request))
     })
     .workers(1)
@@ -85,20 +89,19 @@ async fn live() -> HttpResponse {
 }
 
 async fn ready(readiness: Data<dyn Readiness>) -> HttpResponse {
-    let report = tokio::time::timeout(READINESS_LIMIT, readiness.report())
+    let is_ready = readiness.is_ready();
+    let mut detail = tokio::time::timeout(DETAIL_LIMIT, readiness.detail())
         .await
-        .unwrap_or_else(|_| ReadinessReport {
-            ready: false,
-            detail: json!({ "ready": false, "problem": "no report in time" }),
-        });
-    let mut reply = if report.ready {
+        .unwrap_or_else(|_| json!({ "problem": "Redis has not answered in time" }));
+    detail["ready"] = json!(is_ready);
+    let mut reply = if is_ready {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()
     };
     reply
         .insert_header((CACHE_CONTROL, "no-store"))
-        .json(report.detail)
+        .json(detail)
 }
 
 async fn render(metrics: Data<MetricsHandle>) -> HttpResponse {
@@ -122,14 +125,13 @@ mod tests {
     struct Switch(AtomicBool);
 
     impl Readiness for Switch {
-        fn report(&self) -> BoxFuture<'_, ReadinessReport> {
-            let ready = self.0.load(Ordering::SeqCst);
-            Box::pin(async move {
-                ReadinessReport {
-                    ready,
-                    detail: json!({ "ready": ready }),
-                }
-            })
+        fn is_ready(&self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        /// As if Redis were frozen.
+        fn detail(&self) -> BoxFuture<'_, Value> {
+            Box::pin(std::future::pending())
         }
     }
 
@@ -140,7 +142,15 @@ mod tests {
         let switch = Arc::new(Switch(AtomicBool::new(false)));
         let metrics = crate::process::metrics::install().unwrap();
         let connections = connections(Arc::new(SystemClock::default()));
-        let server = serve(listener, metrics, switch.clone(), connections).unwrap();
+        let shutdown = Shutdown::new();
+        let server = serve(
+            listener,
+            metrics,
+            switch.clone(),
+            connections,
+            shutdown.clone(),
+        )
+        .unwrap();
         let handle = server.handle();
         let tasks = crate::process::tasks::Tasks::new();
         tasks.spawn("management", async { server.await.unwrap() });
@@ -157,6 +167,13 @@ mod tests {
         assert_eq!(status("/health/ready").await, 200);
         assert_eq!(status("/metrics").await, 200);
         assert_eq!(status("/anything").await, 404);
+        let kept = async |path: &str| {
+            let reply = reqwest::get(format!("http://{address}{path}")).await;
+            !reply.unwrap().headers().contains_key("connection")
+        };
+        assert!(kept("/health/live").await);
+        shutdown.begin_and_close_after(Duration::ZERO).await;
+        assert!(!kept("/health/live").await && !kept("/metrics").await);
         handle.stop(true).await;
     }
 
@@ -167,7 +184,7 @@ mod tests {
         let switch = Arc::new(Switch(AtomicBool::new(true)));
         let metrics = crate::process::metrics::install().unwrap();
         let connections = connections(Arc::new(SystemClock::default()));
-        let server = serve(listener, metrics, switch, connections).unwrap();
+        let server = serve(listener, metrics, switch, connections, Shutdown::new()).unwrap();
         let handle = server.handle();
         let tasks = crate::process::tasks::Tasks::new();
         tasks.spawn("management", async { server.await.unwrap() });

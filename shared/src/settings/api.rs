@@ -1,10 +1,11 @@
 //! `[api]`
 
-use super::forms::{duration, number, size};
+use super::forms::{duration, list, number, size};
 use super::{AuthSettings, EntraSettings, TlsSettings};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
+use url::Url;
 
 /// The inventory API.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -20,7 +21,11 @@ pub struct ApiSettings {
     /// Threads that answer requests, each with a Redis connection of its own; 0 means one per core.
     #[serde(deserialize_with = "number::deserialize")]
     pub workers: usize,
-    /// How long open requests may take after the stop signal.
+    /// How long requests are still taken after SIGTERM, so that load balancers have noticed; SIGINT
+    /// does not wait.
+    #[serde(with = "duration")]
+    pub drain_delay: Duration,
+    /// How long open requests may take once nothing is taken any more.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
     /// A feed older than this many refresh intervals is stale.
@@ -71,6 +76,29 @@ pub struct LiveSettings {
     /// Credentials for tenants that have no section here and were published by a prefetcher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entra: Option<EntraSettings>,
+    /// Which environments get a token for them: addresses such as
+    /// `https://contoso.operations.dynamics.com`, or domains such as `.dynamics.com`.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub environments: Vec<String>,
+}
+
+impl LiveSettings {
+    /// Whether an address that was published may be sent a token of [`entra`](Self::entra): it is one
+    /// of the environments, or a host below one of the domains on https' own port.
+    pub fn may_be_sent_tokens(&self, environment: &Url) -> bool {
+        self.environments.iter().any(|allowed| {
+            if allowed.starts_with('.') {
+                environment.scheme() == "https"
+                    && environment.port().is_none()
+                    && environment.domain().is_some_and(|host| {
+                        let host = host.trim_end_matches('.');
+                        host.len() > allowed.len() && host.ends_with(&allowed.to_ascii_lowercase())
+                    })
+            } else {
+                Url::parse(allowed).is_ok_and(|allowed| allowed.origin() == environment.origin())
+            }
+        })
+    }
 }
 
 /// What a request may ask for. Served at `/inventory/v1/limits`.

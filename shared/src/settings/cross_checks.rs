@@ -57,6 +57,10 @@ pub(super) fn settle(settings: &mut Settings) -> Result<(), SettingsError> {
     if let Some(entra) = &settings.api.live.entra {
         check_entra("api.live.entra", entra)?;
     }
+    for environment in &settings.api.live.environments {
+        check_environment(environment)
+            .map_err(|problem| SettingsError::at("api.live.environments", problem))?;
+    }
     Ok(())
 }
 
@@ -291,6 +295,28 @@ pub(super) fn check_tenant(key: &str, tenant: &TenantSettings) -> Result<(), Set
         }
     }
     check_entra(&format!("{key}.entra"), &tenant.entra)
+}
+
+/// An address, or a domain with a dot before it and one inside.
+fn check_environment(environment: &str) -> Result<(), String> {
+    if let Some(domain) = environment.strip_prefix('.') {
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        return if domain.contains('.') && domain.split('.').all(is_label) {
+            Ok(())
+        } else {
+            Err(format!(
+                "{environment:?} is no domain such as .dynamics.com"
+            ))
+        };
+    }
+    let url = Url::parse(environment)
+        .map_err(|cause| format!("{environment:?} is no address: {cause}"))?;
+    check_origin(&url).map_err(|problem| format!("{environment:?} {problem}"))
 }
 
 fn check_entra(key: &str, entra: &EntraSettings) -> Result<(), SettingsError> {

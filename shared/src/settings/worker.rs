@@ -75,7 +75,11 @@ pub struct WorkerSettings {
     pub refresh_queue: usize,
     /// Hints from D365 that something has changed.
     pub events: EventSettings,
-    /// How long pages under way may take after the stop signal.
+    /// How long requests are still taken after SIGTERM, so that load balancers have noticed; SIGINT
+    /// does not wait.
+    #[serde(with = "duration")]
+    pub drain_delay: Duration,
+    /// How long pages under way may take after that.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
 }

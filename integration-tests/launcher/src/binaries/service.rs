@@ -211,7 +211,7 @@ impl Service {
 
     /// Stops it kindly; anything but a successful end is an error.
     pub async fn stop(&mut self) -> Result<(), ServiceError> {
-        let status = self.process.stop().await?;
+        let status = self.process.interrupt().await?;
         if status.success() {
             return Ok(());
         }
