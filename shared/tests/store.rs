@@ -33,6 +33,11 @@ async fn store(redis: &TestRedis) -> StockStore {
     store
 }
 
+async fn connection(redis: &TestRedis) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(redis.url()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
 fn at(ms: i64) -> AsOf {
     AsOf::from_unix_ms(1_700_000_000_000 + ms).unwrap()
 }
@@ -381,6 +386,61 @@ client_secret = "c4n4ry"
     assert_eq!(back.environment_url, tenant.environment_url);
 }
 
+/// Anybody may have written them: foreign fields count for nothing, and a record that cannot be read
+/// hides no other.
+#[tokio::test]
+async fn of_what_is_published_only_what_a_prefetcher_publishes_is_read() {
+    let redis = TestRedis::start().unwrap();
+    let store = store(&redis).await;
+    let good = r#"
+[[tenants]]
+id = "good"
+environment_url = "https://contoso.operations.dynamics.com"
+legal_entity = "usmf"
+warehouses = ["11"]
+[tenants.entra]
+tenant_id = "directory"
+client_id = "app"
+client_secret = "secret"
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("connector.toml");
+    std::fs::write(&path, good).unwrap();
+    let settings = Layers::default().file(Some(&path)).load().unwrap();
+    let tenant = &settings.tenants[0];
+    store.publish(&PublishedTenant::of(tenant)).await.unwrap();
+    let mut connection = connection(&redis).await;
+    let mut rubbish = redis::pipe();
+    for (field, value) in [
+        ("ca_file", "/dev/zero"),
+        ("paging", "next-link"),
+        ("entra", "{\"authority\":\"http://127.0.0.1:1\"}"),
+        ("proxy", "http://127.0.0.1:1"),
+    ] {
+        rubbish.hset("inv:good:config", field, value);
+    }
+    rubbish.sadd("inv:tenants", &[0xff_u8, 0xfe][..]);
+    for id in [
+        "a-string",
+        "bytes",
+        "long",
+        "nothing",
+        "no id: too \u{1b} strange",
+    ] {
+        rubbish.sadd("inv:tenants", id);
+    }
+    rubbish.set("inv:a-string:config", "no hash");
+    rubbish.hset("inv:bytes:config", "warehouses", &[0xff_u8][..]);
+    rubbish.hset("inv:long:config", "warehouses", "9".repeat(1_000_000));
+    rubbish.exec_async(&mut connection).await.unwrap();
+    let published = store.published_tenants().await.unwrap();
+    let shown = format!("{published:?}");
+    assert_eq!(published.len(), 1, "{}", &shown[..1_000.min(shown.len())]);
+    let back = published[0].with_sign_in(&tenant.entra).unwrap();
+    assert_eq!((&back.ca_file, back.paging), (&None, tenant.paging));
+    assert_eq!(back.entra.authority, tenant.entra.authority);
+}
+
 #[tokio::test]
 async fn workers_come_and_go() {
     let redis = TestRedis::start().unwrap();
@@ -394,8 +454,30 @@ async fn workers_come_and_go() {
         rows_per_second: 9_000,
     };
     store.beat(&worker, store.clock().now()).await.unwrap();
+    let mut rubbish = redis::pipe();
+    rubbish.zadd("inv:workers", "string", 9e15);
+    rubbish.set("inv:worker:string", "no hash");
+    rubbish.zadd("inv:workers", &[0xff_u8][..], 9e15);
+    rubbish
+        .exec_async(&mut connection(&redis).await)
+        .await
+        .unwrap();
     assert_eq!(store.workers().await.unwrap(), [worker]);
-    store.leave("w1").await.unwrap();
+    let mut large = redis::pipe();
+    large.zadd("inv:workers", "large", 9e15);
+    large.hset("inv:worker:large", "host", "h".repeat(1_000_000));
+    large.hset("inv:worker:large", "shards", "s,".repeat(1_000_000));
+    large.hset("inv:worker:large", "version", &[0xff_u8][..]);
+    large
+        .exec_async(&mut connection(&redis).await)
+        .await
+        .unwrap();
+    let known = store.workers().await.unwrap();
+    let told = known.iter().map(|worker| format!("{worker:?}").len());
+    assert!(known.len() == 2 && told.sum::<usize>() < 64 * 1024);
+    for id in ["w1", "large"] {
+        store.leave(id).await.unwrap();
+    }
     assert_eq!(store.workers().await.unwrap(), []);
 }
 

@@ -5,7 +5,7 @@ use crate::live_sources::LiveSources;
 use crate::metrics;
 use crate::state::AppState;
 use shared::redis_store::PublishedTenant;
-use shared::settings::EntraSettings;
+use shared::settings::LiveSettings;
 use shared::stock::{LegalEntity, TenantId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ fn adopt(
         {
             continue;
         }
-        let tenant = tenant_of(&published, state.settings.live.entra.as_ref(), sources);
+        let tenant = tenant_of(&published, &state.settings.live, sources);
         match &tenant {
             Ok(tenant) => tracing::info!(
                 tenant.id = %tenant.id,
@@ -108,14 +108,31 @@ fn adopt(
     metrics::refused_published_tenants(refused.count());
 }
 
-/// Without a sign-in of our own such a tenant is browsed and never asked live.
+/// Without a sign-in of our own for its environment such a tenant is browsed and never asked live.
 fn tenant_of(
     published: &PublishedTenant,
-    sign_in: Option<&EntraSettings>,
+    settings: &LiveSettings,
     sources: &LiveSources,
 ) -> Result<Tenant, String> {
-    let tenant = if let Some(sign_in) = sign_in {
-        sources.tenant(&published.with_sign_in(sign_in)?)?
+    let own = settings
+        .entra
+        .as_ref()
+        .map(|sign_in| published.with_sign_in(sign_in))
+        .transpose()?
+        .filter(|tenant| {
+            let is_allowed = settings.may_be_sent_tokens(&tenant.environment_url);
+            if !is_allowed {
+                tracing::warn!(
+                    tenant.id = %published.id,
+                    environment = %tenant.environment_url,
+                    "the published environment gets no token and is never asked: \
+                     api.live.environments does not name it"
+                );
+            }
+            is_allowed
+        });
+    let tenant = if let Some(own) = own {
+        sources.tenant(&own)?
     } else {
         let missing = |field: &str| format!("{field} is missing or cannot be read");
         let company = published.legal_entity().ok_or(missing("legal_entity"))?;

@@ -4,6 +4,7 @@ use crate::rig::{Rig, fast, told};
 use serde_json::{Value, json};
 use shared::redis_store::PublishedTenant;
 use shared::settings::{Layers, TenantSettings};
+use shared::stock::{LegalEntity, TenantId};
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -110,14 +111,14 @@ async fn the_document_has_a_page_that_needs_no_network() {
 
 #[tokio::test]
 async fn a_published_tenant_is_answered_without_a_section_of_its_own() {
-    let sign_in = "[api]\nworkers = 1\nauth.insecure_no_authentication = true\n[api.live.entra]\ntenant_id = 't'\nclient_id = 'c'\nclient_secret = 's'";
+    let sign_in = "[api]\nworkers = 1\nauth.insecure_no_authentication = true\n[api.live.entra]\ntenant_id = 't'\nclient_id = 'c'\nclient_secret = 's'\n[api.live]\nenvironments = ['https://contoso.example', '.dynamics.com']";
     let rig = Rig::start_as(sign_in).await;
     let (status, _) = rig
         .stock(json!({"organization": "contoso", "warehouseId": "11", "skus": ["A"]}))
         .await;
     assert_eq!(status, 404);
     rig.store
-        .publish(&PublishedTenant::of(&tenant("http://127.0.0.1:1")))
+        .publish(&PublishedTenant::of(&tenant("https://contoso.example")))
         .await
         .unwrap();
     rig.snapshot(
@@ -164,6 +165,45 @@ async fn without_a_sign_in_a_published_tenant_is_browsed_only() {
         crate::rig::code(&body),
         "inventory.backend.unavailable.error"
     );
+}
+
+/// Whoever writes to Redis gets no token by it.
+#[tokio::test]
+async fn a_published_environment_gets_a_token_only_if_the_settings_name_it() {
+    let sign_in = "[api]\nworkers = 1\nauth.insecure_no_authentication = true\n[api.live.entra]\ntenant_id = 't'\nclient_id = 'c'\nclient_secret = 's'";
+    let rig = Rig::start_as(sign_in).await;
+    for (id, url) in [
+        ("loopback", "http://127.0.0.1:1"),
+        ("elsewhere", "https://contoso.example"),
+        ("no-domain", "https://operations.dynamics.com.example"),
+        ("not-below", "https://dynamics.com"),
+        ("own", "https://contoso.operations.dynamics.com"),
+    ] {
+        let mut published = tenant(url);
+        published.id = TenantId::parse(id).unwrap();
+        published.legal_entity = LegalEntity::parse(&id[..2]).unwrap();
+        rig.store
+            .publish(&PublishedTenant::of(&published))
+            .await
+            .unwrap();
+    }
+    rig.eventually("all are taken up", async || {
+        let ready = rig.ready().await;
+        let tenants = ready["tenants"].as_array().unwrap().iter();
+        let mut told: Vec<_> = tenants
+            .map(|tenant| {
+                (
+                    tenant["id"].as_str().unwrap().to_owned(),
+                    tenant["live"].clone(),
+                )
+            })
+            .collect();
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        let expected = ["elsewhere", "loopback", "no-domain", "not-below", "own"]
+            .map(|id| (id.to_owned(), json!(id == "own")));
+        told == expected
+    })
+    .await;
 }
 
 fn tenant(url: &str) -> TenantSettings {

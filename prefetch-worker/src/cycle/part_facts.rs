@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Marks of one part; a part of ten minutes has eighty of them.
 const MOST_MARKS: usize = 256;
 
+/// Rows, pages and milliseconds of thousands of parts add up without leaving their range.
+const LARGEST_NUMBER: u64 = 1 << 40;
+
 /// The facts of one part.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -57,7 +60,20 @@ fn is_zero(number: &u64) -> bool {
 impl PartFacts {
     /// From the notes of whoever held the part before; none if they cannot be read.
     pub(crate) fn from_notes(notes: &str) -> Option<Self> {
-        serde_json::from_str(notes).ok()
+        let facts: Self = serde_json::from_str(notes).ok()?;
+        let numbers = [
+            facts.rows,
+            facts.pages,
+            facts.dropped_rows,
+            facts.unmapped_rows,
+        ];
+        let times = facts.marks.iter().map(|mark| mark.ms);
+        let is_ours = facts.marks.len() <= MOST_MARKS
+            && numbers
+                .into_iter()
+                .chain(times)
+                .all(|n| n <= LARGEST_NUMBER);
+        is_ours.then_some(facts)
     }
 
     /// As notes.
@@ -133,6 +149,12 @@ mod tests {
         assert!(facts.mark(" A'1", MINUTE, MINUTE));
         assert_eq!(PartFacts::from_notes(&facts.to_notes()), Some(facts));
         assert_eq!(PartFacts::from_notes("{"), None);
+        for rubbish in [
+            format!("{{\"rows\":{}}}", u64::MAX),
+            format!("{{\"marks\":[{{\"item\":\"A\",\"ms\":{}}}]}}", u64::MAX),
+        ] {
+            assert_eq!(PartFacts::from_notes(&rubbish), None, "{rubbish}");
+        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ static FINISH_PART: LazyLock<Script> =
 static PUT_BACK: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/put_back.lua")));
 
+/// Parts of one cycle; a record that tells of more is none of ours.
+const MOST_PARTS: u32 = 4_096;
+
 /// A stretch of a warehouse's items in D365's own order: after one item, up to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ItemRange {
@@ -267,7 +270,7 @@ impl StockStore {
                 redis::cmd("LRANGE")
                     .arg(&key)
                     .arg(0)
-                    .arg(-1)
+                    .arg(MOST_PARTS - 2)
                     .query_async(connection)
                     .await
             })
@@ -284,6 +287,9 @@ pub(super) fn cycle_of(mut fields: HashMap<String, String>) -> Option<OpenCycle>
     let generation = Generation(fields.get("generation")?.parse().ok()?);
     let started = fields.get("started")?.parse().ok()?;
     let count: u32 = fields.get("parts")?.parse().ok()?;
+    if count > MOST_PARTS {
+        return None;
+    }
     let item = |field: Option<String>| match field {
         Some(text) => ItemNumber::parse(text).map(Some),
         None => Ok(None),

@@ -58,6 +58,18 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether something else stands under the key that was read than we write there. Other keys can
+    /// be read.
+    pub(super) fn is_about_this_key(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => code == "WRONGTYPE",
+            Self::Misbehaved { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         if error.is_timeout() {

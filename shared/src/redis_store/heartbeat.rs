@@ -9,6 +9,11 @@ use std::time::Duration;
 /// A worker that is silent for longer is not listed any more.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// What of all that may stand in Redis is taken over: workers, shards of one, and bytes of a text.
+const MOST_WORKERS: isize = 1_000;
+const MOST_SHARDS: usize = 256;
+const LONGEST_TEXT: usize = 4 * 1024;
+
 /// A worker's sign of life.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkerHeartbeat {
@@ -81,30 +86,39 @@ impl StockStore {
 
     /// The workers that gave a sign of life lately.
     pub async fn workers(&self) -> Result<Vec<WorkerHeartbeat>, StoreError> {
-        let ids: Vec<String> = self
+        let ids: Vec<Vec<u8>> = self
             .command(async |connection| {
                 redis::cmd("ZRANGE")
                     .arg(self.keys().workers())
-                    .arg(0)
+                    .arg(-MOST_WORKERS)
                     .arg(-1)
                     .query_async(connection)
                     .await
             })
             .await?;
         let mut workers = Vec::new();
-        for id in ids {
-            let mut fields: HashMap<String, String> = self
+        let ids = ids.into_iter().filter(|id| id.len() <= LONGEST_TEXT);
+        for id in ids.filter_map(|id| String::from_utf8(id).ok()) {
+            let answer = self
                 .command(async |connection| {
                     redis::cmd("HGETALL")
                         .arg(self.keys().worker(&id))
-                        .query_async(connection)
+                        .query_async::<HashMap<String, Vec<u8>>>(connection)
                         .await
                 })
-                .await?;
-            if fields.is_empty() {
-                continue;
-            }
-            let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+                .await;
+            let mut fields = match answer {
+                Ok(fields) if fields.is_empty() => continue,
+                Ok(fields) => fields,
+                // Something else stands there: one bad record does not hide the others.
+                Err(error) if error.is_about_this_key() => continue,
+                Err(error) => return Err(error),
+            };
+            let mut take = |name: &str| {
+                let value = fields.remove(name).unwrap_or_default();
+                let value = &value[..value.len().min(LONGEST_TEXT)];
+                String::from_utf8_lossy(value).into_owned()
+            };
             workers.push(WorkerHeartbeat {
                 version: take("version"),
                 host: take("host"),
@@ -112,6 +126,7 @@ impl StockStore {
                 shards: take("shards")
                     .split(',')
                     .filter(|s| !s.is_empty())
+                    .take(MOST_SHARDS)
                     .map(str::to_owned)
                     .collect(),
                 rows_per_second: take("rows_per_second").parse().unwrap_or_default(),

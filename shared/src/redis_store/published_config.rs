@@ -1,4 +1,7 @@
 //! What a prefetcher tells the API about its tenants. Never a secret.
+//!
+//! Anybody who may write to Redis may have written it: of a tenant's hash only [`FIELDS`] are read.
+//! Files, authorities and credentials are the reader's own.
 
 use super::error::StoreError;
 use super::store::StockStore;
@@ -17,8 +20,26 @@ pub struct PublishedTenant {
     fields: HashMap<String, String>,
 }
 
-const LISTS: [&str; 1] = ["warehouses"];
-const OBJECTS: [&str; 1] = ["fields"];
+/// The fields of a published tenant; others count for nothing.
+const FIELDS: [&str; 12] = [
+    "environment_url",
+    "legal_entity",
+    "warehouses",
+    "refresh_interval",
+    "sku_mapping",
+    "quantity",
+    "entity",
+    "variants_entity",
+    "warehouses_entity",
+    "calls_at_once",
+    "calls_kept_for_live",
+    "fields",
+];
+const STRUCTURED: [&str; 2] = ["warehouses", "fields"];
+/// Longest value of a field, in bytes: a thousand warehouses.
+const LONGEST_VALUE: usize = 64 * 1024;
+/// Tenants that are read.
+const MOST_TENANTS: usize = 256;
 
 impl PublishedTenant {
     /// What of a tenant's settings is published.
@@ -55,8 +76,7 @@ impl PublishedTenant {
         let mut tree = Map::new();
         tree.insert("id".to_owned(), json!(self.id.as_str()));
         for (name, value) in &self.fields {
-            let is_structured = LISTS.contains(&name.as_str()) || OBJECTS.contains(&name.as_str());
-            let value = if is_structured {
+            let value = if STRUCTURED.contains(&name.as_str()) {
                 serde_json::from_str(value).map_err(|cause| format!("{name}: {cause}"))?
             } else {
                 Value::String(value.clone())
@@ -128,7 +148,7 @@ impl StockStore {
 
     /// All published tenants.
     pub async fn published_tenants(&self) -> Result<Vec<PublishedTenant>, StoreError> {
-        let ids: Vec<String> = self
+        let ids: Vec<Vec<u8>> = self
             .command(async |connection| {
                 redis::cmd("SMEMBERS")
                     .arg(self.keys().tenants())
@@ -136,21 +156,59 @@ impl StockStore {
                     .await
             })
             .await?;
+        let mut ids: Vec<TenantId> = ids
+            .into_iter()
+            .filter_map(|id| TenantId::parse(String::from_utf8(id).ok()?).ok())
+            .collect();
+        ids.sort();
+        ids.truncate(MOST_TENANTS);
         let mut tenants = Vec::new();
-        for id in ids.into_iter().filter_map(|id| TenantId::parse(id).ok()) {
-            let fields: HashMap<String, String> = self
+        for id in ids {
+            let answer = self
                 .command(async |connection| {
-                    redis::cmd("HGETALL")
+                    redis::cmd("HMGET")
                         .arg(self.keys().config(&id))
-                        .query_async(connection)
+                        .arg(&FIELDS)
+                        .query_async::<Vec<Option<Vec<u8>>>>(connection)
                         .await
                 })
-                .await?;
+                .await;
+            let values = match answer {
+                Ok(values) => values,
+                // One bad record does not hide the others.
+                Err(error) if error.is_about_this_key() => continue,
+                Err(error) => return Err(error),
+            };
+            let fields: HashMap<String, String> = FIELDS
+                .iter()
+                .zip(values)
+                .filter_map(|(name, value)| {
+                    let value = value.filter(|value| value.len() <= LONGEST_VALUE)?;
+                    Some(((*name).to_owned(), String::from_utf8(value).ok()?))
+                })
+                .collect();
             if !fields.is_empty() {
                 tenants.push(PublishedTenant { id, fields });
             }
         }
-        tenants.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(tenants)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn what_is_published_is_what_is_read() {
+        let tenant: TenantSettings = toml::from_str(
+            "id = 'contoso'\nenvironment_url = 'https://contoso.operations.dynamics.com'\n\
+             legal_entity = 'usmf'\nwarehouses = ['24']\n[entra]\ntenant_id = 't'",
+        )
+        .unwrap();
+        let published = PublishedTenant::of(&tenant).fields;
+        let published: BTreeSet<&str> = published.keys().map(String::as_str).collect();
+        assert_eq!(published, FIELDS.into());
     }
 }

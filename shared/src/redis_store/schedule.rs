@@ -358,6 +358,9 @@ fn kept_for(lease: Duration) -> Duration {
     }
 }
 
+/// More rows than any warehouse has: sums of such numbers stay in their range.
+const MOST_ROWS: u64 = 1 << 40;
+
 /// From a score and a hash.
 pub(super) fn record_of(answers: &[Value]) -> Result<ShardRecord, StoreError> {
     let misbehaved = |_cause| StoreError::Misbehaved {
@@ -379,7 +382,7 @@ pub(super) fn record_of(answers: &[Value]) -> Result<ShardRecord, StoreError> {
         holder: fields.get("holder").cloned(),
         lease_until_ms: number("lease_until"),
         due_ms: due.map(whole_ms),
-        rows: number("rows").unwrap_or_default(),
+        rows: number("rows").unwrap_or_default().min(MOST_ROWS),
         cursor: fields.get("cursor").cloned(),
         notes: fields.get("notes").cloned(),
         taken: small("taken"),

@@ -17,6 +17,10 @@ static SEAL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scrip
 /// How many cycles the history keeps.
 const HISTORY: usize = 20;
 
+/// Longest texts taken over from a record, in characters.
+const LONGEST_REASON: usize = 2_000;
+const LONGEST_HASH: usize = 128;
+
 /// How a cycle ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CycleEnd {
@@ -218,7 +222,7 @@ impl StockStore {
             redis::cmd("LRANGE")
                 .arg(&key)
                 .arg(0)
-                .arg(-1)
+                .arg(HISTORY - 1)
                 .query_async(connection)
                 .await
         })
@@ -316,6 +320,15 @@ fn take_over(standing: &mut FeedStanding, field: &[u8], value: &[u8]) {
     }
 }
 
+fn cut(text: &str, longest: usize) -> String {
+    text.chars().take(longest).collect()
+}
+
+/// A count; sums of some thousands stay in their range.
+fn number(text: &str) -> u64 {
+    text.parse().map_or(0, |number: u64| number.min(1 << 40))
+}
+
 /// Reads a feed's record. A field that cannot be read counts as not there: without a watermark
 /// nothing is proved, which is the safe side.
 pub(super) fn snapshot_of(value: Value) -> Result<WarehouseSnapshot, StoreError> {
@@ -345,14 +358,15 @@ pub(super) fn snapshot_of(value: Value) -> Result<WarehouseSnapshot, StoreError>
             b"generation" => snapshot.generation = Generation(value.parse().unwrap_or_default()),
             b"started" => snapshot.started = value.parse().ok(),
             b"completed" => snapshot.completed = value.parse().ok(),
-            b"rows" => snapshot.rows = value.parse().unwrap_or_default(),
-            b"pages" => snapshot.pages = value.parse().unwrap_or_default(),
-            b"reason" => snapshot.reason = Some(value.to_owned()),
+            b"rows" => snapshot.rows = number(value),
+            b"pages" => snapshot.pages = number(value),
+            b"reason" => snapshot.reason = Some(cut(value, LONGEST_REASON)),
             b"sealed" => snapshot.sealed = Generation(value.parse().unwrap_or_default()),
-            b"hash" => snapshot.hash = Some(value.to_owned()),
+            b"hash" => snapshot.hash = Some(cut(value, LONGEST_HASH)),
             b"recent_rows" => {
                 snapshot.recent_rows = value
                     .split(',')
+                    .take(HISTORY)
                     .filter_map(|rows| rows.parse().ok())
                     .collect();
             }

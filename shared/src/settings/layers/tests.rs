@@ -333,3 +333,41 @@ fn a_value_of_the_wrong_kind_is_never_quoted() {
         assert!(!said.contains("4711"), "{text}: {said}");
     }
 }
+
+#[test]
+fn a_published_address_gets_a_token_only_if_the_settings_name_it() {
+    let allows = |environments: &str, address: &str| {
+        let file = format!("[api.live]\nenvironments = {environments}");
+        let live = load(&file, &[]).unwrap().api.live;
+        live.may_be_sent_tokens(&address.parse().unwrap())
+    };
+    let default = "[\".dynamics.com\"]";
+    for (address, expected) in [
+        ("https://contoso.operations.dynamics.com", true),
+        ("https://CONTOSO.operations.dynamics.com/", true),
+        ("https://contoso.operations.dynamics.com:8443", false),
+        ("http://contoso.operations.dynamics.com", false),
+        ("https://dynamics.com", false),
+        ("https://evildynamics.com", false),
+        ("https://contoso.operations.dynamics.com.example", false),
+        ("http://127.0.0.1:1", false),
+        ("https://[::1]", false),
+    ] {
+        assert_eq!(allows(default, address), expected, "{address}");
+    }
+    let one = "[\"https://erp.example:444\"]";
+    assert!(allows(one, "https://erp.example:444"));
+    assert!(!allows(one, "https://erp.example"));
+    assert!(!allows(one, "https://a.erp.example:444"));
+    assert!(!allows("[]", "https://contoso.operations.dynamics.com"));
+    for wrong in [
+        ".com",
+        ".",
+        "contoso.dynamics.com",
+        "http://erp.example",
+        ".a b.c",
+    ] {
+        let said = complaint(&format!("[api.live]\nenvironments = [{wrong:?}]"));
+        assert!(said.contains("api.live.environments"), "{said}");
+    }
+}
