@@ -1,16 +1,21 @@
 //! `check`: is everything right? Each finding names what was looked at, what was found, and the
-//! setting to touch.
+//! setting to touch. Changes nothing in Redis and D365, also when it is killed half-way.
 
 use crate::error::WorkerError;
 use crate::state::{TenantFeed, Worker};
 use futures_util::StreamExt;
 use shared::d365::{D365Error, PageItem, PageQuery, PageStart};
 use shared::process::clock::Clock as _;
-use shared::process::shutdown::Shutdown;
 use shared::settings::Settings;
 use shared::stock::{SkuMapping, WarehouseId};
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long D365 is silent until people are told what is waited for.
+const SILENT: Duration = Duration::from_secs(2);
+/// Longest wait for one answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 enum Finding {
     Good(String),
@@ -23,7 +28,7 @@ enum Finding {
 
 /// Looks at everything the worker needs and prints what it found; 0 if nothing is bad.
 pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, WorkerError> {
-    let worker = Worker::build(settings, Shutdown::new())?;
+    let worker = Worker::build_to_look(settings)?;
     let mut report = Report::default();
     report.note(
         "settings",
@@ -124,15 +129,11 @@ async fn redis(worker: &Worker, report: &mut Report) -> Result<(), WorkerError> 
         )?,
     }
     for feed in worker.feeds.iter() {
-        let wrote = worker
-            .store
-            .publish(&shared::redis_store::PublishedTenant::of(&feed.settings))
-            .await;
-        let finding = match wrote {
-            Ok(()) => Finding::Good("the configuration was published".to_owned()),
+        let finding = match worker.store.check_writing(feed.id()).await {
+            Ok(()) => Finding::Good("this user may write; nothing was written".to_owned()),
             Err(error) => Finding::Bad {
                 problem: error.to_string(),
-                setting: "redis.username and its ACL",
+                setting: "redis.username and its ACL; Redis' own memory, disk and replicas",
             },
         };
         report.note(&format!("redis write for {}", feed.id()), finding)?;
@@ -140,49 +141,98 @@ async fn redis(worker: &Worker, report: &mut Report) -> Result<(), WorkerError> 
     Ok(())
 }
 
-async fn tenant(feed: &TenantFeed, report: &mut Report) -> Result<(), WorkerError> {
+/// Waits for D365, and says so.
+async fn answered<T>(
+    what: &str,
+    answer: impl Future<Output = Result<T, D365Error>>,
+) -> Result<T, D365Error> {
+    let mut answer = std::pin::pin!(answer);
+    let mut waited = Duration::ZERO;
+    while waited < LONGEST_WAIT {
+        if let Ok(answer) = tokio::time::timeout(SILENT, &mut answer).await {
+            return answer;
+        }
+        waited += SILENT;
+        // Nobody reads it: then nobody waits either.
+        let _ = writeln!(
+            std::io::stderr(),
+            "waiting for D365: {what}, {} of at most {} s",
+            waited.as_secs(),
+            LONGEST_WAIT.as_secs()
+        );
+    }
+    Err(D365Error::TimedOut {
+        stage: "for as long as a check waits",
+    })
+}
+
+async fn tenant(feed: &TenantFeed, report: &mut Report) -> std::io::Result<()> {
     let id = feed.id();
-    match feed.source.warehouses().await {
-        Ok(known) => {
-            report.note(
-                &format!("{id} sign-in and company"),
-                Finding::Good(format!(
-                    "{} warehouses in {}",
-                    known.len(),
-                    feed.settings.legal_entity
-                )),
-            )?;
-            for warehouse in &feed.settings.warehouses {
-                let finding = known_or_not(warehouse, &known);
-                report.note(&format!("{id} warehouse {warehouse}"), finding)?;
-            }
+    let what = format!("{id} sign-in and company");
+    let known = match answered(&what, feed.source.warehouses()).await {
+        Ok(known) if known.is_empty() => {
+            let problem = format!(
+                "D365 shows no warehouse in legal entity {}: it does not exist, or this user may not see it",
+                feed.settings.legal_entity
+            );
+            let setting = "tenants.legal_entity, and the security roles of the D365 user";
+            return report.note(&what, Finding::Bad { problem, setting });
         }
-        Err(error) => {
-            let setting = setting_for(&error);
-            let problem = error.to_string();
-            report.note(
-                &format!("{id} sign-in and company"),
-                Finding::Bad { problem, setting },
-            )?;
-            return Ok(());
-        }
+        Ok(known) => known,
+        Err(error) => return report.note(&what, failure(&error)),
+    };
+    let found = format!(
+        "{} warehouses in {}",
+        known.len(),
+        feed.settings.legal_entity
+    );
+    report.note(&what, Finding::Good(found))?;
+    for warehouse in &feed.settings.warehouses {
+        let finding = known_or_not(warehouse, &known);
+        report.note(&format!("{id} warehouse {warehouse}"), finding)?;
     }
     for warehouse in &feed.settings.warehouses {
-        let finding = first_row(feed, warehouse).await;
-        report.note(&format!("{id} on-hand rows of {warehouse}"), finding)?;
+        let what = format!("{id} on-hand rows of {warehouse}");
+        let finding = first_row(feed, warehouse, &what).await;
+        report.note(&what, finding)?;
     }
     if feed.settings.sku_mapping == SkuMapping::Variants {
+        let what = format!("{id} variants");
         let question = shared::d365::VariantQuestion::All;
-        let finding = match feed.source.variants(&question).await {
-            Ok(variants) => Finding::Good(format!("{} released variants", variants.len())),
-            Err(error) => Finding::Bad {
-                problem: error.to_string(),
-                setting: "tenants.variants_entity, tenants.sku_mapping",
+        let finding = match answered(&what, feed.source.variants(&question)).await {
+            Ok(variants) if variants.is_empty() => Finding::Bad {
+                problem: "D365 shows no released variant: no row would get a SKU".to_owned(),
+                setting: VARIANTS,
             },
+            Ok(variants) => Finding::Good(format!("{} released variants", variants.len())),
+            Err(D365Error::Status {
+                status: 400 | 404, ..
+            }) => Finding::Bad {
+                problem: "D365 knows no such entity".to_owned(),
+                setting: VARIANTS,
+            },
+            Err(error) => failure(&error),
         };
-        report.note(&format!("{id} variants"), finding)?;
+        report.note(&what, finding)?;
     }
     Ok(())
+}
+
+const VARIANTS: &str =
+    "tenants.variants_entity, tenants.sku_mapping, and the security roles of the D365 user";
+
+/// What D365 asked to wait for is nothing to mend.
+fn failure(error: &D365Error) -> Finding {
+    match error {
+        D365Error::Throttled { retry_after } => Finding::Warning(format!(
+            "not looked at: D365 asked this app registration to stay away for another {} s",
+            retry_after.as_secs()
+        )),
+        error => Finding::Bad {
+            setting: setting_for(error),
+            problem: error.to_string(),
+        },
+    }
 }
 
 fn known_or_not(warehouse: &WarehouseId, known: &[WarehouseId]) -> Finding {
@@ -203,7 +253,7 @@ fn known_or_not(warehouse: &WarehouseId, known: &[WarehouseId]) -> Finding {
     }
 }
 
-async fn first_row(feed: &TenantFeed, warehouse: &WarehouseId) -> Finding {
+async fn first_row(feed: &TenantFeed, warehouse: &WarehouseId, what: &str) -> Finding {
     let query = PageQuery {
         warehouse: warehouse.clone(),
         start: PageStart::First,
@@ -223,17 +273,17 @@ async fn first_row(feed: &TenantFeed, warehouse: &WarehouseId) -> Finding {
             problem: "the page ended before its end".to_owned(),
         })
     };
-    match read.await {
+    match answered(what, read).await {
         Ok((Some(row), 0)) => Finding::Good(format!("readable, the first item is {:?}", row.item)),
-        Ok((None, 0)) => Finding::Warning("there are none".to_owned()),
+        Ok((None, 0)) => Finding::Warning(
+            "there are none; a warehouse without rows is quarantined until somebody accepts it"
+                .to_owned(),
+        ),
         Ok((_, _dropped)) => Finding::Bad {
             problem: "rows of another company or warehouse came back".to_owned(),
             setting: "tenants.legal_entity, tenants.warehouses",
         },
-        Err(error) => Finding::Bad {
-            setting: setting_for(&error),
-            problem: error.to_string(),
-        },
+        Err(error) => failure(&error),
     }
 }
 

@@ -5,11 +5,13 @@ use crate::error::WorkerError;
 use crate::plan;
 use crate::progress::Progress;
 use crate::variants::Variants;
-use shared::d365::{D365Client, D365Error, OnHandSource, PageLimits, Purpose};
+use shared::d365::{D365Client, D365Error, OnHandSource, PageLimits, Purpose, ThrottleGate};
 use shared::process::clock::Clock;
 use shared::process::shutdown::Shutdown;
 use shared::process::tasks::Tasks;
-use shared::redis_store::{PartId, RedisClock, SharedThrottleGate, StockStore, StoreError};
+use shared::redis_store::{
+    LookingThrottleGate, PartId, RedisClock, SharedThrottleGate, StockStore, StoreError,
+};
 use shared::settings::{Settings, TenantSettings, WorkerSettings};
 use shared::stock::{SkuMapper, SkuMapping, TenantId, WarehouseId};
 use std::collections::HashMap;
@@ -122,6 +124,21 @@ impl TenantFeed {
 impl Worker {
     /// Builds a worker from settings, without talking to anybody.
     pub fn build(settings: &Settings, shutdown: Shutdown) -> Result<Self, WorkerError> {
+        Self::with_gate(settings, shutdown, |gate| Arc::new(gate))
+    }
+
+    /// The same for a tool that asks D365 and changes nothing in Redis.
+    pub(crate) fn build_to_look(settings: &Settings) -> Result<Self, WorkerError> {
+        Self::with_gate(settings, Shutdown::new(), |gate| {
+            Arc::new(LookingThrottleGate(gate))
+        })
+    }
+
+    fn with_gate(
+        settings: &Settings,
+        shutdown: Shutdown,
+        gate_of: fn(SharedThrottleGate) -> Arc<dyn ThrottleGate>,
+    ) -> Result<Self, WorkerError> {
         if settings.tenants.is_empty() {
             return Err(WorkerError::NoTenant);
         }
@@ -129,7 +146,7 @@ impl Worker {
         let mut feeds = Vec::new();
         for tenant in &settings.tenants {
             let clock: Arc<dyn Clock> = Arc::clone(store.clock()) as Arc<dyn Clock>;
-            let gate = Arc::new(SharedThrottleGate::new(store.clone(), tenant.id.clone()));
+            let gate = gate_of(SharedThrottleGate::new(store.clone(), tenant.id.clone()));
             let limits = PageLimits {
                 time: settings.worker.page_timeout,
                 bytes: settings.worker.page_bytes,

@@ -52,4 +52,4 @@ pub use reader::{HeldOfSku, Reading, StockReader, StoredLine};
 pub use schedule::{Claim, Claimed, FencingToken, Finished, LeaseLost, ShardProgress, ShardRecord};
 pub use snapshots::{Acceptance, CycleEnd, Doubt, NotAccepted, Sealed};
 pub use store::StockStore;
-pub use throttle_gate::SharedThrottleGate;
+pub use throttle_gate::{LookingThrottleGate, SharedThrottleGate};

@@ -59,6 +59,25 @@ impl StockStore {
         Ok((lines, u64::try_from(ttl_ms).ok().map(Duration::from_millis)))
     }
 
+    /// Whether this user may write a tenant's records, and Redis takes writes at all. Changes nothing:
+    /// the command would move a shard that is on the schedule, and names none.
+    ///
+    /// # Errors
+    /// What a write would be refused for.
+    pub async fn check_writing(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let key = self.keys().due(tenant);
+        self.command(async |connection| {
+            redis::cmd("ZADD")
+                .arg(&key)
+                .arg("XX")
+                .arg(0)
+                .arg("")
+                .query_async::<()>(connection)
+                .await
+        })
+        .await
+    }
+
     /// What kind of server this is.
     pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
         let info: String = self

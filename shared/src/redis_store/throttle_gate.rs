@@ -1,5 +1,9 @@
 //! The throttle gate and the call budget of all replicas.
 
+mod looking;
+
+pub use looking::LookingThrottleGate;
+
 use super::script::Call;
 use super::store::StockStore;
 use crate::d365::{AppId, CallEnd, CallRight, ProcessThrottleGate, Purpose, Share, ThrottleGate};
