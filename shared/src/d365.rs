@@ -6,6 +6,7 @@
 
 mod answer;
 mod bounded_body;
+mod carried_error;
 mod chain;
 mod client;
 mod entity;

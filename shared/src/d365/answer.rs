@@ -5,7 +5,7 @@ use crate::d365::bounded_body::{NotWhole, whole_body};
 use crate::d365::on_hand_page::Body;
 use futures_util::stream::{StreamExt, try_unfold};
 use reqwest::StatusCode;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use std::error::Error;
 use std::pin::Pin;
@@ -51,22 +51,36 @@ fn clean(text: &str) -> String {
     }
 }
 
-/// Refuses a 200 that is not JSON: proxies and login pages answer HTML with a good status.
-pub(in crate::d365) fn check_content_type(response: &reqwest::Response) -> Result<(), D365Error> {
-    let found = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .map_or("none", |value| value.to_str().unwrap_or("unreadable"));
-    let kind = found.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(D365Error::BadAnswer {
+/// Refuses a 200 that is not JSON in UTF-8, or says two things about it: proxies and login pages
+/// answer HTML with a good status.
+pub(in crate::d365) fn check_content_type(headers: &HeaderMap) -> Result<(), D365Error> {
+    let found: Vec<&str> = headers
+        .get_all(CONTENT_TYPE)
+        .iter()
+        .map(|value| value.to_str().unwrap_or("unreadable"))
+        .collect();
+    let is_json = |found: &str| {
+        let mut parts = found.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                let value = value.trim().trim_matches('"');
+                ["utf-8", "utf8", "us-ascii"]
+                    .iter()
+                    .any(|known| value.eq_ignore_ascii_case(known))
+            }
+            _ => true,
+        };
+        kind.eq_ignore_ascii_case("application/json") && parts.all(is_utf8)
+    };
+    match found[..] {
+        [found] if is_json(found) => Ok(()),
+        _ => Err(D365Error::BadAnswer {
             problem: format!(
-                "its content type is {:?} and not application/json",
-                clean(kind)
+                "its content type is {:?} and not application/json in UTF-8",
+                clean(&found.join(", "))
             ),
-        })
+        }),
     }
 }
 
@@ -199,6 +213,7 @@ pub(in crate::d365) fn timed_out(stage: &'static str) -> D365Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderValue;
 
     #[test]
     fn the_useful_sentence_of_either_envelope_is_found() {
@@ -226,6 +241,35 @@ mod tests {
             (r#"{"Message":"a\r\n\tb\u0007c"}"#, "a b c"),
         ] {
             assert_eq!(message_of(body.as_bytes(), "token"), expected);
+        }
+    }
+
+    #[test]
+    fn a_content_type_is_json_in_utf8_said_once() {
+        let told = |values: &[&'static str]| {
+            let headers = values
+                .iter()
+                .map(|value| (CONTENT_TYPE, HeaderValue::from_static(value)));
+            check_content_type(&headers.collect())
+        };
+        for good in [
+            "application/json",
+            "Application/JSON; odata.metadata=minimal; odata.streaming=true; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+        ] {
+            assert_eq!(told(&[good]), Ok(()), "{good}");
+        }
+        for lie in [
+            &[][..],
+            &["text/html"],
+            &["text/html; x=application/json"],
+            &["application/json; charset=utf-16"],
+            &["application/json; charset=iso-8859-1"],
+            &["application/json, text/html"],
+            &["application/json", "text/html"],
+            &["multipart/mixed; boundary=x"],
+        ] {
+            assert!(told(lie).is_err(), "{lie:?}");
         }
     }
 

@@ -177,7 +177,7 @@ impl Sender {
         }
         match response.status() {
             StatusCode::OK => {
-                check_content_type(&response)?;
+                check_content_type(response.headers())?;
                 Ok((as_of, response))
             }
             StatusCode::TOO_MANY_REQUESTS => Err(self.throttled(&response).await.into()),
