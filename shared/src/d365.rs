@@ -6,8 +6,10 @@
 
 mod answer;
 mod bounded_body;
+mod carried_error;
 mod chain;
 mod client;
+mod connections;
 mod entity;
 mod entra;
 mod error;

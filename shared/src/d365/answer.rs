@@ -3,12 +3,14 @@
 use crate::d365::D365Error;
 use crate::d365::bounded_body::{NotWhole, whole_body};
 use crate::d365::on_hand_page::Body;
+use crate::process::clock::Clock;
 use futures_util::stream::{StreamExt, try_unfold};
 use reqwest::StatusCode;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Sleep;
 
@@ -51,22 +53,36 @@ fn clean(text: &str) -> String {
     }
 }
 
-/// Refuses a 200 that is not JSON: proxies and login pages answer HTML with a good status.
-pub(in crate::d365) fn check_content_type(response: &reqwest::Response) -> Result<(), D365Error> {
-    let found = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .map_or("none", |value| value.to_str().unwrap_or("unreadable"));
-    let kind = found.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(D365Error::BadAnswer {
+/// Refuses a 200 that is not JSON in UTF-8, or says two things about it: proxies and login pages
+/// answer HTML with a good status.
+pub(in crate::d365) fn check_content_type(headers: &HeaderMap) -> Result<(), D365Error> {
+    let found: Vec<&str> = headers
+        .get_all(CONTENT_TYPE)
+        .iter()
+        .map(|value| value.to_str().unwrap_or("unreadable"))
+        .collect();
+    let is_json = |found: &str| {
+        let mut parts = found.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                let value = value.trim().trim_matches('"');
+                ["utf-8", "utf8", "us-ascii"]
+                    .iter()
+                    .any(|known| value.eq_ignore_ascii_case(known))
+            }
+            _ => true,
+        };
+        kind.eq_ignore_ascii_case("application/json") && parts.all(is_utf8)
+    };
+    match found[..] {
+        [found] if is_json(found) => Ok(()),
+        _ => Err(D365Error::BadAnswer {
             problem: format!(
-                "its content type is {:?} and not application/json",
-                clean(kind)
+                "its content type is {:?} and not application/json in UTF-8",
+                clean(&found.join(", "))
             ),
-        })
+        }),
     }
 }
 
@@ -162,18 +178,19 @@ pub(in crate::d365) fn bounded_stream(
     largest: usize,
     idle_limit: Duration,
     deadline: Pin<Box<Sleep>>,
+    asked: Asked,
 ) -> Body {
-    let start = (response, largest, deadline);
+    let start = (response, largest, deadline, asked);
     try_unfold(
         start,
-        move |(mut response, left, mut deadline)| async move {
+        move |(mut response, left, mut deadline, asked)| async move {
             let chunk = tokio::select! {
                 biased;
-                () = &mut deadline => return Err(timed_out("reading the answer")),
+                () = &mut deadline => return Err(asked.timed_out("reading the answer")),
                 chunk = tokio::time::timeout(idle_limit, response.chunk()) => chunk,
             };
             let chunk = chunk
-                .map_err(|_elapsed| timed_out("the answer stopped coming"))?
+                .map_err(|_elapsed| asked.timed_out("the answer stopped coming"))?
                 .map_err(|cause| D365Error::Connection {
                     cause: network_cause(cause),
                 })?;
@@ -185,20 +202,49 @@ pub(in crate::d365) fn bounded_stream(
                 .ok_or_else(|| D365Error::BadAnswer {
                     problem: format!("its body is larger than {largest} bytes"),
                 })?;
-            Ok(Some((chunk, (response, left, deadline))))
+            Ok(Some((chunk, (response, left, deadline, asked))))
         },
     )
     .boxed()
 }
 
-/// A time limit was reached.
-pub(in crate::d365) fn timed_out(stage: &'static str) -> D365Error {
-    D365Error::TimedOut { stage }
+/// Since when D365 is asked, on the monotonic clock; nothing before the request goes out.
+#[derive(Debug, Clone)]
+pub(in crate::d365) struct Asked {
+    clock: Arc<dyn Clock>,
+    since: Arc<OnceLock<Duration>>,
+}
+
+impl Asked {
+    /// Not yet.
+    pub(in crate::d365) fn not_yet(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            since: Arc::default(),
+        }
+    }
+
+    /// The request goes out.
+    pub(in crate::d365) fn begins(&self) {
+        // A second request of the same call does not make the silence shorter.
+        let _since = self.since.get_or_init(|| self.clock.monotonic());
+    }
+
+    /// A time limit was reached.
+    pub(in crate::d365) fn timed_out(&self, stage: &'static str) -> D365Error {
+        let now = self.clock.monotonic();
+        let silent_for = self.since.get().map(|since| now.saturating_sub(*since));
+        D365Error::TimedOut {
+            stage,
+            silent_for: silent_for.unwrap_or_default(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderValue;
 
     #[test]
     fn the_useful_sentence_of_either_envelope_is_found() {
@@ -226,6 +272,35 @@ mod tests {
             (r#"{"Message":"a\r\n\tb\u0007c"}"#, "a b c"),
         ] {
             assert_eq!(message_of(body.as_bytes(), "token"), expected);
+        }
+    }
+
+    #[test]
+    fn a_content_type_is_json_in_utf8_said_once() {
+        let told = |values: &[&'static str]| {
+            let headers = values
+                .iter()
+                .map(|value| (CONTENT_TYPE, HeaderValue::from_static(value)));
+            check_content_type(&headers.collect())
+        };
+        for good in [
+            "application/json",
+            "Application/JSON; odata.metadata=minimal; odata.streaming=true; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+        ] {
+            assert_eq!(told(&[good]), Ok(()), "{good}");
+        }
+        for lie in [
+            &[][..],
+            &["text/html"],
+            &["text/html; x=application/json"],
+            &["application/json; charset=utf-16"],
+            &["application/json; charset=iso-8859-1"],
+            &["application/json, text/html"],
+            &["application/json", "text/html"],
+            &["multipart/mixed; boundary=x"],
+        ] {
+            assert!(told(lie).is_err(), "{lie:?}");
         }
     }
 

@@ -18,6 +18,10 @@ impl NextLink {
         if link.len() > LONGEST {
             return refused(format!("its nextLink is longer than {LONGEST} bytes"));
         }
+        if link.trim().is_empty() {
+            // Joined, it would be the whole entity set.
+            return refused("its nextLink is empty".to_owned());
+        }
         let Ok(target) = set_url.join(link) else {
             return refused("its nextLink is no address".to_owned());
         };
@@ -132,6 +136,8 @@ mod tests {
             "/data/Users?$skip=1",
             "Users?$skip=1",
             "javascript:alert(1)",
+            "",
+            " ",
             "file:///etc/passwd",
             "https://",
             &format!("?$skip={}", "1".repeat(9_000)),

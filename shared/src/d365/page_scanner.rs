@@ -2,9 +2,12 @@
 //!
 //! A page is `{ "value": [ {..}, .. ], "@odata.nextLink": "..", .. }` with members in any order.
 //! Only the row being read is kept, and only while it is cut by the end of a chunk.
+//!
+//! A page is good only if nothing in it says otherwise: an error it carries, a member that decides
+//! and comes twice, a body that goes on or breaks off make it no page. Other members are ignored.
 
 use crate::d365::D365Error;
-use serde::de::IgnoredAny;
+use crate::d365::carried_error::{carried, is_error, refuse_carried_error};
 
 /// Largest row or other member. A real on-hand row has about 1 KB.
 const LARGEST_VALUE: usize = 64 * 1024;
@@ -22,6 +25,7 @@ pub(in crate::d365) struct PageScanner {
     member: Member,
     bytes_seen: u64,
     has_rows_member: bool,
+    has_link_member: bool,
     next_link: Option<String>,
 }
 
@@ -132,6 +136,7 @@ impl Default for PageScanner {
             member: Member::Other,
             bytes_seen: 0,
             has_rows_member: false,
+            has_link_member: false,
             next_link: None,
         }
     }
@@ -289,29 +294,43 @@ impl PageScanner {
             }
             Place::InKey => {
                 let key: String = read(text)?;
-                self.member = match key.as_str() {
-                    "value" if self.has_rows_member => {
-                        return Err(bad("its body has two members \"value\""));
-                    }
-                    "value" => {
-                        self.has_rows_member = true;
-                        Member::Rows
-                    }
-                    "@odata.nextLink" => Member::NextLink,
-                    _ => Member::Other,
-                };
+                self.member = self.member_of(&key)?;
                 Place::AfterKey
             }
             _ => {
                 if self.member == Member::NextLink {
                     self.next_link = read(text)?;
                 } else {
-                    read::<IgnoredAny>(text)?;
+                    refuse_carried_error(text)?;
                 }
                 Place::AfterValue
             }
         };
         Ok(())
+    }
+
+    fn member_of(&mut self, key: &str) -> Result<Member, D365Error> {
+        // Some servers leave `odata.` out, or write the name in another case; a continuation that
+        // is not seen would be the end.
+        let is_link = ["@odata.nextLink", "@nextLink", "odata.nextLink"]
+            .iter()
+            .any(|name| key.eq_ignore_ascii_case(name));
+        let (member, is_repeated) = if key == "value" {
+            let is_repeated = std::mem::replace(&mut self.has_rows_member, true);
+            (Member::Rows, is_repeated)
+        } else if is_link {
+            let is_repeated = std::mem::replace(&mut self.has_link_member, true);
+            (Member::NextLink, is_repeated)
+        } else if is_error(key) || key == "Message" {
+            // The Web API's own envelope says "Message".
+            return Err(bad(carried(key)));
+        } else {
+            (Member::Other, false)
+        };
+        if is_repeated {
+            return Err(bad(format!("its body has two members {key:?}")));
+        }
+        Ok(member)
     }
 
     fn unexpected(&self, byte: u8) -> D365Error {
@@ -370,9 +389,19 @@ mod tests {
             (
                 r#"{"v\u0061lue":[{}],"@odata.nextLink":"x?\u0024skip=1"}"#,
                 vec!["{}"],
+                link.clone(),
+            ),
+            (
+                r#"{"value":[{}],"@nextLink":"x?$skip=1"}"#,
+                vec!["{}"],
                 link,
             ),
             (r#"{"value":[{}],"@odata.nextLink":null}"#, vec!["{}"], None),
+            (
+                r#"{"value":[{}],"@odata.count":1e999,"errorCode":0,"message":"x"}"#,
+                vec!["{}"],
+                None,
+            ),
         ] {
             let expected = (strings(&rows), next_link);
             assert_eq!(scan(&[body.as_bytes()]).unwrap(), expected, "{body}");
@@ -405,6 +434,19 @@ mod tests {
             r#"{"value":[{}]}x"#,
             r#"{"value":[{}]}{}"#,
             r#"{"value":[{}],"value":[{}]}"#,
+            r#"{"value":[{}],"@odata.nextLink":"x","@odata.nextLink":"x"}"#,
+            r#"{"value":[{}],"@odata.nextLink":null,"@odata.nextlink":"x"}"#,
+            r#"{"error":{"message":"x"},"value":[{}]}"#,
+            r#"{"value":[{}],"error":{"message":"x"}}"#,
+            r#"{"value":[{}],"error":null}"#,
+            r#"{"value":[],"@odata.error":"x"}"#,
+            r#"{"value":[{}],"value@odata.error":"x"}"#,
+            r#"{"value":[{}],"Error":"x"}"#,
+            r#"{"Message":"An error has occurred.","value":[]}"#,
+            r#"{"value":[{}],"@odata.notes":[{"error":{"message":"x"}}]}"#,
+            r#"{"value":[{}{"error":{"message":"x"}}]}"#,
+            "{\"value\":[{}]}\0",
+            "{\"value\":[{}\0]}",
             r#"{"value":[{}],"x":1 2}"#,
             r#"{"value":[{}],"x":{"a":]}}"#,
             r#"{"value":[{}],"x":tru}"#,
@@ -417,6 +459,7 @@ mod tests {
         }
         assert!(scan(&[b"\xEF\xBB{\"value\":[]}"]).is_err());
         assert!(scan(&[b"\xFF\xFE{\0"]).is_err());
+        assert!(scan(&[b"{\"value\":[{}],\"x\":\"\xFF\"}"]).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Released product variants: which SKU stands for which item and dimensions.
 
 use crate::d365::D365Error;
+use crate::d365::carried_error::refuse_carried_error;
 use crate::d365::filter::Filter;
 use crate::d365::on_hand_page::bad_row;
 use crate::d365::query::{Query, encoded_length};
@@ -112,6 +113,7 @@ impl<'q> VariantRows<'q> {
 
     /// Takes a row, whose number is told in errors.
     pub(in crate::d365) fn take(&mut self, number: u64, json: &[u8]) -> Result<(), D365Error> {
+        refuse_carried_error(json)?;
         let row: Row =
             serde_json::from_slice(json).map_err(|cause| bad_row(number, &cause.to_string()))?;
         match self.asked_for(row) {
@@ -226,6 +228,13 @@ mod tests {
         assert_eq!(rows.dropped_rows, 3);
         assert_eq!(&*rows.variants[0].dimensions.color, "Red");
         assert_eq!(&*rows.variants[0].dimensions.size, "");
-        assert!(rows.take(7, b"{\"ItemNumber\":5}").is_err());
+        for bad in [
+            r#"{"ItemNumber":5}"#,
+            r#"{"dataAreaId":"usmf","ItemNumber":"I-1","ProductVariantNumber":"V-1","error":{}}"#,
+            r#"{"dataAreaId":"usmf","ItemNumber":"I-1","ItemNumber":"I-2"}"#,
+            r#"{"error":{"code":"","message":"x"}}"#,
+        ] {
+            assert!(rows.take(7, bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! with them.
 
 use crate::d365::D365Error;
+use crate::d365::carried_error::refuse_carried_error;
 use crate::d365::filter::Filter;
 use crate::d365::on_hand_page::bad_row;
 use crate::d365::query::Query;
@@ -30,6 +31,7 @@ pub(in crate::d365) fn warehouse_of(
     json: &[u8],
     legal_entity: &LegalEntity,
 ) -> Result<Option<WarehouseId>, D365Error> {
+    refuse_carried_error(json)?;
     let row: Row =
         serde_json::from_slice(json).map_err(|cause| bad_row(number, &cause.to_string()))?;
     Ok(row

@@ -56,12 +56,9 @@ impl RedisClock {
 
     /// Takes one sample.
     pub async fn sample(&self) -> Result<(), StoreError> {
-        let mut connection = self.link.connection().await?;
         let asked_ms = self.monotonic_ms();
-        let answer = redis::cmd("TIME")
-            .query_async::<(i64, i64)>(&mut connection)
-            .await;
-        let (seconds, micros) = self.link.judge(answer)?;
+        let question = redis::pipe().cmd("TIME").clone();
+        let [(seconds, micros)] = self.link.ask::<[(i64, i64); 1]>(&question).await?;
         // Anchored at the answer's arrival: by then Redis' own clock has moved on, so this one may
         // be a little behind and is never ahead.
         let answered_ms = self.monotonic_ms();

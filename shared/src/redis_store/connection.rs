@@ -3,8 +3,12 @@
 //! A connection that answers READONLY after a demotion, or that only times out, would otherwise be
 //! kept for ever. Connecting is single-flight and backs off, so that a dead Redis is not hammered
 //! and callers fail fast meanwhile.
+//!
+//! A firewall on the way may have forgotten a connection that was quiet: it is closed as a question
+//! goes out, or swallows it. That is no failure: what may be asked twice is asked once more over a new
+//! connection. A borrowed connection is tried by a PING before it is lent.
 
-use super::error::{StoreError, spoils_the_connection};
+use super::error::{StoreError, is_dead, spoils_the_connection};
 use super::metrics;
 use crate::process::clock::{Clock, SystemClock};
 use crate::process::crypto;
@@ -12,11 +16,13 @@ use crate::process::tasks::Tasks;
 use crate::settings::{RedisSettings, read_file};
 use arc_swap::ArcSwapOption;
 use deadpool_redis::{Connection, Manager, Pool, Runtime, Timeouts};
+use futures_util::future::{Either, select};
 use redis::aio::MultiplexedConnection;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates,
+    AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisError,
+    TlsCertificates,
 };
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,6 +31,9 @@ use tokio::sync::oneshot;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const TIMEOUTS_UNTIL_THROWN_AWAY: u32 = 3;
+/// A quiet connection shows itself so often, and is given up after as many times unanswered.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const KEEPALIVES: u32 = 3;
 
 /// How to reach the server.
 fn connection_info(settings: &RedisSettings) -> Result<ConnectionInfo, StoreError> {
@@ -48,7 +57,13 @@ fn connection_info(settings: &RedisSettings) -> Result<ConnectionInfo, StoreErro
     if let Some(password) = &settings.password {
         login = login.set_password(password.expose());
     }
-    let info = info.set_redis_settings(login);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 2)
+        .with_retries(KEEPALIVES);
+    let info = info
+        .set_redis_settings(login)
+        .set_tcp_settings(TcpSettings::default().set_keepalive(keepalive));
     let Some(path) = &settings.ca_file else {
         return Ok(info);
     };
@@ -97,22 +112,33 @@ pub(super) fn pool(
 pub(super) struct Lender {
     pool: Pool,
     home: Tasks,
+    /// How long a PING may take before no connection is trusted that lies idle.
+    silence: Duration,
 }
 
 impl Lender {
-    pub(super) fn new(pool: Pool) -> Self {
+    pub(super) fn new(pool: Pool, silence: Duration) -> Self {
         Self {
             pool,
             home: Tasks::new(),
+            silence,
         }
     }
 
     async fn connection(&self) -> Result<Connection, StoreError> {
         let (lend, borrowed) = oneshot::channel();
-        let pool = self.pool.clone();
+        let (pool, silence) = (self.pool.clone(), self.silence);
         self.home.spawn_unawaited("redis-connection", async move {
+            let lent = match tokio::time::timeout(silence, pool.get()).await {
+                Ok(lent) => lent,
+                // Where one is dead the others are: trying each would take too long.
+                Err(_elapsed) => {
+                    drop(pool.retain(|_, _| false));
+                    pool.get().await
+                }
+            };
             // A borrower that left gives its connection back to the pool.
-            drop(lend.send(pool.get().await));
+            drop(lend.send(lent));
         });
         match borrowed.await {
             Ok(Ok(connection)) => Ok(connection),
@@ -126,37 +152,52 @@ impl Lender {
     }
 }
 
-/// Lends a connection for one piece of work and takes it back only if it is still good.
-pub(super) async fn with_lent<T, F>(
+/// Whether work may be done again that may have been done already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It reads, or does the same twice as once.
+    Harmless,
+    /// Done twice it would do something else.
+    Never,
+}
+
+/// Lends a connection for one piece of work and takes it back only if it is still good. Work whose
+/// connection dies is done once more over another one, if that is harmless.
+///
+/// Dropped half-way through an answer (a cancelled caller), the connection is still sound: answers are
+/// matched to questions by the multiplexer.
+pub(super) async fn with_lent<T>(
     lender: &Lender,
     limit: Duration,
-    work: impl FnOnce(Lent) -> F,
-) -> Result<T, StoreError>
-where
-    F: Future<Output = (Lent, Result<T, RedisError>)>,
-{
-    // The pool tries one old connection after the other; together they get one limit.
-    let connection = tokio::time::timeout(limit, lender.connection())
-        .await
-        .or(Err(StoreError::TimedOut))??;
-    let (Lent(connection), result) = work(Lent(connection)).await;
-    result.map_err(|error| {
+    repeat: Repeat,
+    work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError> + Clone,
+) -> Result<T, StoreError> {
+    let mut may_repeat = repeat == Repeat::Harmless;
+    loop {
+        // The pool tries one old connection after the other; together they get one limit.
+        let mut connection = tokio::time::timeout(limit, lender.connection())
+            .await
+            .or(Err(StoreError::TimedOut))??;
+        let error = match work.clone()(&mut connection).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
         if spoils_the_connection(&error) || error.is_timeout() {
             drop(Connection::take(connection));
         }
         metrics::command_failed();
-        error.into()
-    })
+        if !(std::mem::take(&mut may_repeat) && is_dead(&error)) {
+            return Err(error.into());
+        }
+    }
 }
-
-/// A lent connection. Dropped half-way through an answer (a cancelled caller), the connection is
-/// still sound: answers are matched to questions by the multiplexer.
-pub(super) struct Lent(pub(super) Connection);
 
 /// One connection kept by one reader.
 pub(super) struct Link {
     pool: Pool,
     connect_limit: Duration,
+    /// How long an answer may take.
+    answer_limit: Duration,
     current: ArcSwapOption<MultiplexedConnection>,
     connecting: tokio::sync::Mutex<Pause>,
     timeouts_in_a_row: AtomicU32,
@@ -167,10 +208,11 @@ pub(super) struct Link {
 struct Pause(Duration);
 
 impl Link {
-    pub(super) fn new(pool: Pool, connect_limit: Duration) -> Self {
+    pub(super) fn new(pool: Pool, connect_limit: Duration, answer_limit: Duration) -> Self {
         Self {
             pool,
             connect_limit,
+            answer_limit,
             current: ArcSwapOption::empty(),
             connecting: tokio::sync::Mutex::new(Pause(FIRST_PAUSE)),
             timeouts_in_a_row: AtomicU32::new(0),
@@ -179,15 +221,53 @@ impl Link {
         }
     }
 
-    /// The connection, made if there is none.
-    pub(super) async fn connection(&self) -> Result<MultiplexedConnection, StoreError> {
-        if let Some(connection) = &*self.current.load() {
-            return Ok(MultiplexedConnection::clone(connection));
+    /// Asks, over the kept connection if there is one. If that dies, or is silent for half of the time
+    /// an answer may take, the question is asked once more over a new one: it must only read.
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        question: &redis::Pipeline,
+    ) -> Result<T, StoreError> {
+        let Some(kept) = self.current.load_full() else {
+            let new = self.connection_instead_of(None).await?;
+            return self.judge(&new, query(&new, question).await);
+        };
+        let again = async {
+            let new = self.connection_instead_of(Some(&kept)).await?;
+            self.judge(&new, query(&new, question).await)
+        };
+        let again = std::pin::pin!(async {
+            tokio::time::timeout(self.answer_limit, again)
+                .await
+                .unwrap_or(Err(StoreError::TimedOut))
+        });
+        let mut first = std::pin::pin!(query(&kept, question));
+        match tokio::time::timeout(self.answer_limit / 2, &mut first).await {
+            Ok(Err(error)) if is_dead(&error) => {
+                let _dead = self.judge::<T>(&kept, Err(error));
+                again.await
+            }
+            Ok(answer) => self.judge(&kept, answer),
+            Err(_elapsed) => match select(first, again).await {
+                Either::Left((Err(error), again)) => {
+                    let failed = self.judge(&kept, Err(error));
+                    again.await.or(failed)
+                }
+                Either::Left((answer, _)) => self.judge(&kept, answer),
+                Either::Right((Err(_failed), first)) => self.judge(&kept, first.await),
+                Either::Right((answer, _)) => answer,
+            },
         }
-        self.connect().await
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
+    /// The connection, made if there is none but this one.
+    async fn connection_instead_of(
+        &self,
+        bad: Option<&Arc<MultiplexedConnection>>,
+    ) -> Result<Arc<MultiplexedConnection>, StoreError> {
+        let another = || {
+            let current = self.current.load_full();
+            current.filter(|current| bad.is_none_or(|bad| !Arc::ptr_eq(bad, current)))
+        };
         let resting = || StoreError::Unavailable {
             cause: "waiting before the next try".to_owned(),
         };
@@ -197,8 +277,8 @@ impl Link {
         let mut pause = tokio::time::timeout(self.connect_limit, self.connecting.lock())
             .await
             .or(Err(StoreError::TimedOut))?;
-        if let Some(connection) = &*self.current.load() {
-            return Ok(MultiplexedConnection::clone(connection));
+        if let Some(connection) = another() {
+            return Ok(connection);
         }
         if self.now_ms() < self.paused_until_ms.load(Ordering::Relaxed) {
             return Err(resting());
@@ -215,7 +295,8 @@ impl Link {
             Ok(connection) => {
                 pause.0 = FIRST_PAUSE;
                 self.timeouts_in_a_row.store(0, Ordering::Relaxed);
-                self.current.store(Some(Arc::new(connection.clone())));
+                let connection = Arc::new(connection);
+                self.current.store(Some(Arc::clone(&connection)));
                 metrics::connected();
                 Ok(connection)
             }
@@ -229,7 +310,11 @@ impl Link {
     }
 
     /// Judges an answer: a connection gone bad is thrown away, the next caller makes a new one.
-    pub(super) fn judge<T>(&self, answer: Result<T, RedisError>) -> Result<T, StoreError> {
+    fn judge<T>(
+        &self,
+        used: &Arc<MultiplexedConnection>,
+        answer: Result<T, RedisError>,
+    ) -> Result<T, StoreError> {
         let error = match answer {
             Ok(value) => {
                 self.timeouts_in_a_row.store(0, Ordering::Relaxed);
@@ -245,8 +330,12 @@ impl Link {
         };
         let timed_out_too_often = timeouts >= TIMEOUTS_UNTIL_THROWN_AWAY;
         if timed_out_too_often || (!error.is_timeout() && spoils_the_connection(&error)) {
-            self.current.store(None);
-            metrics::thrown_away();
+            // Others may have made a new one meanwhile.
+            let current = self.current.load_full();
+            if current.is_some_and(|current| Arc::ptr_eq(&current, used)) {
+                self.current.store(None);
+                metrics::thrown_away();
+            }
         }
         Err(error.into())
     }
@@ -254,6 +343,13 @@ impl Link {
     fn now_ms(&self) -> u64 {
         ms(self.time.monotonic())
     }
+}
+
+async fn query<T: FromRedisValue>(
+    connection: &MultiplexedConnection,
+    question: &redis::Pipeline,
+) -> Result<T, RedisError> {
+    question.query_async(&mut connection.clone()).await
 }
 
 impl std::fmt::Debug for Link {

@@ -31,7 +31,7 @@ impl StockStore {
                 .ignore();
         }
         pipeline.cmd("EXPIRE").arg(&key).arg(KEPT_SECONDS).ignore();
-        self.command(async |connection| pipeline.query_async::<()>(connection).await)
+        self.command_once(async |connection| pipeline.query_async::<()>(connection).await)
             .await
     }
 

@@ -95,6 +95,11 @@ impl From<RedisError> for StoreError {
     }
 }
 
+/// Whether a question's connection died, so that nobody knows whether it came through.
+pub(super) fn is_dead(error: &RedisError) -> bool {
+    !error.is_timeout() && (error.is_io_error() || error.is_connection_dropped())
+}
+
 /// Whether a connection that gave this error must not be used again.
 pub(super) fn spoils_the_connection(error: &RedisError) -> bool {
     error.is_io_error()

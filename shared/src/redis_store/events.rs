@@ -14,7 +14,7 @@ impl StockStore {
     pub async fn note_event(&self, id: &str) -> Result<bool, StoreError> {
         let key = self.event_key(id);
         let noted: Option<String> = self
-            .command(async |connection| {
+            .command_once(async |connection| {
                 redis::cmd("SET")
                     .arg(&key)
                     .arg("taken")

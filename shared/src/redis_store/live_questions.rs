@@ -178,7 +178,7 @@ impl StockStore {
                     .map_or_else(String::new, |as_of| as_of.to_string()),
             );
         }
-        self.run::<u64>(call).await.map(|_changed| ())
+        self.run_again::<u64>(call).await.map(|_changed| ())
     }
 
     /// What is announced about SKUs.

@@ -109,10 +109,7 @@ impl StockReader {
         for sku in skus {
             pipeline.arg(sku.as_str());
         }
-        let mut connection = self.link.connection().await?;
-        let answer = self
-            .link
-            .judge(pipeline.query_async::<Vec<Value>>(&mut connection).await)?;
+        let answer: Vec<Value> = self.link.ask(&pipeline).await?;
         reading_of(answer, warehouses.len(), skus.len())
     }
 }

@@ -1,6 +1,6 @@
 //! Scripts: called by hash, loaded again when Redis has forgotten them.
 
-use super::connection::{Lender, Lent, with_lent};
+use super::connection::{Lender, Repeat, with_lent};
 use super::error::StoreError;
 use crate::process::guards::{self, Guard};
 use redis::{FromRedisValue, Script};
@@ -45,14 +45,14 @@ impl<'a> Call<'a> {
         self,
         lender: &Lender,
         limit: Duration,
+        repeat: Repeat,
     ) -> Result<T, StoreError> {
-        with_lent(lender, limit, async |Lent(mut connection)| {
+        with_lent(lender, limit, repeat, async |connection| {
             if guards::is_off(Guard::ScriptReload) {
                 let mut call = redis::cmd("EVALSHA");
                 call.arg(self.script.get_hash()).arg(self.keys.len());
                 call.arg(&self.keys).arg(&self.arguments);
-                let answer = call.query_async::<T>(&mut connection).await;
-                return (Lent(connection), answer);
+                return call.query_async::<T>(connection).await;
             }
             let mut invocation = self.script.prepare_invoke();
             for key in &self.keys {
@@ -61,8 +61,7 @@ impl<'a> Call<'a> {
             for argument in &self.arguments {
                 invocation.arg(argument);
             }
-            let answer = invocation.invoke_async::<T>(&mut connection).await;
-            (Lent(connection), answer)
+            invocation.invoke_async::<T>(connection).await
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! The store's handle.
 
 use super::clock::RedisClock;
-use super::connection::{Lender, Lent, Link, pool, with_lent};
+use super::connection::{Lender, Link, Repeat, pool, with_lent};
 use super::error::StoreError;
 use super::keys::Keys;
 use super::reader::StockReader;
@@ -28,6 +28,7 @@ struct Inner {
     clock: Arc<RedisClock>,
     script_limit: Duration,
     connect_limit: Duration,
+    answer_limit: Duration,
     line_ttl: Duration,
     /// Tells this process from the others that use the same Redis.
     process_id: String,
@@ -43,10 +44,15 @@ impl StockStore {
     pub fn open(settings: &RedisSettings) -> Result<Self, StoreError> {
         let readers = pool(settings, READERS_MADE_AT_ONCE, settings.command_timeout)?;
         let connect_limit = settings.connect_timeout;
-        let clock = Arc::new(RedisClock::new(Link::new(readers.clone(), connect_limit)));
+        let answer_limit = settings.command_timeout;
+        let link = Link::new(readers.clone(), connect_limit, answer_limit);
+        let clock = Arc::new(RedisClock::new(link));
         Ok(Self(Arc::new(Inner {
             keys: Keys::with_prefix(&settings.key_prefix),
-            scripts: Lender::new(pool(settings, settings.pool_size, settings.script_timeout)?),
+            scripts: Lender::new(
+                pool(settings, settings.pool_size, settings.script_timeout)?,
+                answer_limit / 2,
+            ),
             process_gate: Arc::new(ProcessThrottleGate::new(
                 Arc::clone(&clock) as Arc<dyn Clock>
             )),
@@ -54,6 +60,7 @@ impl StockStore {
             readers,
             script_limit: settings.script_timeout,
             connect_limit,
+            answer_limit,
             line_ttl: settings.line_ttl,
             process_id: uuid::Uuid::new_v4().to_string(),
         })))
@@ -67,7 +74,11 @@ impl StockStore {
     /// A reader with a connection of its own.
     pub fn reader(&self) -> StockReader {
         StockReader::new(
-            Link::new(self.0.readers.clone(), self.0.connect_limit),
+            Link::new(
+                self.0.readers.clone(),
+                self.0.connect_limit,
+                self.0.answer_limit,
+            ),
             self.0.keys.clone(),
         )
     }
@@ -99,20 +110,43 @@ impl StockStore {
             .map(|_pong| ())
     }
 
+    /// Runs a script once: what its connection's death leaves open, the caller finds out by reading.
     pub(super) async fn run<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, StoreError> {
-        // On the heap: the futures of those who call this would be as large as all their calls.
-        Box::pin(call.run(&self.0.scripts, self.0.script_limit)).await
+        self.run_as(Repeat::Never, call).await
     }
 
+    /// Runs a script that does the same twice as once; again if its connection dies.
+    pub(super) async fn run_again<T: FromRedisValue>(
+        &self,
+        call: Call<'_>,
+    ) -> Result<T, StoreError> {
+        self.run_as(Repeat::Harmless, call).await
+    }
+
+    async fn run_as<T: FromRedisValue>(
+        &self,
+        repeat: Repeat,
+        call: Call<'_>,
+    ) -> Result<T, StoreError> {
+        // On the heap: the futures of those who call this would be as large as all their calls.
+        Box::pin(call.run(&self.0.scripts, self.0.script_limit, repeat)).await
+    }
+
+    /// Sends commands that do something else when sent twice: once.
+    pub(super) async fn command_once<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError> + Clone,
+    ) -> Result<T, StoreError> {
+        let (lender, limit) = (&self.0.scripts, self.0.script_limit);
+        Box::pin(with_lent(lender, limit, Repeat::Never, work)).await
+    }
+
+    /// Sends commands that read, or do the same twice as once; again if their connection dies.
     pub(super) async fn command<T>(
         &self,
-        work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError>,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError> + Clone,
     ) -> Result<T, StoreError> {
-        let limit = self.0.script_limit;
-        let lent = with_lent(&self.0.scripts, limit, async |Lent(mut connection)| {
-            let answer = work(&mut connection).await;
-            (Lent(connection), answer)
-        });
-        Box::pin(lent).await
+        let (lender, limit) = (&self.0.scripts, self.0.script_limit);
+        Box::pin(with_lent(lender, limit, Repeat::Harmless, work)).await
     }
 }

@@ -170,7 +170,7 @@ async fn renew(budget: Budget, id: String, over: CancellationToken) {
             .key(budget.calls(budget.purpose))
             .argument(&id)
             .argument(CALL_LAPSES.as_millis());
-        if let Err(error) = budget.store.run::<u8>(call).await {
+        if let Err(error) = budget.store.run_again::<u8>(call).await {
             tracing::debug!(%error, "a call under way could not be renewed in the budget");
         }
     }
@@ -262,7 +262,7 @@ impl ThrottleGate for SharedThrottleGate {
                 .key(self.store.keys().throttle(app))
                 .argument(wait.as_millis())
                 .argument(until);
-            if let Err(error) = self.store.run::<u8>(call).await {
+            if let Err(error) = self.store.run_again::<u8>(call).await {
                 tracing::warn!(tenant.id = %self.tenant, %error, "the other replicas could not be told that D365 throttles");
             }
         })

@@ -1,7 +1,9 @@
 //! One request for a token, and what may be told about its answer.
 
 use super::credential::Credential;
+use crate::d365::answer::check_content_type;
 use crate::d365::bounded_body::{NotWhole, whole_body};
+use crate::d365::carried_error::refuse_carried_error;
 use crate::d365::throttle::{AppId, wait_asked_for};
 use crate::process::clock::Clock;
 use crate::settings::{EntraSettings, Secret, TokenEndpointVersion};
@@ -132,12 +134,19 @@ impl TokenRequest {
             .iter()
             .map(|(name, value)| (*name, value.expose()))
             .collect();
-        let request = self
-            .http
-            .post(self.url.clone())
-            .header(ACCEPT, "application/json")
-            .form(&form);
-        let response = request.send().await.map_err(|cause| {
+        let send = || {
+            let request = self.http.post(self.url.clone());
+            request
+                .header(ACCEPT, "application/json")
+                .form(&form)
+                .send()
+        };
+        // A connection that dies is no answer: asked once more, over another one.
+        let response = match send().await {
+            Ok(response) => Ok(response),
+            Err(_died) => send().await,
+        };
+        let response = response.map_err(|cause| {
             passing(format!(
                 "the connection to Entra ID failed: {}",
                 crate::d365::answer::network_cause(cause)
@@ -152,6 +161,7 @@ impl TokenRequest {
         };
         let wait = (status == StatusCode::TOO_MANY_REQUESTS)
             .then(|| wait_asked_for(header(RETRY_AFTER), header(DATE), self.clock.now()));
+        let is_json = check_content_type(response.headers()).or(Err("it is no JSON by its type"));
         let body = whole_body(response, LARGEST_ANSWER)
             .await
             .map_err(|problem| {
@@ -165,7 +175,8 @@ impl TokenRequest {
                 })
             })?;
         if status == StatusCode::OK {
-            granted(&body)
+            is_json
+                .and_then(|()| granted(&body))
                 .map_err(|problem| passing(format!("Entra ID's answer is not usable: {problem}")))
         } else {
             Err(refused(status, &body, wait))
@@ -215,6 +226,7 @@ fn passing(cause: String) -> NotGranted {
 
 /// The problem names no part of the body: it may hold a token.
 fn granted(body: &[u8]) -> Result<Granted, &'static str> {
+    refuse_carried_error(body).or(Err("it is no JSON, or carries an error"))?;
     let GrantedBody {
         access_token,
         expires_in,
@@ -349,6 +361,9 @@ mod tests {
             r#"{"access_token":"can ary","expires_in":10}"#,
             r#"{"access_token":"","expires_in":10}"#,
             r#"{"access_token":null,"expires_in":10}"#,
+            r#"{"access_token":"canary","expires_in":10,"error":"canary"}"#,
+            r#"{"access_token":"canary","expires_in":10,"access_token":"canary"}"#,
+            r#"{"access_token":"canary","expires_in":10}{}"#,
         ] {
             let problem = granted(body.as_bytes()).err().unwrap();
             assert!(!problem.contains("canary"), "{problem}");

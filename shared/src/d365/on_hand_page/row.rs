@@ -1,11 +1,12 @@
 //! One row of an on-hand page, read by configured property names.
 
+use crate::d365::carried_error::{carried, check_inside, is_error};
 use crate::d365::entity::OnHandEntity;
 use crate::stock::{
     ItemNumber, OnHandRow, ProductDimensions, Quantities, Quantity, SiteId, WarehouseId,
 };
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -185,12 +186,12 @@ impl<'a> Visitor<'a> for RowVisitor<'_, 'a> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(property) = members.next_key_seed(PropertyName(self.reader))? {
+            let raw: &'a RawValue = members.next_value()?;
             let Some(property) = property else {
-                members.next_value::<IgnoredAny>()?;
+                check_inside(raw)?;
                 continue;
             };
             let name = &property.name;
-            let raw: &'a RawValue = members.next_value()?;
             let is_repeated = property
                 .texts
                 .iter()
@@ -243,7 +244,7 @@ fn read_text(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Finds the property a member's name belongs to.
+/// Finds the property a member's name belongs to; a row that is an error is none.
 struct PropertyName<'r>(&'r RowReader);
 
 impl<'a, 'r> DeserializeSeed<'a> for PropertyName<'r> {
@@ -261,12 +262,12 @@ impl<'r> Visitor<'_> for PropertyName<'r> {
         f.write_str("a property name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self
-            .0
-            .properties
-            .iter()
-            .find(|property| property.name == name))
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        let mut properties = self.0.properties.iter();
+        match properties.find(|property| property.name == name) {
+            None if is_error(name) => Err(E::custom(carried(name))),
+            property => Ok(property),
+        }
     }
 }
 
@@ -348,6 +349,27 @@ mod tests {
             assert!(reader.read(broken.as_bytes()).is_err(), "{broken}");
         }
         assert!(reader.read(b"{\"ItemNumber\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_row_that_carries_an_error_is_none_however_whole_it_looks() {
+        let reader = reader("AvailableOnHandQuantity");
+        let good = row("\"A\"", "7");
+        for extra in [
+            r#""error":{"message":"x"}"#,
+            r#""@odata.error":null"#,
+            r#""ItemNumber@odata.error":"x""#,
+            r#""Extra2":{"a":[{"error":1}]}"#,
+            r#""ItemNumber":"B""#,
+            r#""ItemNumber":"A""#,
+            r#""dataAreaId":null"#,
+        ] {
+            let bad = format!("{},{extra}}}", good.trim_end_matches('}'));
+            assert!(reader.read(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let error = br#"{"error":{"code":"","message":"x"}}"#;
+        let problem = reader.read(error).unwrap_err();
+        assert!(problem.contains("carries an error"), "{problem}");
     }
 
     #[test]
