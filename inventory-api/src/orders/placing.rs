@@ -199,7 +199,7 @@ pub(crate) async fn place<F: Fn(&[Evidence]) -> Vec<Verdict>>(
         let mut pause_ms = 1;
         loop {
             progress.set(Progress::AsksSince(deadline.now()));
-            match attempt(state, asked, commit, evidence, &judge).await? {
+            match attempt(state, asked, commit, evidence, &judge, deadline).await? {
                 Attempt::Done(placed) => return Ok(placed),
                 Attempt::Overtaken => metrics::hold("overtaken"),
             }
@@ -259,6 +259,7 @@ async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
     commit: &Commit,
     evidence: &mut [Evidence],
     Judge { decide, rules }: &Judge<'_, F>,
+    deadline: &Deadline,
 ) -> Result<Attempt, PlacingError> {
     let Scope {
         tenant, warehouses, ..
@@ -330,7 +331,12 @@ async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
     let records = records_after(&records, &owners, &record, kept);
     if !state
         .store
-        .swap_orders(&tenant.id, &records, &changes)
+        .swap_orders(
+            &tenant.id,
+            &records,
+            &changes,
+            deadline.left().unwrap_or_default(),
+        )
         .await?
     {
         return Ok(Attempt::Overtaken);

@@ -48,7 +48,8 @@ pub(super) async fn reject(
             if changes.is_empty() {
                 return Ok(all_released);
             }
-            let swapping = state.store.swap_orders(tenant, &[], &changes);
+            let left = deadline.left().unwrap_or_default();
+            let swapping = state.store.swap_orders(tenant, &[], &changes, left);
             if swapping.await.map_err(unavailable)? {
                 metrics::hold("rejected");
                 return Ok(all_released);

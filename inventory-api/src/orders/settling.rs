@@ -68,7 +68,7 @@ pub(super) async fn settle(
                 turn = Some(state.turns.wait(tenant, &record.skus()).await);
                 continue;
             }
-            if change(state, tenant, (&text, &record), &held).await? {
+            if change(state, tenant, (&text, &record), &held, deadline).await? {
                 metrics::hold(match settlement {
                     Settlement::Confirmed(_) => "confirmed",
                     Settlement::Released => "released",
@@ -124,6 +124,7 @@ async fn change(
     tenant: &TenantId,
     (before, after): (&OrderText, &Record),
     held: &[HeldSku],
+    deadline: &Deadline,
 ) -> Result<bool, ApiError> {
     let now = state.clock.now();
     let owner = &before.owner;
@@ -143,7 +144,12 @@ async fn change(
     let record = before.becomes(after.text(), left.saturating_add(RECORD_KEPT));
     state
         .store
-        .swap_orders(tenant, &[record], &changes)
+        .swap_orders(
+            tenant,
+            &[record],
+            &changes,
+            deadline.left().unwrap_or_default(),
+        )
         .await
         .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })
 }

@@ -130,13 +130,17 @@ impl StockStore {
         Ok((records, held.collect()))
     }
 
-    /// Changes records and holds, unless one of them reads otherwise by now. Says whether it was
-    /// done.
+    /// Changes records and holds for a caller who waits for so long, unless one of them reads otherwise
+    /// by now. Says whether it was done.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLate`] if Redis came to it after that time: nothing was changed.
     pub async fn swap_orders(
         &self,
         tenant: &TenantId,
         records: &[OrderChange],
         held: &[HeldChange],
+        patience: Duration,
     ) -> Result<bool, StoreError> {
         let mut call = Call::of(&SWAP)
             .key(self.keys().held(tenant))
@@ -156,7 +160,9 @@ impl StockStore {
             call.push_argument(text_of(&change.after));
             call.push_argument(ends.map_or(0, AsOf::unix_ms).to_string());
         }
-        self.run::<u8>(call).await.map(|done| done == 1)
+        self.run_in_time::<u8>(call, patience)
+            .await
+            .map(|done| done == 1)
     }
 
     /// SKUs some of whose holds end until then, those that end first before others; of these so many

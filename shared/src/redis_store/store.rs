@@ -4,13 +4,14 @@ use super::clock::RedisClock;
 use super::connection::{Lender, Lent, Link, pool, with_lent};
 use super::error::StoreError;
 use super::keys::Keys;
+use super::metrics;
 use super::reader::StockReader;
 use super::script::Call;
 use crate::d365::ProcessThrottleGate;
 use crate::process::clock::Clock;
 use crate::settings::RedisSettings;
 use deadpool_redis::{Connection, Pool};
-use redis::{FromRedisValue, RedisError};
+use redis::{FromRedisValue, RedisError, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +103,45 @@ impl StockStore {
     pub(super) async fn run<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, StoreError> {
         // On the heap: the futures of those who call this would be as large as all their calls.
         Box::pin(call.run(&self.0.scripts, self.0.script_limit)).await
+    }
+
+    /// Runs a script that grants something, or changes what somebody is told about, for a caller who
+    /// waits for so long. Its last argument is the end of that time on Redis' clock: a Redis that was
+    /// frozen may come to the call when nobody waits any more, and would block others with it.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLate`] if Redis came to it after that time.
+    pub(super) async fn run_in_time<T: FromRedisValue>(
+        &self,
+        call: Call<'_>,
+        patience: Duration,
+    ) -> Result<T, StoreError> {
+        let clock = self.clock();
+        let ends = clock.monotonic().saturating_add(patience);
+        if !clock.is_shared() {
+            clock.sample().await?;
+        }
+        loop {
+            let left = ends.saturating_sub(clock.monotonic());
+            let not_after = clock.now().plus(left).unix_ms();
+            match self.run::<Value>(call.clone().argument(not_after)).await? {
+                Value::BulkString(text) if text == b"late" => metrics::came_late(),
+                answer => {
+                    return redis::from_redis_value(answer)
+                        .map_err(|cause| RedisError::from(cause).into());
+                }
+            }
+            if clock.monotonic() >= ends {
+                return Err(StoreError::TooLate);
+            }
+            // Its time is not over here: Redis' clock is another one than it was.
+            clock.sample().await?;
+        }
+    }
+
+    /// How long a script may take for which nobody sets another limit.
+    pub(super) fn script_limit(&self) -> Duration {
+        self.0.script_limit
     }
 
     pub(super) async fn command<T>(

@@ -6,8 +6,13 @@
 -- ARGV: how many records, how many SKUs; for each record its text before ('' = none), its text after
 --       and its time to live in ms; for each SKU its name, its text before, its text after ('' =
 --       none) and when to look at it again, in ms.
--- Returns 1 if done, 0 if something has changed meanwhile.
+-- Returns 1 if done, 0 if something has changed meanwhile; 'late' if nobody waits for it any more.
 
+local now = redis.call('TIME')
+local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+if now_ms > tonumber(table.remove(ARGV)) then
+  return 'late'
+end
 local records, skus = tonumber(ARGV[1]), tonumber(ARGV[2])
 local at = 3
 for record = 1, records do
