@@ -44,7 +44,13 @@ async fn everything(redis: &TestRedis) -> Vec<(String, Value)> {
 #[tokio::test]
 async fn a_call_that_comes_late_changes_nothing() {
     // Script, keys, arguments but for the time.
-    let calls: [(&str, &str, &[&str], &[&str]); 9] = [
+    let calls: [(&str, &str, &[&str], &[&str]); 10] = [
+        (
+            "note_event.lua",
+            scripts::NOTE_EVENT,
+            &["event"],
+            &["600000"],
+        ),
         (
             "take_call.lua",
             scripts::TAKE_CALL,
@@ -96,8 +102,8 @@ async fn a_call_that_comes_late_changes_nothing() {
         (
             "swap_orders.lua",
             scripts::SWAP_ORDERS,
-            &["held", "until", "order"],
-            &["1", "1", "", "{}", "9000", "A", "", "1|..", "5"],
+            &["held", "each", "until", "order"],
+            &["1", "1", "", "{}", "9000", "A", "", "", "1|..", "", "5"],
         ),
     ];
     for (name, source, keys, arguments) in calls {

@@ -29,10 +29,11 @@ const GRANTING: [&str; 5] = [
     "take_call.lua",
 ];
 /// Not run by the simulation: they serve demand and operators.
-const NOT_MODELLED: [&str; 6] = [
+const NOT_MODELLED: [&str; 7] = [
     "accept.lua",
     "mark_live.lua",
     "note_asked.lua",
+    "note_event.lua",
     "swap_orders.lua",
     "take_demand_calls.lua",
     "take_live.lua",
