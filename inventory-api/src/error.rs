@@ -153,11 +153,15 @@ pub(crate) enum ApiError {
         "too many orders for these products at once: nothing was granted or held; send it again"
     )]
     OrdersContend,
-    /// As many orders hold one product as may.
-    #[error("{sku:?} is held by {limit} orders, as many as may be: nothing was granted or held")]
+    /// A channel holds one product as often as it may.
+    #[error(
+        "{sku:?} is held {limit} times by this channel, as often as may be: nothing was granted or held"
+    )]
     TooManyHolds {
         /// The product.
         sku: String,
+        /// The limit's name.
+        name: &'static str,
         /// The limit.
         limit: usize,
     },
@@ -359,8 +363,8 @@ impl ApiError {
             Self::LargeBodiesContend => problem
                 .parameter("name", "largeBodiesPerCaller")
                 .parameter("limit", &large_bodies::OF_ONE_CALLER),
-            Self::TooManyHolds { sku, limit } => problem
-                .parameter("name", "holdsPerSku")
+            Self::TooManyHolds { sku, name, limit } => problem
+                .parameter("name", name)
                 .parameter("limit", limit)
                 .parameter("sku", sku),
             Self::TooOften { limit, .. } => problem

@@ -2,6 +2,7 @@
 
 use crate::availability_check::request::LARGEST_QUANTITY;
 use crate::error::ApiError;
+use crate::reply_parts::Number;
 use crate::state::AppState;
 use crate::stock_query::request::{LONGEST_MAX_AGE_SECONDS, SHORTEST_TIMEOUT_MS, address_skus};
 use crate::{json_reply, large_bodies};
@@ -90,6 +91,9 @@ pub(crate) struct ServiceLimits {
     /// Requests in work at once; more are refused with 429.
     #[schema(minimum = 1, example = 512)]
     pub requests_in_flight: usize,
+    /// Smallest quantity of one line of an order.
+    #[schema(value_type = f64, minimum = 0, example = 0.001)]
+    pub smallest_quantity: Number,
     /// Largest quantity of one line of an order.
     #[schema(minimum = 1, example = 1_000_000_000)]
     pub quantity: i64,
@@ -106,11 +110,14 @@ pub(crate) struct ServiceLimits {
     #[schema(minimum = 1, example = 5000)]
     pub longest_timeout_ms: u64,
     /// Largest `ttlSeconds` of a reservation.
-    #[schema(minimum = 1, example = 86_400)]
+    #[schema(minimum = 1, example = 3600)]
     pub longest_reservation_seconds: u64,
-    /// Orders and reservations that may hold stock of one SKU at once.
+    /// Orders and reservations of one channel that may hold stock of one SKU at once.
     #[schema(minimum = 1, example = 2000)]
     pub holds_per_sku: usize,
+    /// Reservations among them.
+    #[schema(minimum = 1, example = 1000)]
+    pub reservations_per_sku: usize,
 }
 
 impl ServiceLimits {
@@ -141,6 +148,7 @@ impl ServiceLimits {
             wrong_passwords_at_once: auth::WRONG_AT_ONCE,
             token_characters: auth::LONGEST_TOKEN,
             requests_in_flight: limits.in_flight,
+            smallest_quantity: Number(settings.orders.smallest_quantity),
             quantity: LARGEST_QUANTITY,
             max_age_seconds: LONGEST_MAX_AGE_SECONDS,
             shortest_timeout_ms: SHORTEST_TIMEOUT_MS,
@@ -148,6 +156,7 @@ impl ServiceLimits {
             longest_timeout_ms: whole_ms(settings.live.longest_deadline),
             longest_reservation_seconds: settings.orders.longest_reservation.as_secs().max(1),
             holds_per_sku: settings.orders.holds_per_sku,
+            reservations_per_sku: settings.orders.reservations_per_sku,
         }
     }
 }

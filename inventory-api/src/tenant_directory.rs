@@ -101,6 +101,13 @@ impl Directory {
             .filter(move |tenant| tenant.legal_entity.is_named_by(company))
     }
 
+    /// The channels that sell a tenant's stock.
+    pub(crate) fn channels_of(&self, tenant: &TenantId) -> impl Iterator<Item = &ChannelId> {
+        let channels = self.channels.iter();
+        let of_tenant = channels.filter(move |(_, channel)| channel.tenant == *tenant);
+        of_tenant.map(|(id, _)| id)
+    }
+
     /// The channel with this id.
     pub(crate) fn channel(&self, id: &str) -> Option<&Channel> {
         let id = ChannelId::parse(id).ok()?;

@@ -25,7 +25,7 @@ mod state;
 pub use aggregate::{clamp_to_sellable, sum_sellable};
 pub use as_of::{AsOf, AsOfError, FUTURE_TOLERANCE, Verdict, decide};
 pub use dimensions::ProductDimensions;
-pub use hold::{Hold, HoldId, HoldOwner, Remaining, held_against, remaining, still_held};
+pub use hold::{Hold, HoldId, HoldOwner, Remaining, held_against, remaining, still_held, summary};
 pub use ids::{ChannelId, IdError, ItemNumber, LegalEntity, SiteId, Sku, TenantId, WarehouseId};
 pub use item_lines::{FoldedItem, fold_item};
 pub use line::{Generation, LineContent, LineValue, Origin, Quantities, StockLine};

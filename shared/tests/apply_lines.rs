@@ -300,3 +300,50 @@ async fn the_stamp_in_the_script_follows_the_calendar() {
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), text);
     }
 }
+
+#[tokio::test]
+async fn absences_alone_live_shortly_and_shorten_nobodys_life() {
+    let redis = TestRedis::start().unwrap();
+    let store = StockStore::open(&redis.settings().unwrap()).unwrap();
+    store.clock().sample().await.unwrap();
+    let now = store.clock().now();
+    let write = |quantity, warehouse, offset_ms| Write {
+        offset_ms,
+        origin: Origin::Live,
+        quantity,
+        warehouse,
+    };
+    let lives = async |sku: &Sku| -> Duration {
+        let client = redis::Client::open(redis.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let key = store.keys().stock(&tenant(), sku);
+        let left: u64 = redis::cmd("PTTL")
+            .arg(key)
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        Duration::from_millis(left)
+    };
+    let apply = async |sku: &Sku, write: Write| {
+        let lines = [line(now, sku, write)];
+        store.apply(&tenant(), &lines).await.unwrap()
+    };
+    let (invented, known) = (sku("invented"), sku("known"));
+    let shortly = Duration::from_mins(15);
+    apply(&invented, write(None, 0, -9)).await;
+    apply(&invented, write(None, 1, -9)).await;
+    assert!(lives(&invented).await <= shortly);
+    // An older line does not come back over it.
+    let older = apply(&invented, write(Some(3), 0, -10)).await;
+    assert_eq!(older.verdicts, [Verdict::RefusedOlder]);
+    assert!(lives(&invented).await <= shortly);
+    // Once there is a quantity, it lives as long as all others, whatever is absent beside it.
+    apply(&invented, write(Some(3), 0, -8)).await;
+    for sku in [&invented, &known] {
+        apply(sku, write(Some(3), 0, -8)).await;
+        apply(sku, write(None, 0, -7)).await;
+        apply(sku, write(None, 1, -7)).await;
+        let week = Duration::from_hours(7 * 24);
+        assert!(lives(sku).await > week - Duration::from_mins(1), "{sku}");
+    }
+}

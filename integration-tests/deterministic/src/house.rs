@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 
 /// How many due shards a worker looks at.
 const CLAIM_TRIES: &str = "7";
+/// Every caller waits for its answer: 2^53 ms.
+const IN_TIME: &str = "9007199254740992";
+/// How long a SKU lives of which only absences are known.
+const ABSENCE_TTL_MS: i64 = 900_000;
 /// How many cycles the history keeps; few, for small states.
 const HISTORY: &str = "2";
 
@@ -186,6 +190,7 @@ impl House {
             holder.to_owned(),
             lease_ms.to_string(),
             due_ms.to_string(),
+            IN_TIME.to_owned(),
         ];
         let token = self.number(redis, "claim.lua", &keys, &arguments)?;
         let shard = shard.to_owned();
@@ -206,6 +211,7 @@ impl House {
             more.push(progress.cursor.clone());
             more.push(progress.notes.clone());
         }
+        more.push(IN_TIME.to_owned());
         Ok(self.on_shard(redis, "extend.lua", held, &more)? == 1)
     }
 
@@ -280,6 +286,7 @@ impl House {
                 arguments.push(border.to_owned());
             }
         }
+        arguments.push(IN_TIME.to_owned());
         let generation = self.number(redis, "open_cycle.lua", &keys, &arguments)?;
         Ok(u64::try_from(generation).ok().filter(|number| *number > 0))
     }
@@ -376,7 +383,8 @@ impl House {
         lines: &[StockLine],
     ) -> Result<Vec<i64>, HouseError> {
         let mut keys = Vec::new();
-        let mut arguments = vec![self.line_ttl_ms.to_string()];
+        let ttls = [self.line_ttl_ms, self.line_ttl_ms.min(ABSENCE_TTL_MS)];
+        let mut arguments = ttls.map(|ttl| ttl.to_string()).to_vec();
         for line in lines {
             let key = self.keys.stock(&self.tenant, &line.sku);
             let known = keys.iter().position(|known| *known == key);

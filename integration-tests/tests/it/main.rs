@@ -19,6 +19,7 @@ mod demand;
 mod deployment;
 mod dirty_pages;
 mod events;
+mod frozen_redis;
 mod harness_itself;
 mod house;
 mod live_answers;

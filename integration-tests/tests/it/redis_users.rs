@@ -230,6 +230,25 @@ async fn each_redis_user_can_do_its_own_work_only() {
         assert!(redis.connection_as(user, "wrong").await.is_err());
     }
     assert!(redis.connection_as("default", "").await.is_err());
+
+    // A script that does not end: who is on duty may end it.
+    let mut admin = redis.admin().await.unwrap();
+    run(&mut admin, &["CONFIG", "SET", "busy-reply-threshold", "50"])
+        .await
+        .unwrap();
+    let mut operator = redis
+        .connection_as("operator", &password_of("operator"))
+        .await
+        .unwrap();
+    let runaway =
+        tokio::spawn(async move { run(&mut admin, &["EVAL", "while true do end", "0"]).await });
+    eventually("it is stopped", async || {
+        run(&mut operator.clone(), &["SCRIPT", "KILL"]).await.ok()
+    })
+    .await
+    .unwrap();
+    assert!(runaway.await.unwrap().is_err());
+    run(&mut operator, &["PING"]).await.unwrap();
 }
 
 async fn run(connection: &mut MultiplexedConnection, words: &[&str]) -> redis::RedisResult<Value> {

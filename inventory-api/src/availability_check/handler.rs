@@ -8,7 +8,8 @@ use crate::error::ApiError;
 use crate::evidence::{self, Evidence};
 use crate::live_desk::{Gathered, Wanted, gather};
 use crate::live_look_up::{Deadline, LiveFailure};
-use crate::orders::placing::{Asked, Commit, Judge, Placed, own, place, recall};
+use crate::orders::names;
+use crate::orders::placing::{Asked, Commit, Judge, Placed, place, recall};
 use crate::reply_parts::{Ages, Manner};
 use crate::state::AppState;
 use crate::stock_query::answer::{Freshness, Told};
@@ -83,8 +84,13 @@ pub(crate) async fn answer(
     let scope = question
         .scope
         .resolve(&state.directory(), limits.warehouses, &may_ask)?;
-    let own = own(state, &scope, check.own, &deadline).await;
-    let check = Check { own: &own, ..check };
+    let own = names::of_check(state, &scope, check.own, &deadline).await?;
+    let commit = check.commit.map(|commit| commit.named(&own));
+    let check = Check {
+        own: &own,
+        commit: commit.as_ref(),
+        ..check
+    };
     if let Some(live) = &scope.tenant.live {
         live.look_up().check_all_askable(&question.skus)?;
     }
@@ -147,7 +153,7 @@ async fn repeat(
     (deadline, until): (&Deadline, AsOf),
 ) -> Outcome {
     let skus = check.question.skus.all();
-    let reading = reader.read_many(&scope.tenant.id, &scope.warehouses, skus);
+    let reading = reader.read_each_hold(&scope.tenant.id, &scope.warehouses, skus);
     let mut gathered = Gathered {
         evidence: vec![Evidence::NONE; skus.len() * scope.warehouses.len()],
         is_answered: Vec::new(),

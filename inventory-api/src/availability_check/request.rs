@@ -11,9 +11,7 @@ use shared::settings::ApiSettings;
 use shared::stock::{HoldId, Quantity};
 use std::time::Duration;
 
-/// Smallest and largest quantity of one mention: D365 keeps six decimals.
-pub(crate) const SMALLEST_QUANTITY: &str = "0.000001";
-/// See [`SMALLEST_QUANTITY`].
+/// Largest quantity of one mention.
 pub(crate) const LARGEST_QUANTITY: i64 = 1_000_000_000;
 
 /// "May I accept this order?"
@@ -59,7 +57,11 @@ impl<'a> OrderQuestion<'a> {
         check_live_size(&skus, limits)?;
         let mut requested = vec![Quantity::ZERO; skus.all().len()];
         for (at, (product, number)) in products.iter().zip(numbers).enumerate() {
-            let sum = requested[number].checked_add(quantity(product, at)?);
+            let sum = requested[number].checked_add(quantity(
+                product,
+                at,
+                settings.orders.smallest_quantity,
+            )?);
             requested[number] =
                 sum.map_err(|problem| ApiError::invalid(quantity_path(at), problem.to_string()))?;
         }
@@ -137,20 +139,26 @@ fn quantity_path(at: usize) -> String {
     format!("$.products[{at}].quantity")
 }
 
-fn quantity(product: &ProductEntry<'_>, at: usize) -> Result<Quantity, ApiError> {
+fn quantity(
+    product: &ProductEntry<'_>,
+    at: usize,
+    smallest: Quantity,
+) -> Result<Quantity, ApiError> {
     let path = quantity_path(at);
     let Some(raw) = product.quantity else {
         return Err(ApiError::invalid(path, "a quantity is missing"));
     };
     let text = number(raw, &path)?;
-    let smallest = Quantity::parse(SMALLEST_QUANTITY).unwrap_or_default();
     Quantity::parse(text)
         .ok()
-        .filter(|quantity| (smallest..=Quantity::from(LARGEST_QUANTITY)).contains(quantity))
+        .filter(|quantity| {
+            quantity.is_positive()
+                && (smallest..=Quantity::from(LARGEST_QUANTITY)).contains(quantity)
+        })
         .ok_or_else(|| {
             ApiError::invalid(
                 path,
-                format!("must be from {SMALLEST_QUANTITY} to {LARGEST_QUANTITY}"),
+                format!("must be from {smallest} to {LARGEST_QUANTITY}"),
             )
         })
 }
@@ -197,7 +205,7 @@ mod tests {
         for (quantity, expected) in [
             ("0", "422 $.products[0].quantity"),
             ("-1", "422 $.products[0].quantity"),
-            ("0.0000001", "422 $.products[0].quantity"),
+            ("0.0009999", "422 $.products[0].quantity"),
             ("1000000001", "422 $.products[0].quantity"),
             ("1e400", "422 $.products[0].quantity"),
             ("\"1\"", "400 $.products[0].quantity"),
@@ -209,7 +217,7 @@ mod tests {
         }
         let missing = r#"{"products":[{"sku":"a"}]}"#;
         assert_eq!(read(missing).unwrap_err(), "422 $.products[0].quantity");
-        for quantity in ["1", "0.000001", "1000000000", "1e3", "2.50"] {
+        for quantity in ["1", "0.001", "0.001234", "1000000000", "1e3", "2.50"] {
             let body = format!(r#"{{"products":[{{"sku":"a","quantity":{quantity}}}]}}"#);
             assert!(read(&body).is_ok(), "{quantity}");
         }
@@ -221,7 +229,7 @@ mod tests {
         for good in [
             r#""orderId":"O-1""#,
             r#""orderId":"O-1","commit":true"#,
-            r#""commit":false,"reservationId":"r","ttlSeconds":86400"#,
+            r#""commit":false,"reservationId":"r","ttlSeconds":3600"#,
         ] {
             assert!(read(&with(good)).is_ok(), "{good}");
         }
@@ -235,7 +243,7 @@ mod tests {
             (r#""requestId":7"#, "400 $.requestId"),
             (r#""requestId":"""#, "422 $.requestId"),
             (r#""ttlSeconds":0"#, "422 $.ttlSeconds"),
-            (r#""ttlSeconds":86401"#, "422 $.ttlSeconds"),
+            (r#""ttlSeconds":3601"#, "422 $.ttlSeconds"),
             (r#""ttlSeconds":1.5"#, "422 $.ttlSeconds"),
             (r#""ttlSeconds":"1""#, "400 $.ttlSeconds"),
         ] {

@@ -60,7 +60,15 @@ pub(crate) async fn gather(
             ),
         }
     };
-    let read = deadline.wait_for(reader.read_many(&tenant.id, warehouses, wanted.skus));
+    let read = async {
+        let skus = wanted.skus;
+        if wanted.own.is_empty() {
+            reader.read_many(&tenant.id, warehouses, skus).await
+        } else {
+            reader.read_each_hold(&tenant.id, warehouses, skus).await
+        }
+    };
+    let read = deadline.wait_for(read);
     let (found, reading) = futures_util::join!(ask, read);
     let (cached, held, feeds) = match reading {
         Some(Ok(reading)) => {

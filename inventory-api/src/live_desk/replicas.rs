@@ -115,7 +115,8 @@ impl Announced {
             as_of: None,
         };
         let marks: Vec<LiveMark> = self.skus.iter().map(mark).collect();
-        let marked = self.store.mark_live(&self.tenant, &self.question, &marks);
+        let (store, question) = (&self.store, &self.question);
+        let marked = store.mark_live(&self.tenant, question, &marks, self.patience);
         let problem = match tokio::time::timeout(self.patience, marked).await {
             Ok(Ok(())) => return Some(self),
             Ok(Err(error)) => error.to_string(),
@@ -158,7 +159,9 @@ impl Drop for Announced {
         let (store, tenant) = (self.store.clone(), self.tenant.clone());
         let question = self.question.clone();
         self.tasks.spawn("live-told", async move {
-            let marked = store.mark_live(&tenant, &question, &marks);
+            // Better late than never: others wait as long as it reads "asking".
+            let lives = question.time_to_live();
+            let marked = store.mark_live(&tenant, &question, &marks, lives);
             if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, marked).await {
                 tracing::debug!(%error, "other replicas were not told what D365 answered");
             }
@@ -178,7 +181,7 @@ impl Desk {
         let left = ends.left().unwrap_or_default();
         let patience = PATIENCE.min(left / 8);
         let question = LiveQuestion::new(warehouses, left + LINGERS);
-        let taking = tools.store.take_live(&self.tenant, &question, skus);
+        let taking = (tools.store).take_live(&self.tenant, &question, skus, patience);
         let (mut can_be_joined, since) = (ANNOUNCED, tools.clock.now());
         let shares: Vec<Share> = match tokio::time::timeout(patience, taking).await {
             Ok(Ok(taken)) => taken
@@ -341,7 +344,7 @@ mod tests {
 
         async fn take(&self, question: &LiveQuestion) -> LiveTaken {
             let skus = [&self.sku];
-            let taken = self.store.take_live(&self.tenant, question, &skus);
+            let taken = (self.store).take_live(&self.tenant, question, &skus, PATIENCE);
             taken.await.unwrap().remove(0)
         }
 
@@ -362,7 +365,7 @@ mod tests {
                 stage,
                 as_of: as_of.map(|as_of| as_of.parse().unwrap()),
             }];
-            let marked = self.store.mark_live(&self.tenant, question, &marks);
+            let marked = (self.store).mark_live(&self.tenant, question, &marks, PATIENCE);
             marked.await.unwrap();
         }
 

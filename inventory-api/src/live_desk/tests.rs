@@ -211,7 +211,10 @@ async fn a_joined_process_that_vanishes_is_not_waited_for_long() {
     let gone = shared::redis_store::LiveQuestion::new(&[warehouse()], Duration::from_millis(700));
     let store = &desk.0.tools.store;
     assert_eq!(
-        store.take_live(&tenant, &gone, &[&sku]).await.unwrap(),
+        store
+            .take_live(&tenant, &gone, &[&sku], Duration::from_secs(2))
+            .await
+            .unwrap(),
         [shared::redis_store::LiveTaken::Own]
     );
     let answers = house.ask(0, "A", Duration::from_millis(2_500)).await;

@@ -197,6 +197,7 @@ fn order_question(settings: &ApiSettings) -> Value {
             "description": "How long a reservation is held."
         }),
     );
+    let smallest: Option<f64> = settings.orders.smallest_quantity.to_string().parse().ok();
     properties.insert(
         "products".to_owned(),
         json!({
@@ -210,7 +211,7 @@ fn order_question(settings: &ApiSettings) -> Value {
                     "sku": sku_of_order(),
                     "quantity": {
                         "type": "number",
-                        "minimum": 0.000_001,
+                        "minimum": smallest,
                         "maximum": LARGEST_QUANTITY,
                         "description": "In the item's inventory unit; read exactly. Mentions of one SKU are added up.",
                         "example": 2

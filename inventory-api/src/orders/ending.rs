@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often they are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long one step may take.
+const STEP_LIMIT: Duration = Duration::from_secs(2);
 /// A hold that is to go on is noticed before it ends, by two looks at least.
 pub(super) const AHEAD: Duration = Duration::from_secs(75);
 /// SKUs looked at in one step.
@@ -69,8 +71,9 @@ async fn look(store: &StockStore, tenant: &TenantId, longer: Duration) -> Result
                 left_as_they_are += 1;
             } else {
                 // Whoever was faster has changed it for a reason; the next look sees it.
-                let change = held.becomes(after);
-                store.swap_orders(tenant, &[], &[change]).await?;
+                let change = [held.becomes(after)];
+                let changing = store.swap_orders(tenant, &[], &change, STEP_LIMIT);
+                changing.await?;
             }
         }
     }
@@ -128,7 +131,9 @@ mod tests {
                 confirmed,
             };
             let change = read.unwrap().1[0].becomes(vec![hold]);
-            let swapped = self.store.swap_orders(&self.tenant, &[], &[change]).await;
+            let swapped = (self.store)
+                .swap_orders(&self.tenant, &[], &[change], STEP_LIMIT)
+                .await;
             assert!(swapped.unwrap());
         }
 

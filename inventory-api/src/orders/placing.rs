@@ -1,7 +1,7 @@
 //! Holding what a check grants: all lines of the order or none.
 
 use super::record::{OrderState, Record, digest_of};
-use super::{RECORD_KEPT, others, superseded};
+use super::{kept, others, superseded};
 use crate::availability_check::reply::HoldWord;
 use crate::availability_check::verdict::{Rules, Verdict, share_of};
 use crate::channel_scope::Scope;
@@ -37,6 +37,16 @@ pub(crate) struct Commit {
 }
 
 impl Commit {
+    /// The same under the names found for its order and reservation, in this order.
+    pub(crate) fn named(&self, names: &[HoldOwner]) -> Self {
+        let mut names = names.iter().cloned();
+        Self {
+            owner: names.next().unwrap_or_else(|| self.owner.clone()),
+            reservation: names.next(),
+            ..self.clone()
+        }
+    }
+
     /// Whose holds do not stand in the way.
     pub(crate) fn owners(&self) -> Vec<HoldOwner> {
         let reservation = self.reservation.iter().cloned();
@@ -134,14 +144,6 @@ fn standing(
             Ok(Standing::Open)
         };
     };
-    if !record.is_open_to(asked.scope.channel.as_deref()) {
-        // A reservation is not there for another channel; an order's id is taken all the same.
-        return Err(if commit.must_exist {
-            ApiError::ReservationNotFound { id: id() }
-        } else {
-            ApiError::OrderSettled { id: id() }
-        });
-    }
     let digest = asked.digest();
     let until = record.until().unwrap_or(AsOf::EPOCH);
     match record.state {
@@ -200,7 +202,7 @@ pub(crate) async fn place<F: Fn(&[Evidence]) -> Vec<Verdict>>(
         let mut may_be_done = false;
         loop {
             progress.set(Progress::AsksSince(deadline.now()));
-            match attempt(state, asked, commit, evidence, &judge).await {
+            match attempt(state, asked, commit, evidence, &judge, deadline).await {
                 Ok(Attempt::Done(placed)) => return Ok(placed),
                 Ok(Attempt::Overtaken) => metrics::hold("overtaken"),
                 // Its connection died. Whether it was done all the same shows in what is read next.
@@ -217,7 +219,8 @@ pub(crate) async fn place<F: Fn(&[Evidence]) -> Vec<Verdict>>(
         }
     };
     let outcome = deadline.wait_for(placing).await;
-    match outcome {
+    match outcome.filter(|placed| !matches!(placed, Err(PlacingError::Store(StoreError::TooLate))))
+    {
         Some(Ok(placed)) => return Ok(placed),
         Some(Err(PlacingError::Refused(refusal))) => return Err(refusal),
         Some(Err(PlacingError::Store(cause))) => {
@@ -266,13 +269,13 @@ async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
     commit: &Commit,
     evidence: &mut [Evidence],
     Judge { decide, rules }: &Judge<'_, F>,
+    deadline: &Deadline,
 ) -> Result<Attempt, PlacingError> {
     let Scope {
         tenant, warehouses, ..
     } = asked.scope;
     let owners = commit.owners();
     let (records, held) = read(state, asked, &owners).await?;
-    let owners = open_to(asked.scope.channel.as_deref(), &records);
     let now = state.clock.now();
     let digest = asked.digest();
     let before = standing(record_of(&records).as_ref(), asked, commit, now);
@@ -321,29 +324,58 @@ async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
             state, &tenant.id, &held.sku, &mut holds, now,
         ))
         .await;
-        if holds.len() > state.settings.orders.holds_per_sku {
-            tracing::warn!(tenant.id = %tenant.id, sku = %held.sku, "too many orders hold this SKU: one more is refused");
-            metrics::hold("too_many");
-            return Err(PlacingError::Refused(ApiError::TooManyHolds {
-                sku: held.sku.to_string(),
-                limit: state.settings.orders.holds_per_sku,
-            }));
+        if granted.iter().any(|(sku, ..)| *sku == held.sku) {
+            check_share(state, &held.sku, &holds, &commit.owner)
+                .inspect_err(|_| metrics::hold("too_many"))
+                .map_err(PlacingError::Refused)?;
         }
         changes.push(held.becomes(holds));
     }
     let channel = asked.scope.channel.as_deref();
     let record = Record::held((&digest, channel), now, until, &granted);
-    let kept = commit.time.saturating_add(RECORD_KEPT);
-    let records = records_after(&records, &owners, &record, kept);
+    let records = records_after(&records, &record, commit.time);
     if !state
         .store
-        .swap_orders(&tenant.id, &records, &changes)
+        .swap_orders(
+            &tenant.id,
+            &records,
+            &changes,
+            deadline.left().unwrap_or_default(),
+        )
         .await?
     {
         return Ok(Attempt::Overtaken);
     }
     metrics::hold("placed");
     done(HoldWord::Held, Some(until))
+}
+
+/// A channel has so many holds of a SKU and no more, whatever other channels have; reservations are
+/// bounded on their own, so that carts leave places to orders.
+fn check_share(
+    state: &AppState,
+    sku: &Sku,
+    holds: &[Hold],
+    owner: &HoldOwner,
+) -> Result<(), ApiError> {
+    let orders = &state.settings.orders;
+    let of_channel = |hold: &&Hold| hold.owner.id().channel() == owner.id().channel();
+    let is_reservation = |hold: &&Hold| matches!(hold.owner, HoldOwner::Reservation(_));
+    let of_channel = holds.iter().filter(of_channel);
+    let reservations = match owner {
+        HoldOwner::Reservation(_) => of_channel.clone().filter(is_reservation).count(),
+        _ => 0,
+    };
+    let (name, limit) = if of_channel.count() > orders.holds_per_sku {
+        ("holdsPerSku", orders.holds_per_sku)
+    } else if reservations > orders.reservations_per_sku {
+        ("reservationsPerSku", orders.reservations_per_sku)
+    } else {
+        return Ok(());
+    };
+    tracing::warn!(%sku, name, limit, "one channel holds this SKU as often as it may: one more is refused");
+    let sku = sku.to_string();
+    Err(ApiError::TooManyHolds { sku, name, limit })
 }
 
 /// Reads the records and the holds of all SKUs they and the question name; the question's first.
@@ -355,11 +387,9 @@ async fn read(
     let tenant = &asked.scope.tenant.id;
     let (records, held) = state.store.read_orders(tenant, owners, asked.skus).await?;
     let texts = records.iter().filter_map(|record| record.text.as_deref());
-    let channel = asked.scope.channel.as_deref();
     let mut skus = asked.skus.to_vec();
     for sku in texts
         .filter_map(Record::read)
-        .filter(|record| record.is_open_to(channel))
         .flat_map(|record| record.skus())
     {
         if !skus.contains(&sku) {
@@ -383,56 +413,18 @@ fn known(held: &HeldSku) -> HeldOfSku {
     }
 }
 
-/// Those of these owners a channel may know of: others' holds stand in its way like everybody's.
-fn open_to(channel: Option<&str>, records: &[OrderText]) -> Vec<HoldOwner> {
-    let is_open = |record: &&OrderText| {
-        let text = record.text.as_deref();
-        text.and_then(Record::read)
-            .is_none_or(|record| record.is_open_to(channel))
-    };
-    let open = records.iter().filter(is_open);
-    open.map(|record| record.owner.clone()).collect()
-}
-
-/// Whose holds do not stand in the way of a check that names these orders and reservations. What
-/// cannot be looked up is believed: then the holds are not known either.
-pub(crate) async fn own(
-    state: &AppState,
-    scope: &Scope,
-    named: &[HoldOwner],
-    deadline: &Deadline,
-) -> Vec<HoldOwner> {
-    if named.is_empty() || scope.channel.is_none() {
-        return named.to_vec();
-    }
-    let reading = state.store.read_orders(&scope.tenant.id, named, &[]);
-    let limit = RECALL_LIMIT.min(deadline.left().unwrap_or_default() / 8);
-    match tokio::time::timeout(limit, reading).await {
-        Ok(Ok((records, _))) => open_to(scope.channel.as_deref(), &records),
-        _ => named.to_vec(),
-    }
-}
-
-/// The order's new record; the reservation it came from is over, if it was the caller's to name.
-fn records_after(
-    records: &[OrderText],
-    owners: &[HoldOwner],
-    record: &Record,
-    kept: Duration,
-) -> Vec<OrderChange> {
+/// The order's new record; the reservation it came from is over.
+fn records_after(records: &[OrderText], record: &Record, held: Duration) -> Vec<OrderChange> {
     records
         .iter()
         .enumerate()
         .filter_map(|(at, text)| {
             if at == 0 {
-                return Some(text.becomes(record.text(), kept));
-            }
-            if !owners.contains(&text.owner) {
-                return None;
+                return Some(text.becomes(record.text(), kept(&text.owner, held)));
             }
             let mut reservation = Record::read(text.text.as_deref()?)?;
-            reservation.state = OrderState::Released;
-            Some(text.becomes(reservation.text(), RECORD_KEPT))
+            reservation.release();
+            Some(text.becomes(reservation.text(), kept(&text.owner, Duration::ZERO)))
         })
         .collect()
 }

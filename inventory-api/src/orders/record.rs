@@ -32,7 +32,7 @@ pub(super) struct Record {
     until: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     confirmed: Option<String>,
-    /// The channel it came through, if it named one: others have no business with it.
+    /// The channel it came through, if it named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) channel: Option<String>,
     /// Tells the same question from another one.
@@ -123,9 +123,10 @@ impl Record {
         self.lines.iter().filter_map(hold).collect()
     }
 
-    /// Whether a request that names this channel, or none, may touch it.
-    pub(super) fn is_open_to(&self, channel: Option<&str>) -> bool {
-        channel.is_none() || self.channel.as_deref() == channel
+    /// It is over. What it was about is of no use any more, and would be the largest part of it.
+    pub(super) fn release(&mut self) {
+        self.state = OrderState::Released;
+        self.lines.clear();
     }
 
     /// The SKUs of its lines, each once.
@@ -219,8 +220,9 @@ mod tests {
         assert_eq!((&holds[0].1.owner, holds[0].1.until), (&owner, at(2_000)));
         record.confirm(at(1_500), at(2_500));
         assert_eq!(record.until(), Some(at(2_500)));
-        record.state = OrderState::Released;
+        record.release();
         assert_eq!(record.holds(&owner), []);
+        assert!(record.text().len() < 200, "{}", record.text());
         assert_eq!(Record::read("{}"), None);
     }
 }

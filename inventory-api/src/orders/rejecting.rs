@@ -48,7 +48,8 @@ pub(super) async fn reject(
             if changes.is_empty() {
                 return Ok(all_released);
             }
-            let swapping = state.store.swap_orders(tenant, &[], &changes);
+            let left = deadline.left().unwrap_or_default();
+            let swapping = state.store.swap_orders(tenant, &[], &changes, left);
             if swapping.await.map_err(unavailable)? {
                 metrics::hold("rejected");
                 return Ok(all_released);
@@ -70,23 +71,35 @@ async fn foreign(
     held: &[HeldSku],
     channel: Option<&str>,
 ) -> Result<Vec<HoldOwner>, StoreError> {
+    let Some(channel) = channel else {
+        return Ok(Vec::new());
+    };
     let holds = held.iter().filter_map(|held| held.holds.as_ref()).flatten();
     let owners: BTreeSet<HoldOwner> = holds
         .map(|hold| hold.owner.clone())
         .filter(|owner| matches!(owner, HoldOwner::Reservation(_)))
         .collect();
-    if owners.is_empty() {
-        return Ok(Vec::new());
+    let (unnamed, named): (Vec<_>, Vec<_>) = owners
+        .into_iter()
+        .partition(|owner| owner.id().channel().is_none());
+    let is_of_others = |owner: &HoldOwner| {
+        let of = owner.id().channel();
+        of.is_some_and(|of| of.as_str() != channel)
+    };
+    let mut foreign: Vec<HoldOwner> = named.into_iter().filter(is_of_others).collect();
+    if unnamed.is_empty() {
+        return Ok(foreign);
     }
-    let owners: Vec<HoldOwner> = owners.into_iter().collect();
-    let (records, _) = state.store.read_orders(tenant, &owners, &[]).await?;
+    // Through no channel, or from before ids were kept by channel: then the record says whose it is.
+    let (records, _) = state.store.read_orders(tenant, &unnamed, &[]).await?;
     let is_foreign = |record: &&OrderText| {
         let text = record.text.as_deref();
         text.and_then(Record::read)
-            .is_some_and(|record| !record.is_open_to(channel))
+            .is_some_and(|record| record.channel.as_deref() != Some(channel))
     };
-    let foreign = records.iter().filter(is_foreign);
-    Ok(foreign.map(|record| record.owner.clone()).collect())
+    let of_others = records.iter().filter(is_foreign);
+    foreign.extend(of_others.map(|record| record.owner.clone()));
+    Ok(foreign)
 }
 
 /// PURE: the holds that stay, and how much was released; those of `foreign` stay.

@@ -2,7 +2,7 @@
 
 use super::record::{OrderState, Record};
 use super::view::OrderView;
-use super::{RECORD_KEPT, ending, others};
+use super::{ending, kept, names, others};
 use crate::error::ApiError;
 use crate::live_look_up::Deadline;
 use crate::metrics;
@@ -31,8 +31,9 @@ pub(super) struct Place<'a> {
 
 /// Reads an order or reservation.
 pub(super) async fn look(state: &AppState, place: Place<'_>) -> Result<OrderView, ApiError> {
-    let (_, record, held) = read(state, place).await?;
-    Ok(OrderView::of(place.owner, &record, &held))
+    let owner = &names::find(state, place.tenant, place.channel, place.owner).await?;
+    let (_, record, held) = read(state, place.tenant, owner).await?;
+    Ok(OrderView::of(owner, &record, &held))
 }
 
 /// Settles an order or reservation; settling it again the same way changes nothing.
@@ -42,12 +43,14 @@ pub(super) async fn settle(
     settlement: Settlement,
     deadline: &Deadline,
 ) -> Result<OrderView, ApiError> {
-    let Place { tenant, owner, .. } = place;
+    let tenant = place.tenant;
     let settling = async {
+        let owner = &names::find(state, tenant, place.channel, place.owner).await?;
         let mut turn = None;
         let mut may_be_done = false;
         loop {
-            let (text, mut record, held) = read(state, place).await?;
+            let (text, mut record, held) = read(state, tenant, owner).await?;
+            let (skus, before) = (record.skus(), record.clone());
             match (settlement, record.state) {
                 (Settlement::Confirmed(_), OrderState::Confirmed)
                 | (Settlement::Released, OrderState::Released) => {
@@ -63,13 +66,13 @@ pub(super) async fn settle(
                     let time = state.settings.orders.hold.max(ending::AHEAD);
                     record.confirm(at, at.plus(time));
                 }
-                (Settlement::Released, OrderState::Held) => record.state = OrderState::Released,
+                (Settlement::Released, OrderState::Held) => record.release(),
             }
             if turn.is_none() {
-                turn = Some(state.turns.wait(tenant, &record.skus()).await);
+                turn = Some(state.turns.wait(tenant, &skus).await);
                 continue;
             }
-            let changed = match change(state, tenant, (&text, &record), &held).await {
+            let changed = match change(state, tenant, (&text, &record), &held, deadline).await {
                 // Its connection died. Whether it was done all the same shows in what is read next.
                 Err(ApiError::CacheUnavailable {
                     cause: Some(StoreError::Unavailable { .. }),
@@ -84,7 +87,12 @@ pub(super) async fn settle(
                     Settlement::Confirmed(_) => "confirmed",
                     Settlement::Released => "released",
                 });
-                let (_, record, held) = read(state, place).await?;
+                if let Settlement::Released = settlement {
+                    let mut over = before;
+                    over.state = OrderState::Released;
+                    return Ok(OrderView::of(owner, &over, &[]));
+                }
+                let (_, record, held) = read(state, tenant, owner).await?;
                 return Ok(OrderView::of(owner, &record, &held));
             }
             metrics::hold("overtaken");
@@ -99,11 +107,8 @@ pub(super) async fn settle(
 
 async fn read(
     state: &AppState,
-    Place {
-        tenant,
-        owner,
-        channel,
-    }: Place<'_>,
+    tenant: &TenantId,
+    owner: &HoldOwner,
 ) -> Result<(OrderText, Record, Vec<HeldSku>), ApiError> {
     let unavailable = |cause| ApiError::CacheUnavailable { cause: Some(cause) };
     let owners = std::slice::from_ref(owner);
@@ -111,13 +116,15 @@ async fn read(
     let (records, _) = reading.await.map_err(unavailable)?;
     let found = records.into_iter().next().and_then(|text| {
         let record = Record::read(text.text.as_deref()?)?;
-        record.is_open_to(channel).then_some((text, record))
+        Some((text, record))
     });
     let (text, record) = found.ok_or_else(|| {
         let id = owner.id().to_string();
         match owner {
             HoldOwner::Order(_) => ApiError::OrderNotFound { id },
-            HoldOwner::Reservation(_) => ApiError::ReservationNotFound { id },
+            HoldOwner::Reservation(_) | HoldOwner::Several(_) => {
+                ApiError::ReservationNotFound { id }
+            }
         }
     })?;
     let skus = record.skus();
@@ -135,6 +142,7 @@ async fn change(
     tenant: &TenantId,
     (before, after): (&OrderText, &Record),
     held: &[HeldSku],
+    deadline: &Deadline,
 ) -> Result<bool, ApiError> {
     let now = state.clock.now();
     let owner = &before.owner;
@@ -151,10 +159,19 @@ async fn change(
     let left = after
         .until()
         .map_or(Duration::ZERO, |until| now.age_at(until));
-    let record = before.becomes(after.text(), left.saturating_add(RECORD_KEPT));
+    let left = match after.state {
+        OrderState::Released => Duration::ZERO,
+        OrderState::Held | OrderState::Confirmed => left,
+    };
+    let record = before.becomes(after.text(), kept(owner, left));
     state
         .store
-        .swap_orders(tenant, &[record], &changes)
+        .swap_orders(
+            tenant,
+            &[record],
+            &changes,
+            deadline.left().unwrap_or_default(),
+        )
         .await
         .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })
 }

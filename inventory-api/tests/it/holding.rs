@@ -44,11 +44,12 @@ impl Rig {
     }
 
     /// What an operator types.
-    fn redis_cli(&self, words: &[&str]) {
+    fn redis_cli(&self, words: &[&str]) -> String {
         let port = self.redis.port().to_string();
         let mut command = std::process::Command::new("redis-cli");
         let ended = command.args(["-p", &port]).args(words).output().unwrap();
         assert!(ended.status.success(), "{ended:?}");
+        String::from_utf8(ended.stdout).unwrap().trim().to_owned()
     }
 
     /// A prefetcher reads the SKU now.
@@ -340,6 +341,11 @@ async fn a_thousand_orders_for_six_hundred_pieces_get_six_hundred() {
         outcomes.push(outcome);
     }
     let count = |word: &str| outcomes.iter().filter(|outcome| *outcome == word).count();
+    let others: Vec<&String> = outcomes
+        .iter()
+        .filter(|word| !matches!(word.as_str(), "held" | "nothing-to-hold"))
+        .collect();
+    assert_eq!(others, Vec::<&String>::new());
     assert_eq!((count("held"), count("nothing-to-hold")), (600, 400));
     assert_eq!(rig.shown("A").await, (json!(0), json!(600)));
 }
@@ -552,4 +558,173 @@ async fn what_one_channel_reserved_or_ordered_is_not_there_for_another() {
         let (_, body) = rig.check(asking).await;
         assert_eq!(body["data"][0]["granted"], granted, "{channel} {body}");
     }
+}
+
+fn of_channel(channel: &str, id: &str, sku: &str, quantity: f64) -> Value {
+    json!({ "channel": channel, "orderId": id, "commit": true,
+            "products": [{"sku": sku, "quantity": quantity}] })
+}
+
+#[tokio::test]
+async fn an_order_id_is_a_name_within_its_channel() {
+    let rig = shop(&[("A", "10"), ("B", "10")]).await;
+    let path = "/inventory/v1/orders/O-1";
+    let (_, body) = rig.check(of_channel("lenient", "O-1", "A", 4.0)).await;
+    assert_eq!(body["order"]["hold"], "held", "{body}");
+    // One channel has it: whoever names none means that one.
+    let (_, body) = rig.call(reqwest::Method::GET, path).await;
+    assert_eq!(body["data"][0]["granted"], 4, "{body}");
+
+    // The same id in another channel, and in none, is another order.
+    let (_, body) = rig.check(of_channel("trusting", "O-1", "B", 3.0)).await;
+    assert_eq!(
+        (&body["order"]["id"], &body["order"]["hold"]),
+        (&json!("O-1"), &json!("held")),
+        "{body}"
+    );
+    let (status, _) = rig.call(reqwest::Method::GET, path).await;
+    assert_eq!(status, 422, "two channels have it");
+    let (_, body) = rig.check(order("O-1", &[("B", 2)])).await;
+    assert_eq!(body["order"]["hold"], "held", "{body}");
+    assert_eq!(rig.shown("A").await, (json!(6), json!(4)));
+    assert_eq!(rig.shown("B").await, (json!(5), json!(5)));
+
+    // Each sees, repeats and settles its own.
+    for (channel, sku, granted) in [
+        ("?channel=lenient", "A", 4),
+        ("?channel=trusting", "B", 3),
+        ("", "B", 2),
+    ] {
+        let (_, body) = rig
+            .call(reqwest::Method::GET, &format!("{path}{channel}"))
+            .await;
+        let line = &body["data"][0];
+        assert_eq!(
+            (&line["sku"], &line["granted"]),
+            (&json!(sku), &json!(granted)),
+            "{body}"
+        );
+    }
+    let (_, body) = rig.check(of_channel("trusting", "O-1", "B", 3.0)).await;
+    assert_eq!(body["order"]["hold"], "repeated", "{body}");
+    let (_, body) = rig
+        .call(reqwest::Method::DELETE, &format!("{path}?channel=trusting"))
+        .await;
+    assert_eq!(
+        (&body["state"], &body["data"][0]["granted"]),
+        (&json!("released"), &json!(3))
+    );
+    let (status, _) = rig
+        .call(reqwest::Method::GET, &format!("{path}?channel=coy"))
+        .await;
+    assert_eq!(status, 404);
+    assert_eq!(rig.shown("A").await, (json!(6), json!(4)));
+    assert_eq!(rig.shown("B").await, (json!(8), json!(2)));
+}
+
+#[tokio::test]
+async fn an_order_from_before_ids_were_kept_by_channel_is_found_in_its_channel() {
+    let rig = shop(&[("A", "10")]).await;
+    rig.check(of_channel("lenient", "O-1", "A", 4.0)).await;
+    // As it would stand there: under its id alone, and so would its hold.
+    rig.redis_cli(&[
+        "RENAME",
+        "inv:contoso:order:lenient|O-1",
+        "inv:contoso:order:O-1",
+    ]);
+    let until = rig.now().plus(30 * MINUTE);
+    let hold = format!("4|{}|{until}|-|order:O-1|11", rig.now());
+    rig.redis_cli(&["HSET", "inv:contoso:held", "A", &hold]);
+    let (_, body) = rig.check(of_channel("lenient", "O-1", "A", 4.0)).await;
+    assert_eq!(body["order"]["hold"], "repeated", "{body}");
+    let path = "/inventory/v1/orders/O-1";
+    let (status, _) = rig
+        .call(reqwest::Method::GET, &format!("{path}?channel=trusting"))
+        .await;
+    assert_eq!(status, 404);
+    let own = format!("{path}?channel=lenient");
+    let (_, body) = rig.call(reqwest::Method::GET, &own).await;
+    assert_eq!(body["data"][0]["held"], 4, "{body}");
+    let (_, body) = rig.call(reqwest::Method::DELETE, &own).await;
+    assert_eq!(body["state"], "released", "{body}");
+    assert_eq!(rig.shown("A").await, (json!(10), Value::Null));
+}
+
+#[tokio::test]
+async fn one_channel_cannot_take_the_places_of_another() {
+    let rig =
+        Rig::start_with("[api.orders]\nholds_per_sku = 12\nreservations_per_sku = 10\n").await;
+    rig.erp_has(&[("A", "11", "10")]);
+    let cart = json!({ "channel": "lenient", "ttlSeconds": 3600,
+                       "products": [{"sku": "A", "quantity": 0.001}] });
+    let reserve = async || {
+        let reply = rig.post("/inventory/v1/reservations", &cart).send().await;
+        told(reply.unwrap()).await
+    };
+    for number in 0..10 {
+        let (status, body) = reserve().await;
+        assert_eq!(status, 201, "{number} {body}");
+    }
+    let (status, body) = reserve().await;
+    let parameters = &body["errors"][0]["parameters"];
+    assert_eq!(
+        (status, &parameters["name"]),
+        (429, &json!("reservationsPerSku")),
+        "{body}"
+    );
+    // Carts leave places to the channel's own orders, and all of them to those of others.
+    for number in 0..2 {
+        let (_, body) = rig
+            .check(of_channel("lenient", &format!("O-{number}"), "A", 1.0))
+            .await;
+        assert_eq!(body["order"]["hold"], "held", "{body}");
+    }
+    let (status, body) = rig.check(of_channel("lenient", "O-2", "A", 1.0)).await;
+    let parameters = &body["errors"][0]["parameters"];
+    assert_eq!(
+        (status, &parameters["name"]),
+        (429, &json!("holdsPerSku")),
+        "{body}"
+    );
+    for order in [
+        of_channel("trusting", "O-1", "A", 1.0),
+        order("O-1", &[("A", 1)]),
+    ] {
+        let (_, body) = rig.check(order).await;
+        assert_eq!(body["order"]["hold"], "held", "{body}");
+    }
+
+    // Many holds are told as few, and as much.
+    let (shown, held) = rig.shown("A").await;
+    assert_eq!((shown.as_f64(), held.as_f64()), (Some(5.99), Some(4.01)));
+    // Who asks with the id of an order of its own is not stood in the way by it.
+    let mut asking = of_channel("lenient", "O-1", "A", 6.5);
+    asking["commit"] = json!(false);
+    let (_, body) = rig.check(asking).await;
+    assert_eq!(body["data"][0]["granted"], 6.5, "{body}");
+    let (_, body) = rig
+        .call(
+            reqwest::Method::DELETE,
+            "/inventory/v1/orders/O-1?channel=lenient",
+        )
+        .await;
+    assert_eq!(body["state"], "released", "{body}");
+    assert_eq!(rig.shown("A").await.0.as_f64(), Some(6.99));
+}
+
+#[tokio::test]
+async fn what_is_over_leaves_little_behind() {
+    let skus: Vec<String> = (0..100).map(|number| format!("S-{number:03}")).collect();
+    let lines: Vec<(&str, &str)> = skus.iter().map(|sku| (sku.as_str(), "10")).collect();
+    let rig = shop(&lines).await;
+    let products: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
+    let (_, body) = rig.check(order("O-1", &products)).await;
+    assert_eq!(body["order"]["hold"], "held", "{body}");
+    rig.call(reqwest::Method::DELETE, "/inventory/v1/orders/O-1")
+        .await;
+    let left = rig.redis_cli(&["STRLEN", "inv:contoso:order:O-1"]);
+    let left: usize = left.parse().unwrap();
+    assert!((1..256).contains(&left), "{left} bytes");
+    let (status, _) = rig.check(order("O-1", &products)).await;
+    assert_eq!(status, 409, "it is known to be over all the same");
 }

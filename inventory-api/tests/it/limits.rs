@@ -43,7 +43,8 @@ async fn every_limit_is_served() {
         "connectionsPerAddress": 1_000, "quietConnections": 400, "largeBodyBytes": 65_536,
         "largeBodies": 4, "largeBodiesPerCaller": 2, "largeBodiesWaitingPerCaller": 8,
         "wrongPasswordsPerSecond": 2, "wrongPasswordsAtOnce": 60, "tokenCharacters": 8_192,
-        "longestReservationSeconds": 86_400, "holdsPerSku": 2_000 });
+        "longestReservationSeconds": 3_600, "holdsPerSku": 2_000, "reservationsPerSku": 1_000,
+        "smallestQuantity": 0.001 });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&limits[name], value, "{name}");
     }

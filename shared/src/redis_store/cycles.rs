@@ -158,7 +158,7 @@ impl StockStore {
             call.push_argument(border(&range.after));
             call.push_argument(border(&range.up_to));
         }
-        let generation: u64 = self.run(call).await?;
+        let generation: u64 = self.run_in_time(call, self.script_limit()).await?;
         Ok((generation > 0).then_some(Generation(generation)))
     }
 

@@ -111,7 +111,7 @@ impl StockStore {
             .argument(per_second)
             .argument(size)
             .argument(wanted);
-        self.run(call).await
+        self.run_in_time(call, self.script_limit()).await
     }
 
     async fn ranked(

@@ -22,6 +22,9 @@ pub enum StoreError {
         /// Its explanation.
         detail: String,
     },
+    /// Redis came to a call only after its caller's time was over; it granted and changed nothing.
+    #[error("Redis came to it too late; nothing was granted")]
+    TooLate,
     /// An answer of a shape that was not asked for.
     #[error("Redis answered {what} in an unexpected form")]
     Misbehaved {
@@ -48,7 +51,7 @@ impl StoreError {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn may_be_tried_again(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::TimedOut => true,
+            Self::Unavailable { .. } | Self::TimedOut | Self::TooLate => true,
             Self::Refused { code, .. } => code != "NOPERM" && code != "WRONGPASS",
             Self::Misbehaved { .. }
             | Self::Replaced

@@ -5,19 +5,20 @@
 //! |---|---|---|---|---|---|---|
 //! | `inv:tenants` | set | tenant ids that were published | worker | API | for ever | `SMEMBERS inv:tenants` |
 //! | `inv:<t>:config` | hash | what a prefetcher publishes; never a secret | worker | API | for ever | `HGETALL inv:<t>:config` |
-//! | `inv:<t>:stock:<sku>` | hash | warehouse -> line | worker, API | API | `line_ttl` after the last write | `HGETALL inv:<t>:stock:<sku>` |
+//! | `inv:<t>:stock:<sku>` | hash | warehouse -> line | worker, API | API | `line_ttl` after the last write; 15 min if there are absences only | `HGETALL inv:<t>:stock:<sku>` |
 //! | `inv:<t>:snapshot:<warehouse>` | hash | the feed's record | worker | API, worker | for ever | `HGETALL inv:<t>:snapshot:<warehouse>` |
 //! | `inv:<t>:cycle:<warehouse>` | hash | the cycle under way: parts, their borders and ends | worker | worker | until it is sealed | `HGETALL inv:<t>:cycle:<warehouse>` |
 //! | `inv:<t>:ranges:<warehouse>` | list | where the next cycle is split: last items of its parts | worker | worker | for ever | `LRANGE inv:<t>:ranges:<warehouse> 0 -1` |
 //! | `inv:<t>:history:<warehouse>` | list | the last cycles, newest first, as JSON | worker | people | for ever | `LRANGE inv:<t>:history:<warehouse> 0 -1` |
-//! | `inv:<t>:asked` | sorted set | SKU -> how often it was asked for, fading | API | worker | for ever | `ZREVRANGE inv:<t>:asked 0 9 WITHSCORES` |
+//! | `inv:<t>:asked` | sorted set | SKU -> how often it was asked for, fading | API | worker | a day after the last | `ZREVRANGE inv:<t>:asked 0 9 WITHSCORES` |
 //! | `inv:<t>:low` | sorted set | SKU with little stock -> how much | worker | worker | for ever | `ZRANGE inv:<t>:low 0 9 WITHSCORES` |
 //! | `inv:event:<id>` | string | an event of D365 that was taken | worker | worker | 10 min | `EXISTS inv:event:<id>` |
 //! | `inv:<t>:live:<sku>` | string | a live question under way: `stage|asker|as-of|warehouses` | API | API | seconds | `GET inv:<t>:live:<sku>` |
 //! | `inv:<t>:drift:<day>:<warehouse>` | hash | how far the cache was from live answers that day | API | API | 8 days | `HGETALL inv:<t>:drift:<day>:<warehouse>` |
 //! | `inv:<t>:held` | hash | SKU -> what orders hold of it, a line each: `quantity|placed|until|confirmed|owner|warehouse` | API | API | until the last hold ends | `HGET inv:<t>:held <sku>` |
+//! | `inv:<t>:each:held` | hash | SKU with more than 8 holds -> each of them; `held` has a summary then | API | API | as above | `HGET inv:<t>:each:held <sku>` |
 //! | `inv:<t>:held_until` | sorted set | SKU -> when its next hold ends, in ms | API | API | as above | `ZRANGE inv:<t>:held_until 0 -1 WITHSCORES` |
-//! | `inv:<t>:order:<id>`, `:reservation:<id>` | string | the record of an order or reservation, as JSON | API | API | 24 h after its hold ends | `GET inv:<t>:order:<id>` |
+//! | `inv:<t>:order:<channel>\|<id>`, `:reservation:..`; without a channel `:order:<id>` | string | the record of an order or reservation, as JSON | API | API | 24 h after its hold ends; a reservation's 10 min | `GET "inv:<t>:order:<channel>\|<id>"` |
 //! | `inv:<t>:demand` | hash | calls that may be spent on both, and were | worker, API | worker | for ever | `HGETALL inv:<t>:demand` |
 //! | `inv:<t>:due` | sorted set | shard -> due time in ms | worker | worker | for ever | `ZRANGE inv:<t>:due 0 -1 WITHSCORES` |
 //! | `inv:<t>:shard:<shard>` | hash | holder, lease, progress, failures | worker | worker | for ever | `HGETALL inv:<t>:shard:<shard>` |
@@ -28,6 +29,7 @@
 //! | `inv:workers` | sorted set | worker id -> last sign of life in ms | worker | worker | for ever | `ZRANGE inv:workers 0 -1 WITHSCORES` |
 //! | `inv:worker:<id>` | hash | a worker's heartbeat | worker | worker | 30 s | `HGETALL inv:worker:<id>` |
 
+use super::hold_codec::channel_text;
 use crate::d365::AppId;
 use crate::process::guards::{self, Guard};
 use crate::stock::{HoldOwner, Sku, TenantId, WarehouseId};
@@ -126,6 +128,11 @@ impl Keys {
         format!("{}{tenant}:held", self.prefix)
     }
 
+    /// What orders hold of SKUs with many holds, each of them.
+    pub fn each_held(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:each:held", self.prefix)
+    }
+
     /// When holds end.
     pub fn held_until(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:held_until", self.prefix)
@@ -133,7 +140,15 @@ impl Keys {
 
     /// The record of an order or reservation.
     pub fn order(&self, tenant: &TenantId, owner: &HoldOwner) -> String {
-        format!("{}{tenant}:{}:{}", self.prefix, owner.kind(), owner.id())
+        let (kind, id) = (owner.kind(), owner.id());
+        match id.channel() {
+            // No id has a bar in it.
+            Some(channel) => {
+                let channel = channel_text(channel);
+                format!("{}{tenant}:{kind}:{channel}|{id}", self.prefix)
+            }
+            None => format!("{}{tenant}:{kind}:{id}", self.prefix),
+        }
     }
 
     /// A live question under way.

@@ -29,6 +29,11 @@ pub struct LiveQuestion {
 }
 
 impl LiveQuestion {
+    /// How long its announcement lives.
+    pub fn time_to_live(&self) -> Duration {
+        self.time_to_live
+    }
+
     /// A question about these warehouses, forgotten after this long.
     pub fn new(warehouses: &[WarehouseId], time_to_live: Duration) -> Self {
         let warehouses: Vec<&str> = warehouses.iter().map(WarehouseId::as_str).collect();
@@ -132,12 +137,13 @@ fn read(text: &str) -> Option<LiveQuestionSeen> {
 }
 
 impl StockStore {
-    /// Announces a question about SKUs.
+    /// Announces a question about SKUs, for an asker who waits for so long.
     pub async fn take_live(
         &self,
         tenant: &TenantId,
         question: &LiveQuestion,
         skus: &[&Sku],
+        patience: Duration,
     ) -> Result<Vec<LiveTaken>, StoreError> {
         let mut call = Call::of(&TAKE)
             .argument(question.time_to_live.as_millis().max(1))
@@ -146,7 +152,7 @@ impl StockStore {
         for sku in skus {
             call.push_key(self.keys().live(tenant, sku));
         }
-        let answers: Vec<String> = self.run(call).await?;
+        let answers: Vec<String> = self.run_in_time(call, patience).await?;
         if answers.len() != skus.len() {
             return Err(StoreError::Misbehaved {
                 what: "live announcements",
@@ -162,12 +168,13 @@ impl StockStore {
     }
 
     /// Says how far an announced question is. An announcement that lapsed, or that somebody else
-    /// has taken since, is left alone.
+    /// has taken since, is left alone; so is everything once this long has passed.
     pub async fn mark_live(
         &self,
         tenant: &TenantId,
         question: &LiveQuestion,
         marks: &[LiveMark],
+        patience: Duration,
     ) -> Result<(), StoreError> {
         let mut call = Call::of(&MARK).argument(&question.asker);
         for mark in marks {
@@ -178,7 +185,9 @@ impl StockStore {
                     .map_or_else(String::new, |as_of| as_of.to_string()),
             );
         }
-        self.run_again::<u64>(call).await.map(|_changed| ())
+        self.run_again_in_time::<u64>(call, patience)
+            .await
+            .map(|_changed| ())
     }
 
     /// What is announced about SKUs.

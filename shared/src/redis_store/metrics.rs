@@ -18,6 +18,11 @@ pub(super) fn command_failed() {
     counter!("store_command_failures_total").increment(1);
 }
 
+/// `store_late_calls_total`: scripts that Redis came to after their callers' time; they changed nothing.
+pub(super) fn came_late() {
+    counter!("store_late_calls_total").increment(1);
+}
+
 /// `store_unreadable_lines_total`: stored lines that are not lines.
 pub(super) fn unreadable(lines: usize) {
     counter!("store_unreadable_lines_total").increment(lines as u64);

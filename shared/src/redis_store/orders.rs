@@ -1,7 +1,7 @@
 //! Holds and the records of the orders they belong to, changed together or not at all.
 
 use super::error::StoreError;
-use super::hold_codec::{holds_of, text_of};
+use super::hold_codec::{each_hold_of, texts_of};
 use super::script::Call;
 use super::store::StockStore;
 use crate::process::guards::{self, Guard};
@@ -25,7 +25,14 @@ pub struct HeldSku {
     pub sku: Sku,
     /// Its holds; none if the text in Redis is not readable.
     pub holds: Option<Vec<Hold>>,
-    before: String,
+    before: Texts,
+}
+
+/// What everybody reads of a SKU's holds, and what is kept of each where that is more.
+#[derive(Debug, Clone, Default)]
+struct Texts {
+    told: String,
+    each: String,
 }
 
 impl HeldSku {
@@ -43,7 +50,7 @@ impl HeldSku {
 #[derive(Debug, Clone)]
 pub struct HeldChange {
     sku: Sku,
-    before: String,
+    before: Texts,
     after: Vec<Hold>,
 }
 
@@ -85,31 +92,37 @@ impl StockStore {
         owners: &[HoldOwner],
         skus: &[Sku],
     ) -> Result<(Vec<OrderText>, Vec<HeldSku>), StoreError> {
+        if owners.is_empty() && skus.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
         let misbehaved = StoreError::Misbehaved { what: "orders" };
         let mut pipeline = redis::pipe();
         for owner in owners {
             pipeline.cmd("GET").arg(self.keys().order(tenant, owner));
         }
         if !skus.is_empty() {
-            pipeline.cmd("HMGET").arg(self.keys().held(tenant));
-            for sku in skus {
-                pipeline.arg(sku.as_str());
+            for key in [self.keys().held(tenant), self.keys().each_held(tenant)] {
+                pipeline.cmd("HMGET").arg(key);
+                for sku in skus {
+                    pipeline.arg(sku.as_str());
+                }
             }
         }
         let mut answers: Vec<redis::Value> = self
             .command(async |connection| pipeline.query_async(connection).await)
             .await?;
-        if answers.len() != owners.len() + usize::from(!skus.is_empty()) {
+        let hashes = if skus.is_empty() { 0 } else { 2 };
+        if answers.len() != owners.len() + hashes {
             return Err(misbehaved);
         }
-        let texts: Vec<Option<String>> = if answers.len() > owners.len() {
-            answers
-                .pop()
-                .and_then(|value| redis::from_redis_value(value).ok())
-                .ok_or(misbehaved)?
-        } else {
-            Vec::new()
-        };
+        let mut texts = answers.split_off(owners.len()).into_iter().map(|value| {
+            redis::from_redis_value::<Vec<Option<String>>>(value)
+                .ok()
+                .filter(|texts| texts.len() == skus.len())
+                .ok_or(StoreError::Misbehaved { what: "orders" })
+        });
+        let told = texts.next().transpose()?.unwrap_or_default();
+        let each = texts.next().transpose()?.unwrap_or_default();
         let records = owners.iter().zip(answers).map(|(owner, value)| {
             let text = redis::from_redis_value::<Option<String>>(value)
                 .map_err(|_not_text| StoreError::Misbehaved { what: "orders" })?;
@@ -119,27 +132,33 @@ impl StockStore {
             })
         });
         let records = records.collect::<Result<Vec<_>, StoreError>>()?;
-        let held = skus.iter().zip(texts).map(|(sku, text)| {
-            let before = text.unwrap_or_default();
+        let held = skus.iter().zip(told.into_iter().zip(each));
+        let held = held.map(|(sku, (told, each))| {
+            let (told, each) = (told.unwrap_or_default(), each.unwrap_or_default());
             HeldSku {
                 sku: sku.clone(),
-                holds: holds_of(&before),
-                before,
+                holds: each_hold_of(&told, &each),
+                before: Texts { told, each },
             }
         });
         Ok((records, held.collect()))
     }
 
-    /// Changes records and holds, unless one of them reads otherwise by now. Says whether it was
-    /// done.
+    /// Changes records and holds for a caller who waits for so long, unless one of them reads otherwise
+    /// by now. Says whether it was done.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLate`] if Redis came to it after that time: nothing was changed.
     pub async fn swap_orders(
         &self,
         tenant: &TenantId,
         records: &[OrderChange],
         held: &[HeldChange],
+        patience: Duration,
     ) -> Result<bool, StoreError> {
         let mut call = Call::of(&SWAP)
             .key(self.keys().held(tenant))
+            .key(self.keys().each_held(tenant))
             .key(self.keys().held_until(tenant))
             .argument(records.len())
             .argument(held.len());
@@ -152,11 +171,16 @@ impl StockStore {
         for change in held {
             let ends = change.after.iter().map(|hold| hold.until).min();
             call.push_argument(change.sku.as_str().to_owned());
-            call.push_argument(change.before.clone());
-            call.push_argument(text_of(&change.after));
+            let (told, each) = texts_of(&change.after);
+            call.push_argument(change.before.told.clone());
+            call.push_argument(change.before.each.clone());
+            call.push_argument(told);
+            call.push_argument(each);
             call.push_argument(ends.map_or(0, AsOf::unix_ms).to_string());
         }
-        self.run::<u8>(call).await.map(|done| done == 1)
+        self.run_in_time::<u8>(call, patience)
+            .await
+            .map(|done| done == 1)
     }
 
     /// SKUs some of whose holds end until then, those that end first before others; of these so many

@@ -2,7 +2,7 @@
 
 use super::connection::Link;
 use super::error::StoreError;
-use super::hold_codec::holds_of;
+use super::hold_codec::{each_hold_of, holds_of};
 use super::keys::Keys;
 use super::line_codec::read_line;
 use super::metrics;
@@ -45,18 +45,30 @@ pub enum HeldOfSku {
     /// Nothing.
     #[default]
     Nothing,
-    /// These.
+    /// These; where they are many, a summary of them unless each was asked for.
     Holds(Vec<Hold>),
     /// Something that is not readable: it may be anything, so nothing is left to sell.
     Unreadable,
 }
 
+/// How much is read of the holds of a SKU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Told,
+    Each,
+}
+
 impl HeldOfSku {
-    fn read(text: &[u8]) -> Self {
-        if text.is_empty() {
+    fn read(told: &[u8], each: Option<&[u8]>) -> Self {
+        if told.is_empty() {
             return Self::Nothing;
         }
-        match std::str::from_utf8(text).ok().and_then(holds_of) {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        let holds = text(told).and_then(|told| match each {
+            Some(each) => each_hold_of(told, text(each)?),
+            None => holds_of(told),
+        });
+        match holds {
             Some(holds) => Self::Holds(holds),
             None => Self::Unreadable,
         }
@@ -88,6 +100,26 @@ impl StockReader {
         warehouses: &[WarehouseId],
         skus: &[Sku],
     ) -> Result<Reading, StoreError> {
+        self.read(tenant, warehouses, skus, Detail::Told).await
+    }
+
+    /// The same with each hold, for whoever must know whose they are. Costs more where they are many.
+    pub async fn read_each_hold(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        skus: &[Sku],
+    ) -> Result<Reading, StoreError> {
+        self.read(tenant, warehouses, skus, Detail::Each).await
+    }
+
+    async fn read(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        skus: &[Sku],
+        detail: Detail,
+    ) -> Result<Reading, StoreError> {
         let mut pipeline = redis::Pipeline::with_capacity(warehouses.len() + skus.len() + 1);
         for warehouse in warehouses {
             pipeline
@@ -105,24 +137,40 @@ impl StockReader {
                 pipeline.arg(warehouse.as_str());
             }
         }
-        pipeline.cmd("HMGET").arg(self.keys.held(tenant));
-        for sku in skus {
-            pipeline.arg(sku.as_str());
+        let held = [self.keys.held(tenant), self.keys.each_held(tenant)];
+        let held = match detail {
+            Detail::Told => &held[..1],
+            Detail::Each => &held[..],
+        };
+        for key in held {
+            pipeline.cmd("HMGET").arg(key);
+            for sku in skus {
+                pipeline.arg(sku.as_str());
+            }
         }
         let answer: Vec<Value> = self.link.ask(&pipeline).await?;
-        reading_of(answer, warehouses.len(), skus.len())
+        reading_of(answer, warehouses.len(), skus.len(), detail)
     }
 }
 
-fn reading_of(answer: Vec<Value>, warehouses: usize, skus: usize) -> Result<Reading, StoreError> {
+fn reading_of(
+    answer: Vec<Value>,
+    warehouses: usize,
+    skus: usize,
+    detail: Detail,
+) -> Result<Reading, StoreError> {
     let misbehaved = StoreError::Misbehaved {
         what: "stock lines",
     };
-    if answer.len() != warehouses + skus + 1 {
+    let hashes = match detail {
+        Detail::Told => 1,
+        Detail::Each => 2,
+    };
+    if answer.len() != warehouses + skus + hashes {
         return Err(misbehaved);
     }
     let mut answer = answer;
-    let held = held_of(answer.pop(), skus)?;
+    let held = held_of(&answer.split_off(warehouses + skus), skus)?;
     let mut answers = answer.into_iter();
     let mut feeds = Vec::with_capacity(warehouses);
     for value in answers.by_ref().take(warehouses) {
@@ -159,16 +207,25 @@ fn reading_of(answer: Vec<Value>, warehouses: usize, skus: usize) -> Result<Read
     Ok(Reading { feeds, lines, held })
 }
 
-fn held_of(answer: Option<Value>, skus: usize) -> Result<Vec<HeldOfSku>, StoreError> {
-    match answer {
-        Some(Value::Array(values)) if values.len() == skus => Ok(values
-            .iter()
-            .map(|value| match value {
-                Value::Nil => HeldOfSku::Nothing,
-                Value::BulkString(text) => HeldOfSku::read(text),
-                _ => HeldOfSku::Unreadable,
-            })
-            .collect()),
-        _ => Err(StoreError::Misbehaved { what: "held stock" }),
-    }
+/// From what everybody reads of each SKU's holds, and each of them if that was read as well.
+fn held_of(hashes: &[Value], skus: usize) -> Result<Vec<HeldOfSku>, StoreError> {
+    let misbehaved = StoreError::Misbehaved { what: "held stock" };
+    let mut texts = hashes.iter().map(|hash| match hash {
+        Value::Array(values) if values.len() == skus => Ok(values),
+        _ => Err(misbehaved.clone()),
+    });
+    let told = texts.next().ok_or_else(|| misbehaved.clone())??;
+    let each = texts.next().transpose()?;
+    let held = told.iter().enumerate().map(|(at, told)| {
+        let each = each.and_then(|each| each.get(at)).map(|each| match each {
+            Value::BulkString(text) => text.as_slice(),
+            _ => &[],
+        });
+        match told {
+            Value::Nil => HeldOfSku::Nothing,
+            Value::BulkString(told) => HeldOfSku::read(told, each),
+            _ => HeldOfSku::Unreadable,
+        }
+    });
+    Ok(held.collect())
 }

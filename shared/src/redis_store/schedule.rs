@@ -233,7 +233,7 @@ impl StockStore {
             .argument(holder)
             .argument(lease.as_millis())
             .argument(due_ms);
-        let token: u64 = self.run(call).await?;
+        let token: u64 = self.run_in_time(call, self.script_limit()).await?;
         Ok((token > 0).then_some(FencingToken(token)))
     }
 
@@ -256,7 +256,8 @@ impl StockStore {
                 .argument(&progress.cursor)
                 .argument(&progress.notes);
         }
-        Ok(if self.run::<i64>(call).await? == 1 {
+        let extended: i64 = self.run_in_time(call, self.script_limit()).await?;
+        Ok(if extended == 1 {
             Ok(())
         } else {
             Err(LeaseLost)

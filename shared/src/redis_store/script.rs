@@ -7,6 +7,7 @@ use redis::{FromRedisValue, Script};
 use std::time::Duration;
 
 /// One call in the making: declared keys, then arguments.
+#[derive(Clone)]
 pub(super) struct Call<'a> {
     script: &'a Script,
     keys: Vec<String>,

@@ -34,6 +34,8 @@ scripts! {
     MARK_LIVE = "mark_live.lua";
     /// Counts SKUs that were asked for.
     NOTE_ASKED = "note_asked.lua";
+    /// Notes an event.
+    NOTE_EVENT = "note_event.lua";
     /// Opens a cycle.
     OPEN_CYCLE = "open_cycle.lua";
     /// Gives a part back before its end.

@@ -4,13 +4,14 @@ use super::clock::RedisClock;
 use super::connection::{Lender, Link, Repeat, pool, with_lent};
 use super::error::StoreError;
 use super::keys::Keys;
+use super::metrics;
 use super::reader::StockReader;
 use super::script::Call;
 use crate::d365::ProcessThrottleGate;
 use crate::process::clock::Clock;
 use crate::settings::RedisSettings;
 use deadpool_redis::{Connection, Pool};
-use redis::{FromRedisValue, RedisError};
+use redis::{FromRedisValue, RedisError, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,6 +140,65 @@ impl StockStore {
     ) -> Result<T, StoreError> {
         let (lender, limit) = (&self.0.scripts, self.0.script_limit);
         Box::pin(with_lent(lender, limit, Repeat::Never, work)).await
+    }
+
+    /// Runs a script that grants something, or changes what somebody is told about, for a caller who
+    /// waits for so long. Its last argument is the end of that time on Redis' clock: a Redis that was
+    /// frozen may come to the call when nobody waits any more, and would block others with it.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLate`] if Redis came to it after that time.
+    pub(super) async fn run_in_time<T: FromRedisValue>(
+        &self,
+        call: Call<'_>,
+        patience: Duration,
+    ) -> Result<T, StoreError> {
+        self.run_in_time_as(Repeat::Never, call, patience).await
+    }
+
+    /// As [`run_in_time`](Self::run_in_time), for a script that does the same twice as once: again if
+    /// its connection dies.
+    pub(super) async fn run_again_in_time<T: FromRedisValue>(
+        &self,
+        call: Call<'_>,
+        patience: Duration,
+    ) -> Result<T, StoreError> {
+        self.run_in_time_as(Repeat::Harmless, call, patience).await
+    }
+
+    async fn run_in_time_as<T: FromRedisValue>(
+        &self,
+        repeat: Repeat,
+        call: Call<'_>,
+        patience: Duration,
+    ) -> Result<T, StoreError> {
+        let clock = self.clock();
+        let ends = clock.monotonic().saturating_add(patience);
+        if !clock.is_shared() {
+            clock.sample().await?;
+        }
+        loop {
+            let left = ends.saturating_sub(clock.monotonic());
+            let not_after = clock.now().plus(left).unix_ms();
+            let call = call.clone().argument(not_after);
+            match self.run_as::<Value>(repeat, call).await? {
+                Value::BulkString(text) if text == b"late" => metrics::came_late(),
+                answer => {
+                    return redis::from_redis_value(answer)
+                        .map_err(|cause| RedisError::from(cause).into());
+                }
+            }
+            if clock.monotonic() >= ends {
+                return Err(StoreError::TooLate);
+            }
+            // Its time is not over here: Redis' clock is another one than it was.
+            clock.sample().await?;
+        }
+    }
+
+    /// How long a script may take for which nobody sets another limit.
+    pub(super) fn script_limit(&self) -> Duration {
+        self.0.script_limit
     }
 
     /// Sends commands that read, or do the same twice as once; again if their connection dies.

@@ -7,7 +7,6 @@ pub use looking::LookingThrottleGate;
 use super::script::Call;
 use super::store::StockStore;
 use crate::d365::{AppId, CallEnd, CallRight, ProcessThrottleGate, Purpose, Share, ThrottleGate};
-use crate::process::clock::Clock as _;
 use crate::process::tasks::Tasks;
 use crate::stock::TenantId;
 use futures_util::future::BoxFuture;
@@ -16,7 +15,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A healthy Redis answers in well under a tenth of this; an order does not wait for longer.
 const ASKING_LIMIT: Duration = Duration::from_millis(50);
@@ -79,15 +77,16 @@ impl SharedThrottleGate {
             key: self.store.keys().budget(app.as_str()),
             purpose: share.purpose,
         };
-        let asking = ask(budget, share, self.process.clone(), Arc::clone(&self.known));
-        let (tell, told) = oneshot::channel();
-        Tasks::new().spawn_unawaited("budget-call", async move {
-            drop(tell.send(asking.await));
-        });
         let patience = match share.purpose {
             Purpose::Live => ASKING_LIMIT,
             Purpose::Prefetch => PATIENT_ASKING_LIMIT,
         };
+        let known = Arc::clone(&self.known);
+        let asking = ask(budget, share, self.process.clone(), known, patience);
+        let (tell, told) = oneshot::channel();
+        Tasks::new().spawn_unawaited("budget-call", async move {
+            drop(tell.send(asking.await));
+        });
         tokio::time::timeout(patience, told).await.ok()?.ok()?
     }
 
@@ -107,6 +106,7 @@ async fn ask(
     share: Share,
     process: String,
     known: Arc<Known>,
+    patience: Duration,
 ) -> Option<Option<SharedRight>> {
     let id = uuid::Uuid::new_v4().to_string();
     let call = Call::of(&TAKE)
@@ -123,7 +123,7 @@ async fn ask(
         .argument(share.percent());
     let (granted, limit, processes, halvings) = budget
         .store
-        .run::<(u8, usize, usize, u64)>(call)
+        .run_in_time::<(u8, usize, usize, u64)>(call, patience)
         .await
         .ok()?;
     known.limit.store(limit, Ordering::Relaxed);
@@ -131,18 +131,18 @@ async fn ask(
     if granted == 0 {
         return Some(None);
     }
-    let over = CancellationToken::new();
-    Tasks::new().spawn_unawaited(
-        "budget-renewal",
-        renew(budget.clone(), id.clone(), over.clone()),
-    );
-    Some(Some(SharedRight {
-        budget: Some(budget),
+    let (over, ended) = oneshot::channel();
+    let counted = Counted {
+        budget,
         id,
         halvings,
         most_prefetching: share.most_prefetching(),
+        known: Arc::clone(&known),
+    };
+    Tasks::new().spawn_unawaited("budget-call-under-way", counted.keep(ended));
+    Some(Some(SharedRight {
+        over: Some(over),
         known,
-        _renewal: over.drop_guard(),
     }))
 }
 
@@ -160,72 +160,72 @@ impl Budget {
     }
 }
 
-/// Keeps a long call counted until it is over.
-async fn renew(budget: Budget, id: String, over: CancellationToken) {
-    while tokio::time::timeout(RENEW_EVERY, over.cancelled())
-        .await
-        .is_err()
-    {
-        let call = Call::of(&RENEW)
-            .key(budget.calls(budget.purpose))
-            .argument(&id)
-            .argument(CALL_LAPSES.as_millis());
-        if let Err(error) = budget.store.run_again::<u8>(call).await {
-            tracing::debug!(%error, "a call under way could not be renewed in the budget");
-        }
-    }
-}
-
+/// A call that is counted in the budget.
 #[derive(Debug)]
-struct SharedRight {
-    /// Taken when the right is given back.
-    budget: Option<Budget>,
+struct Counted {
+    budget: Budget,
     id: String,
     halvings: u64,
     most_prefetching: u32,
     known: Arc<Known>,
-    _renewal: DropGuard,
 }
 
-impl SharedRight {
-    fn give_back(&mut self, end: CallEnd) {
-        let Some(budget) = self.budget.take() else {
-            return;
-        };
-        // At the very end of a process nothing can be sent any more; the right lapses by itself.
-        if tokio::runtime::Handle::try_current().is_err() {
-            return;
+impl Counted {
+    /// Renews the right until the call is over, then gives it back. One task does both: a renewal that
+    /// came after the end would count a call that is over.
+    async fn keep(self, mut ended: oneshot::Receiver<CallEnd>) {
+        loop {
+            match tokio::time::timeout(RENEW_EVERY, &mut ended).await {
+                Ok(end) => return self.give_back(end.unwrap_or(CallEnd::Neither)).await,
+                Err(_elapsed) => self.renew().await,
+            }
         }
+    }
+
+    async fn renew(&self) {
+        let store = &self.budget.store;
+        let call = Call::of(&RENEW)
+            .key(self.budget.calls(self.budget.purpose))
+            .argument(&self.id)
+            .argument(CALL_LAPSES.as_millis());
+        if let Err(error) = store.run_again_in_time::<u8>(call, store.script_limit()).await {
+            tracing::debug!(%error, "a call under way could not be renewed in the budget");
+        }
+    }
+
+    async fn give_back(&self, end: CallEnd) {
         let call = Call::of(&END)
-            .key(budget.key.clone())
-            .key(budget.calls(budget.purpose))
+            .key(self.budget.key.clone())
+            .key(self.budget.calls(self.budget.purpose))
             .argument(&self.id)
             .argument(end.as_str())
             .argument(self.halvings)
             .argument(self.most_prefetching);
-        let known = Arc::clone(&self.known);
-        Tasks::new().spawn_unawaited("budget", async move {
-            match budget.store.run::<usize>(call).await {
-                Ok(limit) => known.limit.store(limit, Ordering::Relaxed),
-                // It lapses by itself.
-                Err(error) => {
-                    tracing::debug!(%error, "a call could not be given back to the budget");
-                }
+        match self.budget.store.run::<usize>(call).await {
+            Ok(limit) => self.known.limit.store(limit, Ordering::Relaxed),
+            // It lapses by itself.
+            Err(error) => {
+                tracing::debug!(%error, "a call could not be given back to the budget");
             }
-        });
+        }
     }
+}
+
+/// Dropped, it says that the call is over and nothing about how it went.
+#[derive(Debug)]
+struct SharedRight {
+    /// Taken when the right is given back.
+    over: Option<oneshot::Sender<CallEnd>>,
+    known: Arc<Known>,
 }
 
 impl CallRight for SharedRight {
     fn end(mut self: Box<Self>, end: CallEnd) -> usize {
-        self.give_back(end);
+        if let Some(over) = self.over.take() {
+            // At the very end of a process nobody listens any more; the right lapses by itself.
+            let _nobody_listens = over.send(end);
+        }
         self.known.limit.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for SharedRight {
-    fn drop(&mut self) {
-        self.give_back(CallEnd::Neither);
     }
 }
 
@@ -257,11 +257,12 @@ impl ThrottleGate for SharedThrottleGate {
     fn close<'a>(&'a self, app: &'a AppId, wait: Duration) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.own.close_now(app, wait);
-            let until = self.store.clock().now().plus(wait);
+            let until = self.store.clock().not_before_now().plus(wait);
             let call = Call::of(&CLOSE)
                 .key(self.store.keys().throttle(app))
                 .argument(wait.as_millis())
-                .argument(until);
+                .argument(until)
+                .argument(until.unix_ms());
             if let Err(error) = self.store.run_again::<u8>(call).await {
                 tracing::warn!(tenant.id = %self.tenant, %error, "the other replicas could not be told that D365 throttles");
             }

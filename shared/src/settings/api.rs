@@ -1,7 +1,8 @@
 //! `[api]`
 
-use super::forms::{duration, list, number, size};
+use super::forms::{duration, list, number, quantity, size};
 use super::{AuthSettings, EntraSettings, TlsSettings};
+use crate::stock::Quantity;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -55,9 +56,15 @@ pub struct OrderSettings {
     /// The longest time a reservation may name.
     #[serde(with = "duration")]
     pub longest_reservation: Duration,
-    /// Holds of one SKU at once.
+    /// Holds of one SKU that one channel may have at once.
     #[serde(deserialize_with = "number::deserialize")]
     pub holds_per_sku: usize,
+    /// How many of these reservations may have.
+    #[serde(deserialize_with = "number::deserialize")]
+    pub reservations_per_sku: usize,
+    /// The smallest quantity of a line.
+    #[serde(with = "quantity")]
+    pub smallest_quantity: Quantity,
 }
 
 /// Live look-ups.

@@ -79,6 +79,12 @@ fn settle_redis(settings: &mut Settings) -> Result<(), SettingsError> {
             "a fragment such as #insecure would switch certificate checks off; use ca_file",
         ));
     }
+    if redis.url.query().is_some() {
+        return Err(at(
+            "url",
+            "carries a query, which is not read: username, password and ca_file have keys of their own",
+        ));
+    }
     // A password in the address would show wherever the address is printed.
     let user = percent_encoding::percent_decode_str(redis.url.username()).decode_utf8_lossy();
     if !user.is_empty() {

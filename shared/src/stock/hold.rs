@@ -5,19 +5,27 @@
 //! pure rule; where holds are kept is the store's business.
 
 use crate::stock::ids::{IdError, checked};
-use crate::stock::{AsOf, Quantity, WarehouseId};
+use crate::stock::{AsOf, ChannelId, Quantity, WarehouseId};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// The id of an order or reservation: 1 to 128 visible ASCII characters without `|`.
+/// Parts into which [`summary`] divides the holds of a warehouse, confirmed ones and others each.
+const PARTS: usize = 4;
+
+/// The id of an order or reservation: 1 to 128 visible ASCII characters without `|`, and the channel it
+/// came through. The same id in another channel, or in none, is another one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HoldId(Box<str>);
+pub struct HoldId {
+    channel: Option<ChannelId>,
+    id: Box<str>,
+}
 
 impl HoldId {
     /// Longest accepted length.
     pub const MAX_CHARS: usize = 128;
 
-    /// Reads an id.
+    /// Reads an id that came through no channel.
     pub fn parse(text: impl Into<Box<str>>) -> Result<Self, IdError> {
         let text = text.into();
         checked(&text, "order id", Self::MAX_CHARS)?;
@@ -30,19 +38,36 @@ impl HoldId {
                 allowed: "visible ASCII characters without |",
                 found,
             }),
-            None => Ok(Self(text)),
+            None => Ok(Self {
+                channel: None,
+                id: text,
+            }),
         }
+    }
+
+    /// The same id in a channel.
+    pub fn in_channel(&self, channel: &ChannelId) -> Self {
+        Self {
+            channel: Some(channel.clone()),
+            id: self.id.clone(),
+        }
+    }
+
+    /// The channel it came through.
+    pub fn channel(&self) -> Option<&ChannelId> {
+        self.channel.as_ref()
     }
 
     /// The id as it was given.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.id
     }
 }
 
+/// As it was given.
 impl fmt::Display for HoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.id)
     }
 }
 
@@ -54,13 +79,24 @@ pub enum HoldOwner {
     Order(HoldId),
     /// A cart, for a while.
     Reservation(HoldId),
+    /// So many of both: see [`summary`].
+    Several(HoldId),
 }
 
 impl HoldOwner {
     /// Its id.
     pub fn id(&self) -> &HoldId {
         match self {
-            Self::Order(id) | Self::Reservation(id) => id,
+            Self::Order(id) | Self::Reservation(id) | Self::Several(id) => id,
+        }
+    }
+
+    /// The same in a channel.
+    pub fn in_channel(&self, channel: &ChannelId) -> Self {
+        match self {
+            Self::Order(id) => Self::Order(id.in_channel(channel)),
+            Self::Reservation(id) => Self::Reservation(id.in_channel(channel)),
+            Self::Several(_) => self.clone(),
         }
     }
 
@@ -69,6 +105,7 @@ impl HoldOwner {
         match self {
             Self::Order(_) => "order",
             Self::Reservation(_) => "reservation",
+            Self::Several(_) => "several",
         }
     }
 }
@@ -151,6 +188,40 @@ pub fn still_held(
         }
     }
     stay
+}
+
+/// Many holds as few: what they take from a number is never less than it was, and as much while none of
+/// them ends. Each part ends when its last hold does, and counts against numbers from before the last
+/// confirmation in it.
+pub fn summary(holds: &[Hold]) -> Vec<Hold> {
+    let mut by_place: BTreeMap<(&WarehouseId, bool), Vec<&Hold>> = BTreeMap::new();
+    for hold in holds {
+        let place = (&hold.warehouse, hold.confirmed.is_some());
+        by_place.entry(place).or_default().push(hold);
+    }
+    let mut summary = Vec::new();
+    for of_place in by_place.values_mut() {
+        of_place.sort_by_key(|hold| (hold.confirmed, hold.until));
+        for part in of_place.chunks(of_place.len().div_ceil(PARTS)) {
+            summary.extend(together(part));
+        }
+    }
+    summary
+}
+
+fn together(part: &[&Hold]) -> Option<Hold> {
+    let first = part.first()?;
+    Some(Hold {
+        owner: HoldOwner::Several(HoldId::parse(part.len().to_string()).ok()?),
+        warehouse: first.warehouse.clone(),
+        quantity: part
+            .iter()
+            .try_fold(Quantity::ZERO, |sum, hold| sum.checked_add(hold.quantity))
+            .unwrap_or(Quantity::MAX),
+        placed: part.iter().map(|hold| hold.placed).min()?,
+        until: part.iter().map(|hold| hold.until).max()?,
+        confirmed: part.iter().map(|hold| hold.confirmed).max()?,
+    })
 }
 
 /// A number after its holds.

@@ -9,6 +9,10 @@ use shared::stock::AsOf;
 /// Times to live are whole multiples of this, which no history lasts.
 pub(crate) const FAR_MS: u64 = 10_000_000;
 
+/// A call in time, and one that comes too late.
+const IN_TIME: &str = "9007199254740992";
+const LATE: &str = "1";
+
 /// What only works after something else is called more often.
 const OFTEN: [&str; 4] = [
     "open_cycle.lua",
@@ -16,11 +20,20 @@ const OFTEN: [&str; 4] = [
     "watch_cycle.lua",
     "finish_part.lua",
 ];
+/// Those that grant nothing to a caller who waits no more.
+const GRANTING: [&str; 5] = [
+    "claim.lua",
+    "extend.lua",
+    "open_cycle.lua",
+    "renew_call.lua",
+    "take_call.lua",
+];
 /// Not run by the simulation: they serve demand and operators.
-const NOT_MODELLED: [&str; 6] = [
+const NOT_MODELLED: [&str; 7] = [
     "accept.lua",
     "mark_live.lua",
     "note_asked.lua",
+    "note_event.lua",
     "swap_orders.lua",
     "take_demand_calls.lua",
     "take_live.lua",
@@ -83,7 +96,7 @@ impl Caller<'_> {
         };
         let script = *self.chance.pick(choices).unwrap();
         let about = self.about(script);
-        let (keys, arguments) = match script {
+        let (keys, mut arguments) = match script {
             "apply_lines.lua" => self.lines(),
             "close_gate.lua" => self.gate(),
             "take_call.lua" | "renew_call.lua" | "end_call.lua" => self.budget(script),
@@ -92,6 +105,14 @@ impl Caller<'_> {
             "finish_part.lua" => self.end_of_part(&about),
             _ => self.schedule(script, about),
         };
+        if GRANTING.contains(&script) {
+            let ends = if self.chance.happens(100) {
+                LATE
+            } else {
+                IN_TIME
+            };
+            arguments.push(ends.to_owned());
+        }
         Call {
             script,
             keys,
@@ -242,13 +263,14 @@ impl Caller<'_> {
         while wait == self.longest_gate {
             wait = (self.chance.below(50) + 1) * FAR_MS;
         }
-        let arguments = vec![wait.to_string(), self.stamp()];
+        let ends = self.now_us.unsigned_abs() / 1_000 + wait;
+        let arguments = vec![wait.to_string(), self.stamp(), ends.to_string()];
         (vec!["t:throttle".to_owned()], arguments)
     }
 
     fn lines(&mut self) -> (Vec<String>, Vec<String>) {
         let keys = ["t:stock:A", "t:stock:B", "t:stock:C"].map(str::to_owned);
-        let mut arguments = vec![(100 * FAR_MS).to_string()];
+        let mut arguments = vec![(100 * FAR_MS).to_string(), (50 * FAR_MS).to_string()];
         for _ in 0..self.chance.between(1, 5) {
             let stamp = self.stamp();
             let is_live = self.chance.happens(400);

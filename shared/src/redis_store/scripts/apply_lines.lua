@@ -3,8 +3,11 @@
 -- answer beats a snapshot. A stamp more than five seconds ahead of this server's clock is corrupt:
 -- a stored one is overwritten, an offered one refused.
 --
+-- A hash that gets nothing but absences lives shortly, or as long as it would have: whoever may ask
+-- may ask about SKUs that D365 does not know.
+--
 -- KEYS: the stock hashes of the lines, each once.
--- ARGV: time to live in ms; then for each line: number of its key in KEYS, warehouse, as-of, "1" if
+-- ARGV: time to live in ms, shortest one in ms; then for each line: number of its key in KEYS, warehouse, as-of, "1" if
 --       live, value.
 -- Returns for each line: 0 refused older, 1 applied, 2 applied over corrupt, 3 refused future.
 --
@@ -32,10 +35,10 @@ local function latest_true_stamp()
 end
 
 local latest = latest_true_stamp()
-local ttl = ARGV[1]
+local ttl, shortest_ttl = ARGV[1], ARGV[2]
 local verdicts = {}
 local touched = {}
-for at = 2, #ARGV, 5 do
+for at = 3, #ARGV, 5 do
   local key = KEYS[tonumber(ARGV[at])]
   local warehouse, as_of, is_live, value = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local verdict
@@ -60,11 +63,15 @@ for at = 2, #ARGV, 5 do
   end
   if verdict == 1 or verdict == 2 then
     redis.call('HSET', key, warehouse, value)
-    touched[key] = true
+    touched[key] = touched[key] or string.sub(value, 1, 7) ~= 'absent|'
   end
   verdicts[#verdicts + 1] = verdict
 end
-for key in pairs(touched) do
-  redis.call('PEXPIRE', key, ttl)
+for key, has_quantities in pairs(touched) do
+  if has_quantities then
+    redis.call('PEXPIRE', key, ttl)
+  elseif redis.call('PTTL', key) < tonumber(shortest_ttl) then
+    redis.call('PEXPIRE', key, shortest_ttl)
+  end
 end
 return verdicts

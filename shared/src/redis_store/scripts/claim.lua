@@ -2,8 +2,9 @@
 -- Claims a shard that was seen to be due.
 --
 -- KEYS: the due set, the shard's hash.
--- ARGV: shard, holder, lease in ms, the due time the caller saw.
--- Returns the fencing token, or 0 if the shard is not due any more (somebody else was faster).
+-- ARGV: shard, holder, lease in ms, the due time the caller saw, until when the caller waits.
+-- Returns the fencing token, or 0 if the shard is not due any more (somebody else was faster); 'late'
+-- if nobody waits for it any more.
 --
 -- The token is the time in microseconds, and never less than one more than the last: a counter alone
 -- begins again when Redis comes back without its latest writes, and a holder from before would pass
@@ -11,6 +12,9 @@
 
 local now = redis.call('TIME')
 local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+if now_ms > tonumber(table.remove(ARGV)) then
+  return 'late'
+end
 local due = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not due or tonumber(due) > now_ms or tonumber(due) ~= tonumber(ARGV[4]) then
   return 0

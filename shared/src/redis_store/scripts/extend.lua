@@ -3,15 +3,20 @@
 --
 -- KEYS: the due set, the shard's hash.
 -- ARGV: shard, fencing token, lease in ms; then, if there is something new: rows so far, cursor,
---       notes.
--- Returns 1, or 0 if the lease belongs to somebody else by now.
+--       notes; last, until when the caller waits.
+-- Returns 1, or 0 if the lease belongs to somebody else by now; 'late' if nobody waits for it any
+-- more.
 
+local now = redis.call('TIME')
+local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+if now_ms > tonumber(table.remove(ARGV)) then
+  return 'late'
+end
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[2]
   or redis.call('HEXISTS', KEYS[2], 'holder') == 0 then
   return 0
 end
-local now = redis.call('TIME')
-local lease_until = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + tonumber(ARGV[3])
+local lease_until = now_ms + tonumber(ARGV[3])
 redis.call('ZADD', KEYS[1], string.format('%d', lease_until), ARGV[1])
 redis.call('HSET', KEYS[2], 'lease_until', string.format('%d', lease_until))
 if ARGV[4] then

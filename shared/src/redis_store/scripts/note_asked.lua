@@ -1,6 +1,6 @@
 #!lua
 -- Counts SKUs that were asked for. Old counts fade: every five minutes all are halved, by whoever
--- comes first; the lightest fall out.
+-- comes first; the lightest fall out. What nobody adds to for a day goes away.
 --
 -- KEYS: the sorted set of asked SKUs, the demand hash.
 -- ARGV: SKUs kept at most; then for each SKU: SKU, weight.
@@ -18,4 +18,5 @@ for at = 2, #ARGV, 2 do
   redis.call('ZINCRBY', KEYS[1], ARGV[at + 1], ARGV[at])
 end
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -tonumber(ARGV[1]) - 1)
+redis.call('PEXPIRE', KEYS[1], 86400000)
 return redis.call('ZCARD', KEYS[1])

@@ -4,9 +4,15 @@
 --
 -- KEYS: the warehouse's snapshot hash, its cycle hash, the due set, its shard hash.
 -- ARGV: warehouse, the generation the caller saw, started, ms until the cycle is looked after again;
---       then for each part: the item it begins after, the last item it holds ('' = no border).
--- Returns the generation, or 0 if refused.
+--       then for each part: the item it begins after, the last item it holds ('' = no border); last,
+--       until when the caller waits.
+-- Returns the generation, or 0 if refused; 'late' if nobody waits for it any more.
 
+local now = redis.call('TIME')
+local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+if now_ms > tonumber(table.remove(ARGV)) then
+  return 'late'
+end
 if (redis.call('HGET', KEYS[1], 'generation') or '0') ~= ARGV[2]
   or redis.call('EXISTS', KEYS[2]) == 1 then
   return 0
@@ -34,8 +40,6 @@ for part = 1, parts do
   -- Scores from 1 on: what is begun is finished before anything else is begun.
   redis.call('ZADD', KEYS[3], part, ARGV[1] .. '#' .. generation .. '/' .. part)
 end
-local now = redis.call('TIME')
-local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 redis.call('ZADD', KEYS[3], string.format('%d', now_ms + tonumber(ARGV[4])), ARGV[1])
 redis.call('HDEL', KEYS[4], 'holder', 'lease_until', 'taken')
 return generation

@@ -6,12 +6,15 @@
 --       processes.
 -- ARGV: 'prefetch' or 'live', id of the call, id of the process, ms until the right lapses, most
 --       calls at once, calls kept for live look-ups, how much of a hundred the call may have of what
---       its kind may: the rest is for orders.
+--       its kind may: the rest is for orders, until when the caller waits.
 -- Returns 1 if granted else 0, the limit of prefetching, how many processes have called in the last
--- minute, how often the limit was halved.
+-- minute, how often the limit was halved; 'late' if nobody waits for it any more.
 
 local now = redis.call('TIME')
 local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+if now_ms > tonumber(table.remove(ARGV)) then
+  return 'late'
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now_ms)
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now_ms)
 redis.call('ZADD', KEYS[4], now_ms, ARGV[3])

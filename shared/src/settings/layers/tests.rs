@@ -215,9 +215,14 @@ fn secrets_are_masked_wherever_settings_are_shown() {
 }
 
 #[test]
-fn certificate_checks_cannot_be_switched_off_by_a_fragment() {
-    let error = load("[redis]\nurl = \"rediss://cache:6380#insecure\"\n", &[]).unwrap_err();
-    assert_eq!(error.key, "redis.url");
+fn an_address_of_redis_says_where_it_is_and_nothing_else() {
+    // A fragment switches certificate checks off; a query changes the protocol, or is not read.
+    for more in ["#insecure", "/0?protocol=resp3", "/0?password=c4n4ry", "?"] {
+        let file = format!("[redis]\nurl = \"rediss://cache:6380{more}\"\n");
+        let error = load(&file, &[]).unwrap_err();
+        assert_eq!(error.key, "redis.url", "{more}");
+        assert!(!error.to_string().contains("c4n4ry"), "{error}");
+    }
 }
 
 #[test]

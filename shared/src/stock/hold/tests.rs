@@ -351,3 +351,27 @@ proptest! {
         prop_assert!(world.holds.is_empty(), "{:?}", world.holds);
     }
 }
+
+proptest! {
+    /// Never less is taken than by the holds themselves, and as much while all of them count.
+    #[test]
+    fn a_summary_takes_as_much_in_a_few_lines(
+        parts in prop::collection::vec((1_i64..50, 1_i64..100, prop::option::of(0_i64..100)), 0..60),
+        as_of in 0_i64..100,
+        now in 0_i64..100,
+    ) {
+        let holds: Vec<Hold> = parts
+            .iter()
+            .zip(0..)
+            .map(|((quantity, until, confirmed), number)| hold(number, *quantity, *until, *confirmed))
+            .collect();
+        let summary = summary(&holds);
+        prop_assert!(summary.len() <= 8);
+        let taken = |holds: &[Hold], as_of, now| {
+            held_against(holds, &warehouse(), Some(at(as_of)), at(now), &[])
+        };
+        prop_assert!(taken(&summary, as_of, now) >= taken(&holds, as_of, now));
+        prop_assert_eq!(taken(&summary, -1, 0), taken(&holds, -1, 0));
+        prop_assert_eq!(taken(&summary, 100, 100), Quantity::ZERO);
+    }
+}

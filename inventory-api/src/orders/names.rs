@@ -1,0 +1,174 @@
+//! Which order or reservation a request means: an id is a name within its channel.
+//!
+//! Who names a channel means that channel's. Who names none means what came through none; to look at it,
+//! confirm it or give it up also what came through any channel, if only one has that id. Records from
+//! before ids were kept by channel stand under their id alone and say whose they are.
+
+use super::record::Record;
+use crate::channel_scope::Scope;
+use crate::error::ApiError;
+use crate::live_look_up::Deadline;
+use crate::state::AppState;
+use shared::redis_store::OrderText;
+use shared::stock::{ChannelId, HoldOwner, TenantId};
+use std::time::Duration;
+
+/// How long Redis may take to say whose an order is.
+const LOOK_LIMIT: Duration = Duration::from_millis(300);
+
+/// Those a check names. What cannot be looked up is believed: then the holds are not known either.
+pub(crate) async fn of_check(
+    state: &AppState,
+    scope: &Scope,
+    named: &[HoldOwner],
+    deadline: &Deadline,
+) -> Result<Vec<HoldOwner>, ApiError> {
+    let channel = channel_of(scope.channel.as_deref());
+    let channels = channels_of(state, &scope.tenant.id);
+    let candidates: Vec<Vec<HoldOwner>> = named
+        .iter()
+        .map(|owner| match (owner, &channel) {
+            // It is about to be placed: another channel's of the same id is another one.
+            (HoldOwner::Order(_), None) => vec![owner.clone()],
+            _ => candidates(owner, channel.as_ref(), &channels),
+        })
+        .collect();
+    let believed = || candidates.iter().filter_map(|of| of.first().cloned());
+    if candidates.iter().all(|of| of.len() == 1) {
+        return Ok(believed().collect());
+    }
+    let owners = candidates.concat();
+    let reading = state.store.read_orders(&scope.tenant.id, &owners, &[]);
+    let limit = LOOK_LIMIT.min(deadline.left().unwrap_or_default() / 8);
+    let Ok(Ok((records, _))) = tokio::time::timeout(limit, reading).await else {
+        return Ok(believed().collect());
+    };
+    let mut records = records.as_slice();
+    let mut found = Vec::with_capacity(candidates.len());
+    for of in &candidates {
+        let (its, others) = records.split_at(of.len().min(records.len()));
+        records = others;
+        found.push(meant(its, channel.as_ref(), "$.channel")?);
+    }
+    Ok(found)
+}
+
+/// The one a request without a body names, with its record.
+pub(super) async fn find(
+    state: &AppState,
+    tenant: &TenantId,
+    channel: Option<&str>,
+    named: &HoldOwner,
+) -> Result<HoldOwner, ApiError> {
+    let channel = channel_of(channel);
+    let owners = candidates(named, channel.as_ref(), &channels_of(state, tenant));
+    let reading = state.store.read_orders(tenant, &owners, &[]).await;
+    let (records, _) =
+        reading.map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })?;
+    meant(&records, channel.as_ref(), "channel")
+}
+
+fn channel_of(channel: Option<&str>) -> Option<ChannelId> {
+    channel.and_then(|channel| ChannelId::parse(channel).ok())
+}
+
+fn channels_of(state: &AppState, tenant: &TenantId) -> Vec<ChannelId> {
+    let directory = state.directory();
+    directory.channels_of(tenant).cloned().collect()
+}
+
+/// What may stand under an id, what is meant if nothing does first.
+fn candidates(
+    named: &HoldOwner,
+    channel: Option<&ChannelId>,
+    channels: &[ChannelId],
+) -> Vec<HoldOwner> {
+    match channel {
+        Some(channel) => vec![named.in_channel(channel), named.clone()],
+        None => {
+            let in_channels = channels.iter().map(|channel| named.in_channel(channel));
+            std::iter::once(named.clone()).chain(in_channels).collect()
+        }
+    }
+}
+
+/// PURE: the one that is meant among these candidates.
+fn meant(
+    candidates: &[OrderText],
+    channel: Option<&ChannelId>,
+    path: &'static str,
+) -> Result<HoldOwner, ApiError> {
+    let is_there = |candidate: &&OrderText| candidate.text.is_some();
+    let is_channels = |candidate: &&OrderText| {
+        let record = candidate.text.as_deref().and_then(Record::read);
+        record.is_some_and(|record| record.channel.as_deref() == channel.map(ChannelId::as_str))
+    };
+    let nobody = || ApiError::CacheUnavailable { cause: None };
+    let (first, others) = candidates.split_first().ok_or_else(nobody)?;
+    if first.text.is_some() {
+        return Ok(first.owner.clone());
+    }
+    let mut found = match channel {
+        Some(_) => others.iter().filter(is_channels).collect::<Vec<_>>(),
+        None => others.iter().filter(is_there).collect(),
+    };
+    match (found.pop(), found.len()) {
+        (None, _) => Ok(first.owner.clone()),
+        (Some(only), 0) => Ok(only.owner.clone()),
+        (Some(_), _) => Err(ApiError::invalid(
+            path,
+            "several channels have one with this id: name the channel",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::stock::{AsOf, HoldId};
+
+    /// Who has a record under the id, by which channel; who asks -> whose is meant.
+    #[test]
+    fn an_id_is_a_name_within_its_channel() {
+        let channel = |id: &str| ChannelId::parse(id).unwrap();
+        let named = HoldOwner::Order(HoldId::parse("O-1").unwrap());
+        let record = |channel| Record::held(("d", channel), AsOf::EPOCH, AsOf::EPOCH, &[]).text();
+        let channels = [channel("a"), channel("b")];
+        let (in_a, in_b) = (
+            named.in_channel(&channels[0]),
+            named.in_channel(&channels[1]),
+        );
+        let cases: [(
+            &[(&HoldOwner, Option<&str>)],
+            Option<&str>,
+            Option<&HoldOwner>,
+        ); 10] = [
+            (&[], Some("a"), Some(&in_a)),
+            (&[], None, Some(&named)),
+            (&[(&in_b, Some("b"))], Some("a"), Some(&in_a)),
+            (&[(&named, None)], Some("a"), Some(&in_a)),
+            (&[(&in_b, Some("b"))], None, Some(&in_b)),
+            (&[(&in_a, Some("a")), (&in_b, Some("b"))], None, None),
+            (&[(&named, None), (&in_a, Some("a"))], None, Some(&named)),
+            // From before ids were kept by channel.
+            (&[(&named, Some("a"))], Some("a"), Some(&named)),
+            (&[(&named, Some("a"))], Some("b"), Some(&in_b)),
+            (&[(&named, Some("a"))], None, Some(&named)),
+        ];
+        for (there, asker, expected) in cases {
+            let asker = asker.map(channel);
+            let texts: Vec<OrderText> = candidates(&named, asker.as_ref(), &channels)
+                .into_iter()
+                .map(|owner| OrderText {
+                    text: there
+                        .iter()
+                        .find(|(other, _)| **other == owner)
+                        .map(|(_, channel)| record(*channel)),
+                    owner,
+                })
+                .collect();
+            let found = meant(&texts, asker.as_ref(), "channel").ok();
+            assert_eq!(found.as_ref(), expected, "{there:?} {asker:?}");
+        }
+    }
+}

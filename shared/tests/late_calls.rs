@@ -1,0 +1,348 @@
+//! Scripts that Redis comes to after their callers' time: they grant nothing and change nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use shared::d365::{AppId, Purpose, Share, ThrottleGate};
+use shared::redis_store::test_server::TestRedis;
+use shared::redis_store::{
+    LiveMark, LiveQuestion, LiveStage, LiveTaken, SharedThrottleGate, StockStore, StoreError,
+    scripts,
+};
+use shared::settings::Layers;
+use shared::stock::{AsOf, Hold, HoldId, HoldOwner, Quantity, Sku, TenantId, WarehouseId};
+use std::time::Duration;
+
+/// Shorter than Redis is frozen, so that the callers have gone when it goes on.
+const SCRIPT_TIMEOUT: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(100);
+
+async fn connection(redis: &TestRedis) -> MultiplexedConnection {
+    let client = redis::Client::open(redis.url()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+/// Everything Redis holds, but for times to live.
+async fn everything(redis: &TestRedis) -> Vec<(String, Value)> {
+    let mut connection = connection(redis).await;
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let mut all = Vec::new();
+    for key in keys {
+        let mut dump = redis::cmd("DUMP");
+        let value = dump.arg(&key).query_async(&mut connection).await.unwrap();
+        all.push((key, value));
+    }
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+#[tokio::test]
+async fn a_call_that_comes_late_changes_nothing() {
+    // Script, keys, arguments but for the time.
+    let calls: [(&str, &str, &[&str], &[&str]); 10] = [
+        (
+            "note_event.lua",
+            scripts::NOTE_EVENT,
+            &["event"],
+            &["600000"],
+        ),
+        (
+            "take_call.lua",
+            scripts::TAKE_CALL,
+            &["b", "bp", "bl", "bn"],
+            &["live", "id", "p", "15000", "16", "4", "100"],
+        ),
+        (
+            "renew_call.lua",
+            scripts::RENEW_CALL,
+            &["bl"],
+            &["id", "15000"],
+        ),
+        (
+            "take_live.lua",
+            scripts::TAKE_LIVE,
+            &["free"],
+            &["5000", "asker", "11"],
+        ),
+        (
+            "mark_live.lua",
+            scripts::MARK_LIVE,
+            &["live"],
+            &["asker", "asking", ""],
+        ),
+        (
+            "take_demand_calls.lua",
+            scripts::TAKE_DEMAND_CALLS,
+            &["demand"],
+            &["1", "5", "2"],
+        ),
+        (
+            "claim.lua",
+            scripts::CLAIM,
+            &["due", "shard"],
+            &["24", "holder", "30000", "0"],
+        ),
+        (
+            "extend.lua",
+            scripts::EXTEND,
+            &["due", "held shard"],
+            &["11", "7", "30000", "1", "A", "{}"],
+        ),
+        (
+            "open_cycle.lua",
+            scripts::OPEN_CYCLE,
+            &["snapshot", "cycle", "due", "shard"],
+            &["24", "0", "now", "9000", "", ""],
+        ),
+        (
+            "swap_orders.lua",
+            scripts::SWAP_ORDERS,
+            &["held", "each", "until", "order"],
+            &["1", "1", "", "{}", "9000", "A", "", "", "1|..", "", "5"],
+        ),
+    ];
+    for (name, source, keys, arguments) in calls {
+        let redis = TestRedis::start().unwrap();
+        let mut connection = connection(&redis).await;
+        redis::pipe()
+            .cmd("SET")
+            .arg("live")
+            .arg("waiting|asker|-|-|11")
+            .ignore()
+            .cmd("ZADD")
+            .arg("due")
+            .arg(0)
+            .arg("24")
+            .arg(1)
+            .arg("11")
+            .ignore()
+            .cmd("HSET")
+            .arg("held shard")
+            .arg("token")
+            .arg("7")
+            .arg("holder")
+            .arg("h")
+            .ignore()
+            .exec_async(&mut connection)
+            .await
+            .unwrap();
+        let before = everything(&redis).await;
+        for (ends, is_late) in [("1", true), ("9007199254740992", false)] {
+            let mut call = redis::cmd("EVAL");
+            call.arg(source)
+                .arg(keys.len())
+                .arg(keys)
+                .arg(arguments)
+                .arg(ends);
+            let answer: Value = call.query_async(&mut connection).await.unwrap();
+            let said_late = answer == Value::BulkString(b"late".to_vec());
+            assert_eq!(said_late, is_late, "{name} said {answer:?}");
+            let is_unchanged = everything(&redis).await == before;
+            assert_eq!(is_unchanged, is_late, "{name} until {ends}");
+        }
+    }
+}
+
+struct Frozen {
+    redis: TestRedis,
+    store: StockStore,
+    tenant: TenantId,
+    calls_before: u64,
+}
+
+impl Frozen {
+    /// A store whose connections and scripts were used, and a Redis that answers nobody.
+    async fn after(first: impl AsyncFnOnce(&StockStore, &TenantId)) -> Self {
+        let redis = TestRedis::start().unwrap();
+        let timeout = format!("{}ms", SCRIPT_TIMEOUT.as_millis());
+        let layers = Layers::default()
+            .flag("redis.url", Some(redis.url()))
+            .flag("redis.script_timeout", Some(timeout));
+        let store = StockStore::open(&layers.load().unwrap().redis).unwrap();
+        store.clock().sample().await.unwrap();
+        let tenant = TenantId::parse("t").unwrap();
+        first(&store, &tenant).await;
+        let calls_before = script_calls(&redis).await;
+        redis.freeze(true).unwrap();
+        Self {
+            redis,
+            store,
+            tenant,
+            calls_before,
+        }
+    }
+
+    /// Redis goes on when nobody waits any more, and has come to this many calls.
+    async fn go_on(&self, calls: u64) {
+        tokio::time::sleep(2 * SCRIPT_TIMEOUT).await;
+        self.redis.freeze(false).unwrap();
+        let come_to = async {
+            while script_calls(&self.redis).await < self.calls_before + calls {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), come_to)
+            .await
+            .unwrap();
+    }
+}
+
+async fn script_calls(redis: &TestRedis) -> u64 {
+    let mut info = redis::cmd("INFO");
+    let mut connection = connection(redis).await;
+    let text: String = info
+        .arg("commandstats")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("cmdstat_evalsha:"));
+    let calls = line.and_then(|line| line.split(['=', ',']).nth(1));
+    calls.map_or(0, |calls| calls.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_right_to_a_call_that_is_granted_late_is_nobodys() {
+    const LIVE: Share = Share {
+        purpose: Purpose::Live,
+        most: 16,
+        kept_for_live: 4,
+        gives_way: false,
+    };
+    let app = AppId::new("app", "contoso");
+    let frozen = Frozen::after(async |store, tenant| {
+        let gate = SharedThrottleGate::new(store.clone(), tenant.clone());
+        drop(gate.take(&app, LIVE).await.unwrap());
+    })
+    .await;
+    let gate = SharedThrottleGate::new(frozen.store.clone(), frozen.tenant.clone());
+    let own = gate.take(&app, LIVE).await;
+    assert!(own.is_some(), "this process' own part");
+    frozen.go_on(1).await;
+    let mut connection = connection(&frozen.redis).await;
+    let under_way = async {
+        loop {
+            let calls: Vec<String> = redis::cmd("ZRANGE")
+                .arg(["inv:budget:app:live", "0", "-1"].as_slice())
+                .query_async(&mut connection)
+                .await
+                .unwrap();
+            // The first one's end may be on its way yet.
+            if calls.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let none_is_left = tokio::time::timeout(Duration::from_secs(5), under_way).await;
+    assert!(none_is_left.is_ok(), "a call that nobody makes counts");
+}
+
+#[tokio::test]
+async fn an_announcement_that_is_made_late_is_not_there() {
+    let question =
+        || LiveQuestion::new(&[WarehouseId::parse("11").unwrap()], Duration::from_mins(1));
+    let sku = Sku::parse("A").unwrap();
+    let frozen = Frozen::after(async |store, tenant| {
+        let other = Sku::parse("B").unwrap();
+        let taken = store
+            .take_live(tenant, &question(), &[&other], PATIENCE)
+            .await;
+        assert_eq!(taken.unwrap(), [LiveTaken::Own]);
+    })
+    .await;
+    let (store, tenant) = (&frozen.store, &frozen.tenant);
+    let late = store
+        .take_live(tenant, &question(), &[&sku], PATIENCE)
+        .await;
+    assert!(matches!(late, Err(StoreError::TimedOut)), "{late:?}");
+    frozen.go_on(1).await;
+    let next = question();
+    let taken = store
+        .take_live(tenant, &next, &[&sku], Duration::from_secs(2))
+        .await;
+    assert_eq!(taken.unwrap(), [LiveTaken::Own]);
+    let mark = LiveMark {
+        sku: sku.clone(),
+        stage: LiveStage::Asking,
+        as_of: None,
+    };
+    store
+        .mark_live(tenant, &next, &[mark], Duration::from_secs(2))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_order_that_is_stored_late_holds_nothing() {
+    let sku = Sku::parse("A").unwrap();
+    let owner = HoldOwner::Order(HoldId::parse("O-1").unwrap());
+    let swap = async |store: &StockStore, tenant: &TenantId, read| {
+        let (records, held): (
+            Vec<shared::redis_store::OrderText>,
+            Vec<shared::redis_store::HeldSku>,
+        ) = read;
+        let hold = Hold {
+            owner: owner.clone(),
+            warehouse: WarehouseId::parse("11").unwrap(),
+            quantity: Quantity::from(1),
+            placed: AsOf::EPOCH,
+            until: store.clock().not_before_now().plus(Duration::from_mins(30)),
+            confirmed: None,
+        };
+        let record = records[0].becomes("{}".to_owned(), Duration::from_mins(30));
+        let held = held[0].becomes(vec![hold]);
+        store
+            .swap_orders(tenant, &[record], &[held], PATIENCE)
+            .await
+    };
+    let read = async |store: &StockStore, tenant: &TenantId| {
+        store
+            .read_orders(
+                tenant,
+                std::slice::from_ref(&owner),
+                std::slice::from_ref(&sku),
+            )
+            .await
+            .unwrap()
+    };
+    let frozen = Frozen::after(async |store, tenant| {
+        // The script is known to Redis, and the order is not there again.
+        assert!(
+            swap(store, tenant, read(store, tenant).await)
+                .await
+                .unwrap()
+        );
+        let (records, held) = read(store, tenant).await;
+        let record = records[0].becomes("gone".to_owned(), Duration::from_millis(1));
+        let held = held[0].becomes(Vec::new());
+        assert!(
+            store
+                .swap_orders(tenant, &[record], &[held], Duration::from_secs(2))
+                .await
+                .unwrap()
+        );
+    })
+    .await;
+    let (store, tenant) = (&frozen.store, &frozen.tenant);
+    // What was read before Redis froze is what it still holds.
+    frozen.redis.freeze(false).unwrap();
+    let before = read(store, tenant).await;
+    frozen.redis.freeze(true).unwrap();
+    let late = swap(store, tenant, before).await;
+    assert!(matches!(late, Err(StoreError::TimedOut)), "{late:?}");
+    frozen.go_on(1).await;
+    let (records, held) = read(store, tenant).await;
+    assert_eq!(records[0].text, None);
+    assert_eq!(
+        held[0].holds.as_deref(),
+        Some([].as_slice()),
+        "held for nobody"
+    );
+}
