@@ -59,7 +59,20 @@ pub(crate) struct Asked<'a> {
 
 impl Asked<'_> {
     fn digest(&self) -> String {
-        digest_of(self.skus, self.requested, &self.scope.warehouses)
+        let warehouses = self.scope.warehouses.iter().map(WarehouseId::key);
+        digest_of(self.skus.iter().map(Sku::key), self.requested, warehouses)
+    }
+
+    /// Whether a record is of the same question. An earlier version made its digest of the spellings.
+    fn is_repeat_of(&self, record: &Record) -> bool {
+        let warehouses = self.scope.warehouses.iter().map(WarehouseId::as_str);
+        record.digest == self.digest()
+            || record.digest
+                == digest_of(
+                    self.skus.iter().map(Sku::as_str),
+                    self.requested,
+                    warehouses,
+                )
     }
 }
 
@@ -142,15 +155,16 @@ fn standing(
             ApiError::OrderSettled { id: id() }
         });
     }
-    let digest = asked.digest();
     let until = record.until().unwrap_or(AsOf::EPOCH);
     match record.state {
         // A reservation that is changed starts its time again, be it with the same lines.
         OrderState::Held if commit.must_exist && now < until => Ok(Standing::Open),
         OrderState::Held if commit.must_exist => Err(ApiError::ReservationNotFound { id: id() }),
-        OrderState::Held if record.digest == digest && now < until => Ok(Standing::Repeated(until)),
+        OrderState::Held if asked.is_repeat_of(record) && now < until => {
+            Ok(Standing::Repeated(until))
+        }
         OrderState::Held => Ok(Standing::Open),
-        OrderState::Confirmed if record.digest == digest => Ok(Standing::Repeated(until)),
+        OrderState::Confirmed if asked.is_repeat_of(record) => Ok(Standing::Repeated(until)),
         OrderState::Released if commit.must_exist => {
             Err(ApiError::ReservationNotFound { id: id() })
         }

@@ -10,7 +10,7 @@ use redis::Script;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-static SWAP: LazyLock<Script> = LazyLock::new(|| {
+pub(super) static SWAP: LazyLock<Script> = LazyLock::new(|| {
     let mut script = include_str!("scripts/swap_orders.lua").to_owned();
     if guards::is_off(Guard::HoldsCompared) {
         script = script.replace("return 0", "");
@@ -93,7 +93,7 @@ impl StockStore {
         if !skus.is_empty() {
             pipeline.cmd("HMGET").arg(self.keys().held(tenant));
             for sku in skus {
-                pipeline.arg(sku.as_str());
+                pipeline.arg(sku.key());
             }
         }
         let mut answers: Vec<redis::Value> = self
@@ -151,7 +151,7 @@ impl StockStore {
         }
         for change in held {
             let ends = change.after.iter().map(|hold| hold.until).min();
-            call.push_argument(change.sku.as_str().to_owned());
+            call.push_argument(change.sku.key().to_owned());
             call.push_argument(change.before.clone());
             call.push_argument(text_of(&change.after));
             call.push_argument(ends.map_or(0, AsOf::unix_ms).to_string());
