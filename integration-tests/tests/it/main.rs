@@ -27,6 +27,7 @@ mod programs;
 mod redis_fixture;
 mod redis_users;
 mod scaling;
+mod spellings;
 mod tls;
 mod truth;
 mod vanishing_items;
