@@ -43,7 +43,8 @@ impl MentionedIn {
     }
 }
 
-/// Distinct SKUs with the place of their first mention.
+/// Distinct SKUs with the place of their first mention. Each spelling of a SKU is one of its own here, so
+/// that the reply names it as the caller does.
 #[derive(Debug)]
 pub(crate) struct AskedSkus {
     skus: Vec<Sku>,
@@ -94,6 +95,26 @@ impl AskedSkus {
         Ok((asked, number_of_mention))
     }
 
+    /// The same with each SKU once whatever its spelling, and for each spelling the number of its SKU.
+    pub(crate) fn by_identity(&self) -> (Self, Vec<usize>) {
+        let mut numbers: HashMap<&Sku, usize> = HashMap::with_capacity(self.skus.len());
+        let mut number_of_spelling = Vec::with_capacity(self.skus.len());
+        let mut distinct = Self {
+            skus: Vec::with_capacity(self.skus.len()),
+            first_mentions: Vec::with_capacity(self.skus.len()),
+            mentioned_in: self.mentioned_in,
+        };
+        for (sku, first_mention) in self.skus.iter().zip(&self.first_mentions) {
+            let number = *numbers.entry(sku).or_insert(distinct.skus.len());
+            if number == distinct.skus.len() {
+                distinct.skus.push(sku.clone());
+                distinct.first_mentions.push(*first_mention);
+            }
+            number_of_spelling.push(number);
+        }
+        (distinct, number_of_spelling)
+    }
+
     /// The SKUs.
     pub(crate) fn all(&self) -> &[Sku] {
         &self.skus
@@ -126,6 +147,16 @@ mod tests {
         assert_eq!(names, ["b", "a", "c"]);
         assert_eq!(numbers, [0, 1, 0, 2, 1]);
         assert_eq!(asked.path(2), "$.products[3].sku");
+    }
+
+    #[test]
+    fn spellings_of_one_sku_stay_apart_and_share_its_number() {
+        let (asked, _) = read(&["b", "a", "B ", "A", "b"], 5).unwrap();
+        let names: Vec<&str> = asked.all().iter().map(Sku::as_str).collect();
+        assert_eq!(names, ["b", "a", "B ", "A"]);
+        let (distinct, numbers) = asked.by_identity();
+        let names: Vec<&str> = distinct.all().iter().map(Sku::as_str).collect();
+        assert_eq!((names, numbers), (vec!["b", "a"], vec![0, 1, 0, 1]));
     }
 
     #[test]

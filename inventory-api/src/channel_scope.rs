@@ -300,14 +300,16 @@ impl<'a> AskedScope<'a> {
             let known = tenant
                 .warehouses
                 .iter()
-                .find(|known| known.as_str() == name)
+                .find(|known| known.is_named_by(name))
                 .ok_or_else(|| ApiError::WarehouseNotFound {
                     asked: shown(name),
                     organization: tenant.id.to_string(),
                     path: self.places.warehouse(at),
                 })?;
             if !warehouses.contains(known) {
-                warehouses.push(known.clone());
+                // The reply names it as the caller does.
+                let spelled = WarehouseId::parse(&**name);
+                warehouses.push(spelled.unwrap_or_else(|_too_long| known.clone()));
             }
         }
         Ok(warehouses)

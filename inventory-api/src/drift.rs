@@ -14,7 +14,8 @@ use crate::metrics;
 use bands::{AGES, QUANTITIES, band_of};
 use shared::redis_store::{DriftCounts, Reading, StockStore};
 use shared::stock::{
-    AsOf, LineContent, LineValue, Quantity, StockState, TenantId, WarehouseId, clamp_to_sellable,
+    AsOf, LineContent, LineValue, Quantity, Sku, StockState, TenantId, WarehouseId,
+    clamp_to_sellable,
 };
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -69,6 +70,7 @@ impl DriftMeter {
     pub(crate) fn compare(
         &self,
         tenant: &TenantId,
+        skus: &[Sku],
         warehouses: &[WarehouseId],
         found: &Findings,
         cached: &Reading,
@@ -77,7 +79,7 @@ impl DriftMeter {
         let Some(now) = found.findings.iter().find_map(as_of) else {
             return;
         };
-        let cached = evidence::of_reading(cached, now, line_ttl);
+        let cached = evidence::of_reading(cached, skus, now, line_ttl);
         let mut tallies = self.tallies();
         for (at, (finding, cached)) in found.findings.iter().zip(&cached).enumerate() {
             let Finding::Line(live) = finding else {

@@ -3,7 +3,7 @@
 use shared::process::guards::{self, Guard};
 use shared::redis_store::{HeldOfSku, Reading, StoredLine};
 use shared::stock::{
-    AsOf, HoldOwner, Judged, LineContent, LineValue, Quantity, StockState, WarehouseId,
+    AsOf, HoldOwner, Judged, LineContent, LineValue, Quantity, Sku, StockState, WarehouseId,
     held_against, judge, remaining,
 };
 use std::time::Duration;
@@ -106,7 +106,12 @@ pub(crate) fn hold_back(
 /// Reads evidence out of what is stored: SKU by SKU, each with all warehouses.
 ///
 /// An unreadable line proves nothing: neither its number nor its absence.
-pub(crate) fn of_reading(reading: &Reading, now: AsOf, line_ttl: Duration) -> Vec<Evidence> {
+pub(crate) fn of_reading(
+    reading: &Reading,
+    skus: &[Sku],
+    now: AsOf,
+    line_ttl: Duration,
+) -> Vec<Evidence> {
     let warehouses = reading.feeds.len().max(1);
     reading
         .lines
@@ -120,6 +125,10 @@ pub(crate) fn of_reading(reading: &Reading, now: AsOf, line_ttl: Duration) -> Ve
                 StoredLine::Value(line) => judge(Some(line), feed, now, line_ttl),
                 StoredLine::Missing => judge(None, feed, now, line_ttl),
                 StoredLine::Unreadable => return Evidence::NONE,
+            };
+            let judged = match skus.get(at / warehouses) {
+                Some(sku) => judged.believed_of(sku),
+                None => judged,
             };
             if judged.state == StockState::Unknown && guards::is_off(Guard::AbsenceNeedsProof) {
                 let judged = Judged {
@@ -175,7 +184,8 @@ mod tests {
             ],
             held: Vec::new(),
         };
-        let evidence = of_reading(&reading, at(20), Duration::from_hours(1));
+        let skus = ["A", "B"].map(|sku| Sku::parse(sku).unwrap());
+        let evidence = of_reading(&reading, &skus, at(20), Duration::from_hours(1));
         let found: Vec<_> = evidence
             .iter()
             .map(|evidence| (evidence.judged.state, evidence.source))

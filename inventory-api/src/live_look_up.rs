@@ -259,7 +259,7 @@ impl LiveLookUp {
             for sku in asked {
                 let of_sku: Arc<[Variant]> = variants
                     .iter()
-                    .filter(|variant| variant.sku == *sku || variant.item.as_str() == sku.as_str())
+                    .filter(|variant| variant.sku == *sku || variant.item.key() == sku.key())
                     .cloned()
                     .collect();
                 known.extend(of_sku.iter().cloned());

@@ -8,7 +8,7 @@ use crate::live_sources::{LiveSources, OpenSource};
 use crate::orders::{self, Turns};
 use crate::readiness::ApiReadiness;
 use crate::state::AppState;
-use crate::tenant_directory::{Directory, Tenant, keep_fresh};
+use crate::tenant_directory::{Directory, Tenant, keep_fresh, settle_names};
 use crate::{caller_rate, request_gate, routes};
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
@@ -191,6 +191,7 @@ pub async fn run(
     tasks.spawn("ended-holds", async move {
         orders::keep_ending(&cleaning, stop).await;
     });
+    settle_names(&state).await;
     tasks.spawn(
         "tenant-directory",
         keep_fresh(Arc::clone(&state), sources, background.clone()),

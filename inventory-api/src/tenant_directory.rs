@@ -5,7 +5,7 @@
 
 mod refresh;
 
-pub(crate) use refresh::keep_fresh;
+pub(crate) use refresh::{keep_fresh, settle_names};
 
 use crate::live_desk::LiveDesk;
 use shared::settings::ChannelSettings;

@@ -66,7 +66,7 @@ fn place<'w>(
     let known = &feed.settings.warehouses;
     let warehouse = known
         .iter()
-        .find(|known| known.as_str() == warehouse)
+        .find(|known| known.is_named_by(warehouse))
         .ok_or_else(|| WorkerError::UnknownWarehouse {
             warehouse: warehouse.to_owned(),
             tenant: feed.id().to_string(),

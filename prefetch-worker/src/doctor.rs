@@ -163,6 +163,7 @@ async fn answered<T>(
     }
     Err(D365Error::TimedOut {
         stage: "for as long as a check waits",
+        silent_for: waited,
     })
 }
 
@@ -239,16 +240,8 @@ fn known_or_not(warehouse: &WarehouseId, known: &[WarehouseId]) -> Finding {
     if known.contains(warehouse) {
         return Finding::Good("known to D365".to_owned());
     }
-    let wanted = warehouse.as_str().to_lowercase();
-    let alike = known
-        .iter()
-        .find(|other| other.as_str().to_lowercase() == wanted);
-    let problem = match alike {
-        Some(alike) => format!("D365 writes it {alike}; ids are compared exactly"),
-        None => "D365 does not know it in this legal entity; it would answer nothing".to_owned(),
-    };
     Finding::Bad {
-        problem,
+        problem: "D365 does not know it in this legal entity; it would answer nothing".to_owned(),
         setting: "tenants.warehouses, tenants.legal_entity",
     }
 }

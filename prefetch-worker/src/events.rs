@@ -129,7 +129,7 @@ async fn take_one(
             Hint::Item(feed, item) => hints.add(feed.id(), item).is_ok(),
             Hint::Warehouse(feed, warehouse) => worker
                 .store
-                .make_due(feed.id(), warehouse.as_str())
+                .make_due(feed.id(), warehouse.key())
                 .await
                 .is_ok(),
         };
@@ -169,7 +169,7 @@ fn hints_of<'w>(worker: &'w Worker, event: &Map<String, Value>) -> Vec<Hint<'w>>
             .settings
             .warehouses
             .iter()
-            .find(|known| Some(known.as_str()) == warehouse)
+            .find(|known| warehouse.is_some_and(|named| known.is_named_by(named)))
             .map(|known| Hint::Warehouse(feed, known)),
     };
     worker

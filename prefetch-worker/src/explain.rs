@@ -43,9 +43,9 @@ pub(crate) async fn explain(
         for (warehouse, snapshot) in warehouses.iter().zip(&snapshots) {
             let line = stored
                 .iter()
-                .find(|line| line.warehouse == warehouse.as_str());
+                .find(|line| warehouse.is_named_by(&line.warehouse));
             writeln!(out, "\nwarehouse {}", shown(warehouse.as_str()))?;
-            for sentence in sentences(line, snapshot, now, store.line_ttl()) {
+            for sentence in sentences(&sku, line, snapshot, now, store.line_ttl()) {
                 writeln!(out, "  {sentence}")?;
             }
         }
@@ -85,6 +85,7 @@ fn tenants_of(
 }
 
 fn sentences(
+    sku: &Sku,
     stored: Option<&ExplainedLine>,
     snapshot: &WarehouseSnapshot,
     now: AsOf,
@@ -125,7 +126,9 @@ fn sentences(
     let state = if is_unreadable {
         StockState::Unknown
     } else {
-        judge(value.as_ref(), feed, now, line_ttl).state
+        judge(value.as_ref(), feed, now, line_ttl)
+            .believed_of(sku)
+            .state
     };
     said.push(format!(
         "state: {}, because {}",
@@ -167,6 +170,9 @@ fn why(state: StockState, line: Option<&LineValue>, feed: &FeedStanding) -> &'st
         ) => "a live answer had no row for it",
         (StockState::Absent, Some(_)) => "two complete snapshots did not show it",
         (StockState::Absent, None) => "a complete snapshot did not show it and no line is known",
+        (StockState::Unknown, Some(_)) => {
+            "D365 may know it in another spelling: outside ASCII its absence cannot be proved"
+        }
         (StockState::Unknown, _) if feed.watermark.is_none() => {
             "no complete snapshot has looked for it"
         }

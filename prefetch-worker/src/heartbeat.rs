@@ -50,6 +50,8 @@ async fn one_beat(
     is_first: bool,
 ) -> Result<(), StoreError> {
     for feed in worker.feeds.iter() {
+        let warehouses = &feed.settings.warehouses;
+        worker.respell(feed).await;
         if is_first || !guards::is_off(Guard::ScheduleRebuilt) {
             worker.rebuild_schedule(feed).await?;
         }
@@ -57,7 +59,6 @@ async fn one_beat(
             .store
             .publish(&PublishedTenant::of(&feed.settings))
             .await?;
-        let warehouses = &feed.settings.warehouses;
         let now = worker.clock().now();
         for (warehouse, snapshot) in warehouses
             .iter()

@@ -102,13 +102,14 @@ async fn schedule(worker: &Worker) -> Result<Vec<Job<'_>>, StoreError> {
     let mut jobs = Vec::new();
     for feed in worker.feeds.iter() {
         let (store, warehouses) = (&worker.store, &feed.settings.warehouses);
+        worker.respell(feed).await;
         store.publish(&PublishedTenant::of(&feed.settings)).await?;
         let before = store.snapshots(feed.id(), warehouses).await?;
         store
             .ensure_scheduled(feed.id(), &plan::shards_of(&feed.settings))
             .await?;
         for (warehouse, record) in warehouses.iter().zip(before) {
-            store.make_due(feed.id(), warehouse.as_str()).await?;
+            store.make_due(feed.id(), warehouse.key()).await?;
             jobs.push(Job {
                 feed,
                 warehouse,

@@ -16,7 +16,7 @@ pub(crate) fn shards_of(tenant: &TenantSettings) -> Vec<String> {
     tenant
         .warehouses
         .iter()
-        .map(|warehouse| warehouse.as_str().to_owned())
+        .map(|warehouse| warehouse.key().to_owned())
         .collect()
 }
 

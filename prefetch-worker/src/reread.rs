@@ -122,8 +122,8 @@ async fn read(
         }
         let fresh = SkuMapper::Variants(Arc::new(VariantIndex::new(variants)));
         for rows in rows_by_item(answer) {
-            let item = rows.first().map_or("", |row| row.item.as_str());
-            let mapper = if strangers.iter().any(|sku| sku.as_str() == item) {
+            let item = rows.first().map_or("", |row| row.item.key());
+            let mapper = if strangers.iter().any(|sku| sku.key() == item) {
                 feed.variants().learned().note_answer(&rows, &fresh);
                 &fresh
             } else {
@@ -148,6 +148,7 @@ async fn read(
         for sku in &expected {
             let items = mapper.items_of(sku);
             let is_proved = !items.is_empty()
+                && !sku.is_doubtful()
                 && items
                     .iter()
                     .all(|item| asked.contains(item) && !unproved.contains(item));

@@ -198,16 +198,16 @@ async fn refresh(
     let feed = feed_of(worker, caller, request.tenant.as_deref())?;
     let id = Uuid::new_v4();
     let reply = match (&request.warehouse_id, request.skus) {
-        (Some(warehouse), None) => {
-            let warehouse = known_warehouse(feed, warehouse, "$.warehouseId")?;
-            let shard = warehouse.as_str();
+        (Some(asked), None) => {
+            let warehouse = known_warehouse(feed, asked, "$.warehouseId")?;
+            let shard = warehouse.key();
             // The schedule may have been lost with Redis' memory.
             let shards = plan::shards_of(&feed.settings);
-            let asked = async {
+            let scheduled = async {
                 worker.store.ensure_scheduled(feed.id(), &shards).await?;
                 worker.store.make_due(feed.id(), shard).await
             };
-            asked.await.map_err(|error| {
+            scheduled.await.map_err(|error| {
                 tracing::warn!(tenant.id = %feed.id(), warehouse.id = %warehouse, %error,
                     "a refresh could not be scheduled");
                 Refusal::away()
@@ -218,7 +218,7 @@ async fn refresh(
             RefreshReply {
                 id: id.to_string(),
                 tenant: feed.id().to_string(),
-                warehouse_ids: vec![shard.to_owned()],
+                warehouse_ids: vec![asked.clone()],
                 skus: 0,
             }
         }
@@ -345,7 +345,7 @@ fn known_warehouse<'a>(
     feed.settings
         .warehouses
         .iter()
-        .find(|warehouse| warehouse.as_str() == id)
+        .find(|warehouse| warehouse.is_named_by(id))
         .ok_or_else(|| Refusal::unknown_warehouse(path))
 }
 

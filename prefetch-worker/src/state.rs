@@ -96,7 +96,7 @@ impl TenantFeed {
         self.settings
             .warehouses
             .iter()
-            .find(|warehouse| warehouse.as_str() == id)
+            .find(|warehouse| warehouse.is_named_by(id))
     }
 
     /// The released product variants, as far as they were read.
@@ -209,6 +209,22 @@ impl Worker {
     /// The feed of a tenant.
     pub fn feed(&self, tenant: &TenantId) -> Option<&TenantFeed> {
         self.feeds.iter().find(|feed| feed.id() == tenant)
+    }
+
+    /// Renames what an earlier version named otherwise in Redis. What it cannot rename now the next
+    /// call does: until then the API takes no missing line for a proof.
+    pub(crate) async fn respell(&self, feed: &TenantFeed) {
+        match self
+            .store
+            .respell(feed.id(), &feed.settings.warehouses)
+            .await
+        {
+            Ok(0) => {}
+            Ok(renamed) => tracing::info!(tenant.id = %feed.id(), renamed,
+                "names of an earlier version were renamed in Redis"),
+            Err(error) => tracing::warn!(tenant.id = %feed.id(), %error,
+                "names of an earlier version could not be renamed in Redis; no absence is told until they are"),
+        }
     }
 
     /// Puts back what is missing from a tenant's schedule.

@@ -137,7 +137,7 @@ pub(crate) async fn status(
         let snapshots = worker.store.snapshots(feed.id(), ids).await?;
         let mut warehouses = Vec::new();
         for (id, snapshot) in ids.iter().zip(snapshots) {
-            let shard = worker.store.shard_record(feed.id(), id.as_str()).await?;
+            let shard = worker.store.shard_record(feed.id(), id.key()).await?;
             let cycle = cycle_status(worker, feed, id, now).await?;
             warehouses.push(warehouse_status(feed, id, snapshot, &shard, cycle, now));
         }

@@ -24,6 +24,7 @@ mod published_config;
 mod reader;
 #[cfg(feature = "test-support")]
 pub mod records;
+mod respell;
 mod schedule;
 mod script;
 #[cfg(feature = "test-support")]

@@ -20,6 +20,7 @@ mod policy;
 mod quantity;
 mod sku_mapping;
 mod snapshot;
+mod spelling;
 mod state;
 
 pub use aggregate::{clamp_to_sellable, sum_sellable};
@@ -36,4 +37,5 @@ pub use policy::{
 pub use quantity::{Quantity, QuantityError};
 pub use sku_mapping::{SkuMapper, SkuMapping, SkuMappingError, SkuTemplate, Variant, VariantIndex};
 pub use snapshot::{FeedStanding, SnapshotState, WarehouseSnapshot};
+pub use spelling::{Spelling, comparison_key};
 pub use state::{Judged, StockState, judge};

@@ -31,6 +31,7 @@ mod redis_fixture;
 mod redis_users;
 mod rolling_restart;
 mod scaling;
+mod spellings;
 mod tls;
 mod truth;
 mod vanishing_items;

@@ -118,10 +118,25 @@ pub(crate) async fn answer(
     metrics::lines(&told);
     let hold = outcome.hold.map(|(hold, _)| hold);
     let gathered = &outcome.gathered;
+    let shares = question.shares(outcome.verdicts.iter().map(|verdict| verdict.granted));
+    let of_skus: Vec<&[Evidence]> = (gathered.evidence)
+        .chunks(scope.warehouses.len().max(1))
+        .collect();
+    let verdicts: Vec<Verdict> = (shares.iter())
+        .map(|share| Verdict {
+            requested: share.requested,
+            granted: share.given,
+            ..outcome.verdicts[share.number]
+        })
+        .collect();
+    let evidence: Vec<Evidence> = (shares.iter())
+        .flat_map(|share| of_skus[share.number])
+        .copied()
+        .collect();
     let checked = Checked {
-        skus: &question.skus,
-        verdicts: &outcome.verdicts,
-        evidence: &gathered.evidence,
+        skus: &question.spellings,
+        verdicts: &verdicts,
+        evidence: &evidence,
         feeds: &state.feeds(&scope.tenant, gathered.feeds.iter().copied()),
         refresh_interval: scope.tenant.refresh_interval,
         fallback,
@@ -133,7 +148,7 @@ pub(crate) async fn answer(
             .map(|(commit, (hold, until))| (&commit.owner, hold, until)),
     };
     let reply = CheckReply::of(&checked, &manner);
-    let expected = gathered.evidence.len() * BYTES_PER_LINE + 512;
+    let expected = evidence.len() * BYTES_PER_LINE + 512;
     Ok((json_reply::written(&reply, expected)?, hold))
 }
 
@@ -163,7 +178,8 @@ async fn repeat(
     };
     if let Some(Ok(reading)) = deadline.wait_for(reading).await {
         let now = state.clock.now();
-        gathered.evidence = evidence::of_reading(&reading, now, state.store.line_ttl());
+        let line_ttl = state.store.line_ttl();
+        gathered.evidence = evidence::of_reading(&reading, skus, now, line_ttl);
         let (held, own) = (&reading.held, check.own);
         evidence::hold_back(&mut gathered.evidence, held, &scope.warehouses, now, own);
         gathered.feeds = reading.feeds;

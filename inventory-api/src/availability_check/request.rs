@@ -23,10 +23,14 @@ pub(crate) struct OrderQuestion<'a> {
     pub timeout: Duration,
     /// What to do without a live answer; the channel's policy if the caller does not say.
     pub on_live_failure: Option<OnLiveFailure>,
-    /// Which SKUs.
+    /// Which SKUs, each once whatever its spelling.
     pub skus: AskedSkus,
     /// How much of each; mentions of the same SKU are added up.
     pub requested: Vec<Quantity>,
+    /// The SKUs as the caller spells them.
+    pub spellings: AskedSkus,
+    /// For each spelling the number of its SKU, and how much was asked of it.
+    of_spellings: Vec<(usize, Quantity)>,
     /// The order it is for.
     pub order: Option<HoldId>,
     /// Whether what is granted is to be held for the order.
@@ -53,17 +57,21 @@ impl<'a> OrderQuestion<'a> {
         let mentions = products
             .iter()
             .map(|product| product.sku.as_ref().map_or("", |sku| &*sku.0));
-        let (skus, numbers) = AskedSkus::read(mentions, MentionedIn::Products, limits.skus)?;
+        let (spellings, mentioned) = AskedSkus::read(mentions, MentionedIn::Products, limits.skus)?;
+        let (skus, numbers) = spellings.by_identity();
         check_live_size(&skus, limits)?;
         let mut requested = vec![Quantity::ZERO; skus.all().len()];
-        for (at, (product, number)) in products.iter().zip(numbers).enumerate() {
-            let sum = requested[number].checked_add(quantity(
-                product,
-                at,
-                settings.orders.smallest_quantity,
-            )?);
-            requested[number] =
-                sum.map_err(|problem| ApiError::invalid(quantity_path(at), problem.to_string()))?;
+        let mut of_spellings: Vec<(usize, Quantity)> = (numbers.into_iter())
+            .map(|number| (number, Quantity::ZERO))
+            .collect();
+        for (at, (product, spelling)) in products.iter().zip(mentioned).enumerate() {
+            let more = quantity(product, at, settings.orders.smallest_quantity)?;
+            let (number, of_spelling) = &mut of_spellings[spelling];
+            for sum in [&mut requested[*number], of_spelling] {
+                *sum = sum
+                    .checked_add(more)
+                    .map_err(|problem| ApiError::invalid(quantity_path(at), problem.to_string()))?;
+            }
         }
         let order = body
             .order_id
@@ -95,12 +103,44 @@ impl<'a> OrderQuestion<'a> {
             on_live_failure,
             skus,
             requested,
+            spellings,
+            of_spellings,
             order,
             is_commit,
             reservation,
             request_id,
             reservation_time,
         })
+    }
+}
+
+/// What falls to one spelling of a SKU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// The number of its SKU.
+    pub number: usize,
+    /// How much was asked of it.
+    pub requested: Quantity,
+    /// How much of what its SKU was given it gets.
+    pub given: Quantity,
+}
+
+impl OrderQuestion<'_> {
+    /// Shares what each SKU was given among its spellings: who is mentioned first is served first.
+    pub(crate) fn shares(&self, given: impl IntoIterator<Item = Quantity>) -> Vec<Share> {
+        let mut left: Vec<Quantity> = given.into_iter().collect();
+        let shares = self.of_spellings.iter().map(|&(number, requested)| {
+            let given = left.get(number).copied().unwrap_or_default().min(requested);
+            if let Some(left) = left.get_mut(number) {
+                *left = left.checked_sub(given).unwrap_or_default();
+            }
+            Share {
+                number,
+                requested,
+                given,
+            }
+        });
+        shares.collect()
     }
 }
 
@@ -198,6 +238,23 @@ mod tests {
         let body = r#"{"products":[{"sku":"a","quantity":0.1},{"sku":"b","quantity":2},{"sku":"a","quantity":0.2}]}"#;
         let expected = [("a", "0.3"), ("b", "2")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(read(body).unwrap(), expected);
+    }
+
+    #[test]
+    fn spellings_of_one_sku_are_one_line_of_the_order_and_share_what_it_is_given() {
+        let body = r#"{"products":[{"sku":"a ","quantity":3},{"sku":"b","quantity":1},{"sku":"A","quantity":3}]}"#;
+        let expected = [("a ", "6"), ("b", "1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(read(body).unwrap(), expected);
+        let settings = Layers::default().load().unwrap().api;
+        let question = OrderQuestion::of_body(body.as_bytes(), &settings).unwrap();
+        let shares = question.shares([5, 0].map(Quantity::from));
+        let shares: Vec<_> = shares
+            .iter()
+            .map(|share| (share.number, share.requested, share.given))
+            .collect();
+        let expected = [(0, 3, 3), (1, 1, 0), (0, 3, 2)];
+        let expected = expected.map(|(n, a, b)| (n, Quantity::from(a), Quantity::from(b)));
+        assert_eq!(shares, expected);
     }
 
     #[test]

@@ -117,9 +117,11 @@ fn what_is_left_out_is_filled_in_only_where_there_is_no_choice() {
             "inventory.warehouse.not_found.error $.warehouseIds[1]",
         ),
         (
-            asked("us", "", &["11 "]),
+            asked("us", "", &[" 11"]),
             "inventory.warehouse.not_found.error $.warehouseIds[0]",
         ),
+        (asked("us", "", &["11 ", "11"]), "us 11  0"),
+        (asked("usmf ", "", &[]), "us 11 0"),
         (
             asked("us", "", &["1", "2", "3", "4"]),
             "inventory.request.too_large.error $.warehouseIds",

@@ -54,6 +54,7 @@ fn counted(pairs: &[(Option<&str>, Option<&str>)]) -> DriftCounts {
     };
     meter.compare(
         &tenant,
+        &[],
         &warehouses,
         &found,
         &cached,

@@ -198,7 +198,8 @@ impl Flight {
             let tools = &desk.tools;
             let line_ttl = tools.store.line_ttl();
             let drift = &tools.drift;
-            drift.compare(&desk.tenant, &self.warehouses, &found, &cached, line_ttl);
+            let (tenant, warehouses) = (&desk.tenant, &self.warehouses);
+            drift.compare(tenant, &skus, warehouses, &found, &cached, line_ttl);
         }
         let lines = found.lines(&skus, &self.warehouses);
         let stored = write_through(&desk.tools.store, &desk.tenant, &lines, ends).await;

@@ -73,7 +73,7 @@ pub(crate) async fn gather(
     let (cached, held, feeds) = match reading {
         Some(Ok(reading)) => {
             let now = state.clock.now();
-            let cached = evidence::of_reading(&reading, now, state.store.line_ttl());
+            let cached = evidence::of_reading(&reading, wanted.skus, now, state.store.line_ttl());
             (cached, reading.held, reading.feeds)
         }
         Some(Err(cause)) => {

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, HashMap};
 pub(crate) enum Finding {
     /// Its line, or its proved absence.
     Line(LineValue),
-    /// D365 answered, and the answer proves nothing: it compares without case, so a row of a
-    /// look-alike may have stood in for the row asked for.
+    /// D365 answered, and the answer proves nothing: a row came back that was not asked for, or D365
+    /// may know the SKU in a spelling that is not taken for the same here.
     Unproved,
     /// There was no usable answer.
     Failed,
@@ -83,7 +83,7 @@ pub(super) type Asked = (Vec<ItemNumber>, Result<LookUpAnswer, LiveFailure>);
 /// Puts the answers together.
 ///
 /// A SKU fails if one of its items failed: its sum could be half. It is absent only if all its
-/// items were answered and none of them is in doubt.
+/// items were answered, and neither they nor its own spelling are in doubt.
 pub(super) fn collect(
     skus: &[Sku],
     warehouses: &[WarehouseId],
@@ -124,7 +124,10 @@ pub(super) fn collect(
         .iter()
         .zip(&items.of_sku)
         .flat_map(|(sku, of_sku)| {
-            let whole = whole_answer(of_sku, &item_answers);
+            let whole = match whole_answer(of_sku, &item_answers) {
+                ItemAnswer::Proved(_) if sku.is_doubtful() => ItemAnswer::Unproved,
+                whole => whole,
+            };
             let lines = &lines;
             warehouses.iter().map(move |warehouse| {
                 let line = || lines.get(&(sku.clone(), warehouse.clone())).copied();

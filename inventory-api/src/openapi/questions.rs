@@ -7,8 +7,8 @@ use shared::settings::ApiSettings;
 use shared::stock::HoldId;
 use shared::stock::{ChannelId, Sku, WarehouseId};
 
-/// No control characters; everything else is allowed and compared exactly.
-const OPAQUE: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
+/// No control characters, and not blanks alone; everything else is allowed.
+const OPAQUE: &str = r"^ *[^ \u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
 /// Adds the schemas of questions.
 pub(super) fn insert_into(schemas: &mut Map<String, Value>, settings: &ApiSettings) {
@@ -23,7 +23,7 @@ pub(super) fn sku() -> Value {
         "minLength": 1,
         "maxLength": Sku::MAX_CHARS,
         "pattern": OPAQUE,
-        "description": "Opaque, case kept, compared exactly.",
+        "description": "Answered as it is spelled; letter case and trailing blanks do not tell SKUs apart.",
         "example": "D0001"
     })
 }
@@ -35,7 +35,7 @@ pub(super) fn warehouse() -> Value {
         "minLength": 1,
         "maxLength": WarehouseId::MAX_CHARS,
         "pattern": OPAQUE,
-        "description": "As D365 writes it. Required unless the channel or the organization leaves no choice.",
+        "description": "Letter case and trailing blanks do not count. Required unless the channel or the organization leaves no choice.",
         "example": "24"
     })
 }

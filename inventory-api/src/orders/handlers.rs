@@ -139,12 +139,12 @@ pub(crate) async fn post_rejection(
         requested: &question.requested,
     };
     let released = reject(&state, asked, &deadline).await?;
-    let lines = asked.skus.iter().zip(asked.requested).zip(released);
+    let lines = (question.spellings.all().iter()).zip(question.shares(released));
     let data = lines
-        .map(|((sku, requested), released)| RejectedLine {
+        .map(|(sku, share)| RejectedLine {
             sku: sku.to_string(),
-            requested: Number(*requested),
-            released: Number(released),
+            requested: Number(share.requested),
+            released: Number(share.given),
         })
         .collect();
     send(&request, &RejectionReply { data })

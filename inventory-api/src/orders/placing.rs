@@ -69,7 +69,20 @@ pub(crate) struct Asked<'a> {
 
 impl Asked<'_> {
     fn digest(&self) -> String {
-        digest_of(self.skus, self.requested, &self.scope.warehouses)
+        let warehouses = self.scope.warehouses.iter().map(WarehouseId::key);
+        digest_of(self.skus.iter().map(Sku::key), self.requested, warehouses)
+    }
+
+    /// Whether a record is of the same question. An earlier version made its digest of the spellings.
+    fn is_repeat_of(&self, record: &Record) -> bool {
+        let warehouses = self.scope.warehouses.iter().map(WarehouseId::as_str);
+        record.digest == self.digest()
+            || record.digest
+                == digest_of(
+                    self.skus.iter().map(Sku::as_str),
+                    self.requested,
+                    warehouses,
+                )
     }
 }
 
@@ -144,15 +157,16 @@ fn standing(
             Ok(Standing::Open)
         };
     };
-    let digest = asked.digest();
     let until = record.until().unwrap_or(AsOf::EPOCH);
     match record.state {
         // A reservation that is changed starts its time again, be it with the same lines.
         OrderState::Held if commit.must_exist && now < until => Ok(Standing::Open),
         OrderState::Held if commit.must_exist => Err(ApiError::ReservationNotFound { id: id() }),
-        OrderState::Held if record.digest == digest && now < until => Ok(Standing::Repeated(until)),
+        OrderState::Held if asked.is_repeat_of(record) && now < until => {
+            Ok(Standing::Repeated(until))
+        }
         OrderState::Held => Ok(Standing::Open),
-        OrderState::Confirmed if record.digest == digest => Ok(Standing::Repeated(until)),
+        OrderState::Confirmed if asked.is_repeat_of(record) => Ok(Standing::Repeated(until)),
         OrderState::Released if commit.must_exist => {
             Err(ApiError::ReservationNotFound { id: id() })
         }
@@ -277,7 +291,6 @@ async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
     let owners = commit.owners();
     let (records, held) = read(state, asked, &owners).await?;
     let now = state.clock.now();
-    let digest = asked.digest();
     let before = standing(record_of(&records).as_ref(), asked, commit, now);
     let before = before.map_err(PlacingError::Refused)?;
     let of_asked: Vec<HeldOfSku> = held.iter().take(asked.skus.len()).map(known).collect();

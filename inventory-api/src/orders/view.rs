@@ -61,9 +61,9 @@ impl OrderView {
     pub(super) fn of(owner: &HoldOwner, record: &Record, held: &[HeldSku]) -> Self {
         let still_held = |sku: &str, warehouse: &str| {
             held.iter()
-                .filter(|held| held.sku.as_str() == sku)
+                .filter(|held| held.sku.is_named_by(sku))
                 .flat_map(|held| held.holds.iter().flatten())
-                .filter(|hold| hold.owner == *owner && hold.warehouse.as_str() == warehouse)
+                .filter(|hold| hold.owner == *owner && hold.warehouse.is_named_by(warehouse))
                 .map(|hold| hold.quantity)
                 .next()
                 .unwrap_or_default()

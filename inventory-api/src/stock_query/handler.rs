@@ -135,7 +135,7 @@ async fn know_fast(
         .await
         .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })?;
     let now = state.clock.now();
-    let mut evidence = evidence::of_reading(&reading, now, state.store.line_ttl());
+    let mut evidence = evidence::of_reading(&reading, skus, now, state.store.line_ttl());
     evidence::hold_back(&mut evidence, &reading.held, &scope.warehouses, now, &[]);
     let mut known = Known {
         evidence,

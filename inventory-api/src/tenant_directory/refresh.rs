@@ -4,7 +4,7 @@ use super::Tenant;
 use crate::live_sources::LiveSources;
 use crate::metrics;
 use crate::state::AppState;
-use shared::redis_store::PublishedTenant;
+use shared::redis_store::{PublishedTenant, StoreError};
 use shared::settings::LiveSettings;
 use shared::stock::{LegalEntity, TenantId};
 use std::collections::HashMap;
@@ -16,6 +16,10 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(3);
 /// How soon again while Redis is away and nothing was read yet.
 const EVERY_AT_FIRST: Duration = Duration::from_millis(250);
+/// Looks for holds that replicas of an earlier version placed: for ten minutes, while they go.
+const LOOKS_FOR_HOLDS: u32 = 200;
+/// How long a start waits until names are settled.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 /// Published tenants and warehouses one process takes.
 const MOST_TENANTS: usize = 64;
 const MOST_WAREHOUSES: usize = 1_000;
@@ -34,9 +38,17 @@ pub(crate) async fn keep_fresh(
 ) {
     let configured: Vec<Arc<Tenant>> = state.directory().tenants().to_vec();
     let mut adopted: HashMap<TenantId, Adopted> = HashMap::new();
+    let mut looks = 0;
     while !stop.is_cancelled() {
         match state.store.published_tenants().await {
             Ok(published) => {
+                note_spelling(&state, &published);
+                if looks < LOOKS_FOR_HOLDS {
+                    looks += 1;
+                    let published = published.iter().map(|published| &published.id);
+                    let configured = configured.iter().map(|tenant| &tenant.id);
+                    respell_holds(&state, configured.chain(published)).await;
+                }
                 adopt(&mut adopted, published, &configured, &state, &sources);
                 let directory = state.directory().with_published(all(&configured, &adopted));
                 state.directory.store(Arc::new(directory));
@@ -50,6 +62,51 @@ pub(crate) async fn keep_fresh(
             EVERY_AT_FIRST
         };
         let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+    }
+}
+
+/// What was named otherwise by an earlier version is found before the first question. Without Redis
+/// nothing is: then it is looked for as soon as Redis answers.
+pub(crate) async fn settle_names(state: &AppState) {
+    let settling = async {
+        let published = state.store.published_tenants().await?;
+        note_spelling(state, &published);
+        let ids: Vec<TenantId> = published
+            .into_iter()
+            .map(|published| published.id)
+            .collect();
+        let configured: Vec<Arc<Tenant>> = state.directory().tenants().to_vec();
+        let configured = configured.iter().map(|tenant| &tenant.id);
+        respell_holds(state, configured.chain(&ids)).await;
+        Ok::<_, StoreError>(())
+    };
+    let configured = state.directory().tenants().to_vec();
+    let ids = configured.iter().map(|tenant| tenant.id.clone());
+    state.store.distrust_missing_lines_of(ids.collect());
+    if !matches!(
+        tokio::time::timeout(SETTLED_WITHIN, settling).await,
+        Ok(Ok(()))
+    ) {
+        tracing::debug!("names in Redis could not be looked at yet");
+    }
+}
+
+/// Where a worker has not renamed what an earlier version wrote, no missing line is a proof.
+fn note_spelling(state: &AppState, published: &[PublishedTenant]) {
+    let misspelled = published.iter().filter(|published| !published.is_respelled);
+    let ids = misspelled.map(|published| published.id.clone());
+    state.store.distrust_missing_lines_of(ids.collect());
+}
+
+async fn respell_holds(state: &AppState, tenants: impl Iterator<Item = &TenantId>) {
+    for id in tenants {
+        match state.store.respell_holds(id).await {
+            Ok(0) => {}
+            Ok(renamed) => tracing::info!(tenant.id = %id, renamed,
+                "holds of an earlier version were renamed"),
+            Err(error) => tracing::warn!(tenant.id = %id, %error,
+                "holds of an earlier version could not be looked for"),
+        }
     }
 }
 

@@ -123,13 +123,16 @@ async fn strange_skus_are_answered_exactly() {
             (&json!(sku), &json!(2))
         );
     }
-    let (_, reply) = rig.stock(fast("11", &["A", "A ", "a*"])).await;
-    assert!(
-        reply["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|line| line["state"] == "ABSENT")
+    let (_, reply) = rig.stock(fast("11", &["A ", "a*", "b", "%001", "é"])).await;
+    let states: Vec<&Value> = reply["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| &line["state"])
+        .collect();
+    assert_eq!(
+        states,
+        ["PRESENT", "PRESENT", "ABSENT", "ABSENT", "UNKNOWN"]
     );
 }
 

@@ -191,7 +191,7 @@ impl Gathering {
             return None;
         }
         if let Some(before) = self.walk.behind()
-            && is_out_of_order(before.as_str(), number.as_str())
+            && is_out_of_order(before.key(), number.key())
         {
             let why = format!(
                 "item {number:?} came after {before:?}: the rows are not in the order that was asked \

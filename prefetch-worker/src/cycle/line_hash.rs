@@ -14,10 +14,10 @@ use std::fmt::{self, Write as _};
 pub(crate) struct LineHash([u64; 4]);
 
 impl LineHash {
-    /// Adds a line: its SKU and quantities.
+    /// Adds a line: its SKU, in whatever spelling, and quantities.
     pub(crate) fn add_line(&mut self, line: &StockLine) {
         let mut text = String::with_capacity(96);
-        text.push_str(line.sku.as_str());
+        text.push_str(line.sku.key());
         if let LineContent::Quantities(q) = &line.value.content {
             // A line break occurs in no SKU, so no two lines have one text.
             let _ = write!(

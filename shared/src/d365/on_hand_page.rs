@@ -101,12 +101,12 @@ impl Reading {
                 .read(json)
                 .map_err(|problem| bad_row(end.rows, &problem))?;
             let is_asked_for = expected.legal_entity.is_named_by(raw.company())
-                && raw.warehouse() == expected.warehouse.as_str();
+                && expected.warehouse.is_named_by(raw.warehouse());
             if !is_asked_for {
                 end.dropped_rows += 1;
                 return Ok(());
             }
-            match raw.into_row(expected.warehouse.clone()) {
+            match raw.into_row() {
                 Some(row) => rows.push(row),
                 None => end.nameless_rows += 1,
             }

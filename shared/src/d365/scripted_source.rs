@@ -207,7 +207,7 @@ impl OnHandSource for ScriptedSource {
                     self.wait(*time_left).await?;
                     let is_asked_for = |variant: &Variant| {
                         skus.iter()
-                            .any(|sku| *sku == variant.sku || sku.as_str() == variant.item.as_str())
+                            .any(|sku| *sku == variant.sku || sku.key() == variant.item.key())
                     };
                     Ok(all.into_iter().filter(is_asked_for).collect())
                 }

@@ -5,7 +5,9 @@ use crate::d365::carried_error::refuse_carried_error;
 use crate::d365::filter::Filter;
 use crate::d365::on_hand_page::bad_row;
 use crate::d365::query::{Query, encoded_length};
-use crate::stock::{ItemNumber, LegalEntity, ProductDimensions, Sku, Variant};
+use crate::stock::{
+    ItemNumber, LegalEntity, ProductDimensions, Sku, Spelling, Variant, comparison_key,
+};
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -105,7 +107,7 @@ impl<'q> VariantRows<'q> {
     pub(in crate::d365) fn new(legal_entity: &'q LegalEntity, asked: Option<&'q [Sku]>) -> Self {
         Self {
             legal_entity,
-            asked: asked.map(|skus| skus.iter().map(Sku::as_str).collect()),
+            asked: asked.map(|skus| skus.iter().map(Sku::key).collect()),
             variants: Vec::new(),
             dropped_rows: 0,
         }
@@ -128,12 +130,13 @@ impl<'q> VariantRows<'q> {
         let (item, number) = (row.item?, row.number?);
         let is_asked_for = self.legal_entity.is_named_by(&company)
             && self.asked.as_ref().is_none_or(|asked| {
-                asked.contains(number.as_str()) || asked.contains(item.as_str())
+                let is_asked = |text: &str| asked.contains(&*comparison_key(text));
+                is_asked(&number) || is_asked(&item)
             });
         if !is_asked_for {
             return None;
         }
-        let value = |text: Option<String>| text.unwrap_or_default().into_boxed_str();
+        let value = |text: Option<String>| Spelling::from(text.unwrap_or_default());
         Some(Variant {
             item: ItemNumber::parse(item).ok()?,
             sku: Sku::parse(number).ok()?,
@@ -217,17 +220,18 @@ mod tests {
         for json in [
             row("USMF", "I-1", "V-1"),
             row("usmf", "I-2", "V-2"),
-            row("usmf", "I-1", "v-1"),
+            row("usmf", "I-1", "v-1 "),
             row("dat", "I-1", "V-1"),
+            row("usmf", "I-1", "V-12"),
             row("usmf", "I-2", ""),
         ] {
             rows.take(1, &json).unwrap();
         }
         let found: Vec<&str> = rows.variants.iter().map(|v| v.sku.as_str()).collect();
-        assert_eq!(found, ["V-1", "V-2"]);
+        assert_eq!(found, ["V-1", "V-2", "v-1 "]);
         assert_eq!(rows.dropped_rows, 3);
-        assert_eq!(&*rows.variants[0].dimensions.color, "Red");
-        assert_eq!(&*rows.variants[0].dimensions.size, "");
+        assert_eq!(rows.variants[0].dimensions.color.as_str(), "Red");
+        assert_eq!(rows.variants[0].dimensions.size.as_str(), "");
         for bad in [
             r#"{"ItemNumber":5}"#,
             r#"{"dataAreaId":"usmf","ItemNumber":"I-1","ProductVariantNumber":"V-1","error":{}}"#,

@@ -79,7 +79,7 @@ impl PartId {
 
     /// The shard's name.
     pub fn shard_of(self, warehouse: &WarehouseId) -> String {
-        format!("{warehouse}#{self}")
+        format!("{}#{self}", warehouse.key())
     }
 }
 
@@ -149,8 +149,8 @@ impl StockStore {
             .key(self.keys().snapshot(tenant, warehouse))
             .key(self.keys().cycle(tenant, warehouse))
             .key(self.keys().due(tenant))
-            .key(self.keys().shard(tenant, warehouse.as_str()))
-            .argument(warehouse)
+            .key(self.keys().shard(tenant, warehouse.key()))
+            .argument(warehouse.key())
             .argument(seen)
             .argument(started)
             .argument(watch.as_millis());
@@ -228,7 +228,7 @@ impl StockStore {
             .shard_call(&FINISH_PART, tenant, &claim.shard)
             .key(self.keys().cycle(tenant, warehouse))
             .argument(claim.token)
-            .argument(warehouse)
+            .argument(warehouse.key())
             .argument(part.generation)
             .argument(started)
             .argument(part.number)
@@ -345,6 +345,8 @@ mod tests {
         let warehouse = WarehouseId::parse("2#4").unwrap();
         assert_eq!(part.shard_of(&warehouse), "2#4#482/3");
         assert_eq!(PartId::of_shard("2#4#482/3"), Some(("2#4", part)));
+        let lower = WarehouseId::parse("wh-a ").unwrap();
+        assert_eq!(part.shard_of(&lower), "WH-A#482/3");
         for other in ["24", "24#", "24#1", "24#1/", "24#/1", "24#a/1", "24#+1/1"] {
             assert_eq!(PartId::of_shard(other), None, "{other}");
         }

@@ -33,7 +33,7 @@ impl StockStore {
                 .key(self.keys().demand(tenant))
                 .argument(MOST_ASKED);
             for (sku, weight) in chunk {
-                call.push_argument(sku.as_str().to_owned());
+                call.push_argument(sku.key().to_owned());
                 call.push_argument(weight.to_string());
             }
             self.run::<u64>(call).await?;
@@ -61,7 +61,7 @@ impl StockStore {
         for chunk in low.chunks(SKUS_PER_CALL) {
             let add = pipeline.cmd("ZADD").arg(&key);
             for (sku, stock) in chunk {
-                add.arg(*stock).arg(sku.as_str());
+                add.arg(*stock).arg(sku.key());
             }
             pipeline.ignore();
         }
@@ -86,7 +86,7 @@ impl StockStore {
             return Ok(());
         }
         let key = self.keys().low(tenant);
-        let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
+        let names: Vec<&str> = skus.iter().map(Sku::key).collect();
         self.command(async |connection| {
             redis::cmd("ZREM")
                 .arg(&key)

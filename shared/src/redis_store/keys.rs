@@ -1,5 +1,6 @@
 //! Every key there is. `prefix` is `inv:` unless configured; `<t>` is a tenant id, which cannot
-//! hold a colon; a SKU stands last, so that any SKU is safe and readable.
+//! hold a colon; a SKU stands last, so that any SKU is safe and readable. `<sku>` and `<warehouse>`, in
+//! names as well as inside, are comparison keys ([`crate::stock::Spelling`]): upper case, no trailing blanks.
 //!
 //! | key | type | content | written by | read by | lives | look at it |
 //! |---|---|---|---|---|---|---|
@@ -19,6 +20,7 @@
 //! | `inv:<t>:each:held` | hash | SKU with more than 8 holds -> each of them; `held` has a summary then | API | API | as above | `HGET inv:<t>:each:held <sku>` |
 //! | `inv:<t>:held_until` | sorted set | SKU -> when its next hold ends, in ms | API | API | as above | `ZRANGE inv:<t>:held_until 0 -1 WITHSCORES` |
 //! | `inv:<t>:order:<channel>\|<id>`, `:reservation:..`; without a channel `:order:<id>` | string | the record of an order or reservation, as JSON | API | API | 24 h after its hold ends; a reservation's 10 min | `GET "inv:<t>:order:<channel>\|<id>"` |
+//! | `inv:<t>:spelling` | string | the rule by which the names above were spelled; see [`super::StockStore::respell`] | worker, API | worker, API | for ever | `GET inv:<t>:spelling` |
 //! | `inv:<t>:demand` | hash | calls that may be spent on both, and were | worker, API | worker | for ever | `HGETALL inv:<t>:demand` |
 //! | `inv:<t>:due` | sorted set | shard -> due time in ms | worker | worker | for ever | `ZRANGE inv:<t>:due 0 -1 WITHSCORES` |
 //! | `inv:<t>:shard:<shard>` | hash | holder, lease, progress, failures | worker | worker | for ever | `HGETALL inv:<t>:shard:<shard>` |
@@ -61,7 +63,7 @@ impl Keys {
     /// All warehouses of a SKU.
     pub fn stock(&self, tenant: &TenantId, sku: &Sku) -> String {
         let mut key = self.stock_begin(tenant);
-        key.push_str(sku.as_str());
+        key.push_str(sku.key());
         key
     }
 
@@ -75,12 +77,12 @@ impl Keys {
 
     /// The record of a warehouse's feed.
     pub fn snapshot(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
-        format!("{}{tenant}:snapshot:{warehouse}", self.prefix)
+        format!("{}{tenant}:snapshot:{}", self.prefix, warehouse.key())
     }
 
     /// A warehouse's cycle under way.
     pub fn cycle(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
-        self.cycle_of(tenant, warehouse.as_str())
+        self.cycle_of(tenant, warehouse.key())
     }
 
     /// As [`cycle`](Self::cycle), for a shard that may be a warehouse.
@@ -90,12 +92,12 @@ impl Keys {
 
     /// Where a warehouse's next cycle is split.
     pub fn ranges(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
-        format!("{}{tenant}:ranges:{warehouse}", self.prefix)
+        format!("{}{tenant}:ranges:{}", self.prefix, warehouse.key())
     }
 
     /// A warehouse's last cycles.
     pub fn history(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
-        format!("{}{tenant}:history:{warehouse}", self.prefix)
+        format!("{}{tenant}:history:{}", self.prefix, warehouse.key())
     }
 
     /// An event that was taken.
@@ -153,12 +155,22 @@ impl Keys {
 
     /// A live question under way.
     pub fn live(&self, tenant: &TenantId, sku: &Sku) -> String {
-        format!("{}{tenant}:live:{sku}", self.prefix)
+        format!("{}{tenant}:live:{}", self.prefix, sku.key())
     }
 
     /// How far the cache was from live answers on a day (`2026-11-23`, UTC).
     pub fn drift(&self, tenant: &TenantId, day: &str, warehouse: &WarehouseId) -> String {
-        format!("{}{tenant}:drift:{day}:{warehouse}", self.prefix)
+        format!("{}{tenant}:drift:{day}:{}", self.prefix, warehouse.key())
+    }
+
+    /// By which rule the tenant's keys are spelled.
+    pub(super) fn spelling(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:spelling", self.prefix)
+    }
+
+    /// The begin of all keys of a tenant.
+    pub(super) fn of_tenant(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}:", self.prefix)
     }
 
     /// What is due when.

@@ -99,7 +99,7 @@ impl StockStore {
                 .entry(&line.sku)
                 .or_insert_with(|| call.push_key(self.keys().stock(tenant, &line.sku)));
             call.push_argument(number.to_string());
-            call.push_argument(line.warehouse.as_str().to_owned());
+            call.push_argument(line.warehouse.key().to_owned());
             call.push_argument(line.value.as_of.to_string());
             call.push_argument(
                 if line.value.origin == Origin::Live {

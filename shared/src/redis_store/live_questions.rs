@@ -23,7 +23,7 @@ static MARK: LazyLock<Script> =
 pub struct LiveQuestion {
     /// Tells it from all others.
     pub asker: String,
-    /// The warehouses it is about, in its own order.
+    /// The comparison keys of the warehouses it is about, in its own order.
     pub warehouses: String,
     time_to_live: Duration,
 }
@@ -36,7 +36,7 @@ impl LiveQuestion {
 
     /// A question about these warehouses, forgotten after this long.
     pub fn new(warehouses: &[WarehouseId], time_to_live: Duration) -> Self {
-        let warehouses: Vec<&str> = warehouses.iter().map(WarehouseId::as_str).collect();
+        let warehouses: Vec<&str> = warehouses.iter().map(WarehouseId::key).collect();
         Self {
             asker: uuid::Uuid::new_v4().simple().to_string(),
             warehouses: warehouses.join(","),

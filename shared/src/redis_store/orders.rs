@@ -10,7 +10,7 @@ use redis::Script;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-static SWAP: LazyLock<Script> = LazyLock::new(|| {
+pub(super) static SWAP: LazyLock<Script> = LazyLock::new(|| {
     let mut script = include_str!("scripts/swap_orders.lua").to_owned();
     if guards::is_off(Guard::HoldsCompared) {
         script = script.replace("return 0", "");
@@ -104,7 +104,7 @@ impl StockStore {
             for key in [self.keys().held(tenant), self.keys().each_held(tenant)] {
                 pipeline.cmd("HMGET").arg(key);
                 for sku in skus {
-                    pipeline.arg(sku.as_str());
+                    pipeline.arg(sku.key());
                 }
             }
         }
@@ -170,7 +170,7 @@ impl StockStore {
         }
         for change in held {
             let ends = change.after.iter().map(|hold| hold.until).min();
-            call.push_argument(change.sku.as_str().to_owned());
+            call.push_argument(change.sku.key().to_owned());
             let (told, each) = texts_of(&change.after);
             call.push_argument(change.before.told.clone());
             call.push_argument(change.before.each.clone());

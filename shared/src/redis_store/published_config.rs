@@ -18,6 +18,8 @@ pub struct PublishedTenant {
     pub id: TenantId,
     /// Field by field, as `redis-cli HGETALL` shows it.
     fields: HashMap<String, String>,
+    /// Whether its keys are spelled by today's rule; an earlier version's may not be.
+    pub is_respelled: bool,
 }
 
 /// The fields of a published tenant; others count for nothing.
@@ -67,6 +69,7 @@ impl PublishedTenant {
         Self {
             id: tenant.id.clone(),
             fields,
+            is_respelled: true,
         }
     }
 
@@ -93,17 +96,23 @@ impl PublishedTenant {
             .and_then(|text| serde_json::from_value(Value::String(text.clone())).ok())
     }
 
-    /// The warehouses that count.
+    /// The warehouses that count, each once.
     pub fn warehouses(&self) -> Vec<WarehouseId> {
         let names: Vec<String> = self
             .fields
             .get("warehouses")
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
-        names
+        let mut warehouses: Vec<WarehouseId> = Vec::new();
+        for warehouse in names
             .into_iter()
             .filter_map(|name| WarehouseId::parse(name).ok())
-            .collect()
+        {
+            if !warehouses.contains(&warehouse) {
+                warehouses.push(warehouse);
+            }
+        }
+        warehouses
     }
 
     /// The legal entity.
@@ -188,7 +197,12 @@ impl StockStore {
                 })
                 .collect();
             if !fields.is_empty() {
-                tenants.push(PublishedTenant { id, fields });
+                let is_respelled = self.is_respelled(&id).await?;
+                tenants.push(PublishedTenant {
+                    id,
+                    fields,
+                    is_respelled,
+                });
             }
         }
         Ok(tenants)

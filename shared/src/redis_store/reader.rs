@@ -8,13 +8,17 @@ use super::line_codec::read_line;
 use super::metrics;
 use super::snapshots::{STANDING, standing_of};
 use crate::stock::{FeedStanding, Hold, LineValue, Sku, TenantId, WarehouseId};
+use arc_swap::ArcSwap;
 use redis::Value;
+use std::sync::Arc;
 
 /// Reads for one thread of the API.
 #[derive(Debug)]
 pub struct StockReader {
     link: Link,
     keys: Keys,
+    /// Tenants whose missing lines prove nothing.
+    misspelled: Arc<ArcSwap<Vec<TenantId>>>,
 }
 
 /// What is stored for one SKU in one warehouse.
@@ -24,7 +28,8 @@ pub enum StoredLine {
     Value(LineValue),
     /// No line.
     Missing,
-    /// Something that is no line: no evidence for anything, absence included.
+    /// Something that is no line, or nothing where another name may hold a line: no evidence for
+    /// anything, absence included.
     Unreadable,
 }
 
@@ -86,8 +91,12 @@ impl Reading {
 }
 
 impl StockReader {
-    pub(super) fn new(link: Link, keys: Keys) -> Self {
-        Self { link, keys }
+    pub(super) fn new(link: Link, keys: Keys, misspelled: Arc<ArcSwap<Vec<TenantId>>>) -> Self {
+        Self {
+            link,
+            keys,
+            misspelled,
+        }
     }
 
     /// Reads lines with the feeds they are judged by.
@@ -131,10 +140,10 @@ impl StockReader {
         let begin = key.len();
         for sku in skus {
             key.truncate(begin);
-            key.push_str(sku.as_str());
+            key.push_str(sku.key());
             pipeline.cmd("HMGET").arg(&key);
             for warehouse in warehouses {
-                pipeline.arg(warehouse.as_str());
+                pipeline.arg(warehouse.key());
             }
         }
         let held = [self.keys.held(tenant), self.keys.each_held(tenant)];
@@ -145,11 +154,16 @@ impl StockReader {
         for key in held {
             pipeline.cmd("HMGET").arg(key);
             for sku in skus {
-                pipeline.arg(sku.as_str());
+                pipeline.arg(sku.key());
             }
         }
         let answer: Vec<Value> = self.link.ask(&pipeline).await?;
-        reading_of(answer, warehouses.len(), skus.len(), detail)
+        let missing = if self.misspelled.load().contains(tenant) {
+            StoredLine::Unreadable
+        } else {
+            StoredLine::Missing
+        };
+        reading_of(answer, warehouses.len(), skus.len(), detail, missing)
     }
 }
 
@@ -158,6 +172,7 @@ fn reading_of(
     warehouses: usize,
     skus: usize,
     detail: Detail,
+    missing: StoredLine,
 ) -> Result<Reading, StoreError> {
     let misbehaved = StoreError::Misbehaved {
         what: "stock lines",
@@ -186,7 +201,7 @@ fn reading_of(
             return Err(misbehaved);
         }
         lines.extend(values.iter().map(|value| match value {
-            Value::Nil => StoredLine::Missing,
+            Value::Nil => missing,
             Value::BulkString(text) => read_line(text).map_or_else(
                 || {
                     unreadable += 1;

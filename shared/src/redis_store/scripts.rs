@@ -42,6 +42,8 @@ scripts! {
     PUT_BACK = "put_back.lua";
     /// Keeps the right to a call.
     RENEW_CALL = "renew_call.lua";
+    /// Moves what is stored under one name to another.
+    RESPELL = "respell.lua";
     /// Records how a cycle ended.
     SEAL = "seal.lua";
     /// Changes orders and what they hold.

@@ -10,6 +10,8 @@ use super::script::Call;
 use crate::d365::ProcessThrottleGate;
 use crate::process::clock::Clock;
 use crate::settings::RedisSettings;
+use crate::stock::TenantId;
+use arc_swap::ArcSwap;
 use deadpool_redis::{Connection, Pool};
 use redis::{FromRedisValue, RedisError, Value};
 use std::sync::Arc;
@@ -31,6 +33,8 @@ struct Inner {
     connect_limit: Duration,
     answer_limit: Duration,
     line_ttl: Duration,
+    /// Tenants whose missing lines prove nothing.
+    misspelled: Arc<ArcSwap<Vec<TenantId>>>,
     /// Tells this process from the others that use the same Redis.
     process_id: String,
     /// What D365 told this process, whichever tenant it asked for.
@@ -63,6 +67,7 @@ impl StockStore {
             connect_limit,
             answer_limit,
             line_ttl: settings.line_ttl,
+            misspelled: Arc::default(),
             process_id: uuid::Uuid::new_v4().to_string(),
         })))
     }
@@ -81,6 +86,7 @@ impl StockStore {
                 self.0.answer_limit,
             ),
             self.0.keys.clone(),
+            Arc::clone(&self.0.misspelled),
         )
     }
 
@@ -92,6 +98,11 @@ impl StockStore {
     /// How long a line lives that nothing writes again.
     pub fn line_ttl(&self) -> Duration {
         self.0.line_ttl
+    }
+
+    /// From now on these tenants' missing lines prove nothing: names of an earlier version may hold them.
+    pub fn distrust_missing_lines_of(&self, tenants: Vec<TenantId>) {
+        self.0.misspelled.store(Arc::new(tenants));
     }
 
     /// Tells this process from the others that use the same Redis.

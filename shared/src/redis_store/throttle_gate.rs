@@ -188,7 +188,10 @@ impl Counted {
             .key(self.budget.calls(self.budget.purpose))
             .argument(&self.id)
             .argument(CALL_LAPSES.as_millis());
-        if let Err(error) = store.run_again_in_time::<u8>(call, store.script_limit()).await {
+        if let Err(error) = store
+            .run_again_in_time::<u8>(call, store.script_limit())
+            .await
+        {
             tracing::debug!(%error, "a call under way could not be renewed in the budget");
         }
     }

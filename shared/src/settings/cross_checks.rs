@@ -1,6 +1,7 @@
 //! What no single key can tell: contradictions, and values that are dangerous together.
 
 use super::{CredentialSettings, EntraSettings, Secret, Settings, SettingsError, TenantSettings};
+use crate::stock::WarehouseId;
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -40,6 +41,8 @@ pub(super) fn settle(settings: &mut Settings) -> Result<(), SettingsError> {
                 ),
             ));
         }
+        check_distinct(&channel.warehouses)
+            .map_err(|problem| SettingsError::at(format!("{key}.warehouses"), problem))?;
         let levels = &channel.levels;
         if !(levels.low <= levels.medium && levels.medium <= levels.high) {
             return Err(SettingsError::at(
@@ -257,6 +260,15 @@ fn check_worker(settings: &Settings) -> Result<(), SettingsError> {
         .map_or(Ok(()), |tls| tls.check("worker.tls"))
 }
 
+/// Each warehouse once, in whatever spelling: its stock would count twice.
+fn check_distinct(warehouses: &[WarehouseId]) -> Result<(), String> {
+    let mut numbered = warehouses.iter().enumerate();
+    match numbered.find(|(at, warehouse)| warehouses[..*at].contains(warehouse)) {
+        Some((_, twice)) => Err(format!("{twice:?} is named twice")),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn check_tenant(key: &str, tenant: &TenantSettings) -> Result<(), SettingsError> {
     let at = |part: &str, problem: String| SettingsError::at(format!("{key}.{part}"), problem);
     let url = &tenant.environment_url;
@@ -270,14 +282,7 @@ pub(super) fn check_tenant(key: &str, tenant: &TenantSettings) -> Result<(), Set
     if tenant.warehouses.is_empty() {
         return Err(at("warehouses", "name at least one warehouse".to_owned()));
     }
-    if let Some(twice) = tenant
-        .warehouses
-        .iter()
-        .enumerate()
-        .find(|(i, w)| tenant.warehouses[..*i].contains(w))
-    {
-        return Err(at("warehouses", format!("{:?} is named twice", twice.1)));
-    }
+    check_distinct(&tenant.warehouses).map_err(|problem| at("warehouses", problem))?;
     if !(1_000..=16_000).contains(&tenant.longest_address) {
         return Err(at("longest_address", "must be 1000 to 16000".to_owned()));
     }

@@ -1,19 +1,21 @@
 //! Product dimensions: what tells the variants of one item apart.
 
+use super::Spelling;
+
 /// The five product dimensions of an on-hand row. An empty text is a value of its own: stock can
 /// sit on the empty dimension next to valued ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProductDimensions {
     /// `ProductConfigurationId`
-    pub configuration: Box<str>,
+    pub configuration: Spelling,
     /// `ProductSizeId`
-    pub size: Box<str>,
+    pub size: Spelling,
     /// `ProductColorId`
-    pub color: Box<str>,
+    pub color: Spelling,
     /// `ProductStyleId`
-    pub style: Box<str>,
+    pub style: Spelling,
     /// `ProductVersionId`
-    pub version: Box<str>,
+    pub version: Spelling,
 }
 
 impl ProductDimensions {

@@ -1,11 +1,13 @@
-//! Identifiers: parsed once at the door, compared exactly, never trimmed.
+//! Identifiers: parsed once at the door and kept as they were given. D365's are compared as D365 compares
+//! them (see [`super::Spelling`]); ours and ICM's exactly.
 
+use super::Spelling;
 use std::fmt;
 
 /// Why a text is not the identifier it was meant to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Nothing was given.
+    /// Nothing was given, or nothing but blanks.
     #[error("the {what} may not be empty")]
     Empty {
         /// Which identifier was meant.
@@ -46,7 +48,7 @@ pub(in crate::stock) fn checked(
     what: &'static str,
     limit: usize,
 ) -> Result<(), IdError> {
-    if text.is_empty() {
+    if text.trim_end_matches(' ').is_empty() {
         return Err(IdError::Empty { what });
     }
     // Bytes bound characters from above, so the count is needed for long texts only.
@@ -66,11 +68,11 @@ pub(in crate::stock) fn checked(
     }
 }
 
-macro_rules! opaque_id {
+macro_rules! d365_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $limit:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Spelling);
 
         impl $name {
             /// Longest accepted length in characters.
@@ -80,30 +82,45 @@ macro_rules! opaque_id {
             pub fn parse(text: impl Into<Box<str>>) -> Result<Self, IdError> {
                 let text = text.into();
                 checked(&text, $what, $limit)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
-            /// The identifier as it was given.
+            /// The identifier as it was given: for replies, and for asking D365.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
+            }
+
+            /// What all spellings of it share: for Redis.
+            pub fn key(&self) -> &str {
+                self.0.key()
+            }
+
+            /// Whether D365 may take it for another one, so that its absence cannot be proved.
+            pub fn is_doubtful(&self) -> bool {
+                self.0.is_doubtful()
+            }
+
+            /// Whether a text is a spelling of it.
+            pub fn is_named_by(&self, text: &str) -> bool {
+                self.0.is_named_by(text)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                self.0.fmt(f)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &self.0)
+                write!(f, "{:?}", self.0)
             }
         }
 
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
 
@@ -117,26 +134,54 @@ macro_rules! opaque_id {
     };
 }
 
-opaque_id! {
+d365_id! {
     /// What ICM asks for: opaque, case kept, up to 256 characters as in ICM's product import.
     Sku, "SKU", 256
 }
-opaque_id! {
+d365_id! {
     /// D365's product key (`ItemNumber`; the master's number for variants). Real ones begin with
     /// blanks now and then, so nothing is trimmed.
     ItemNumber, "item number", 256
 }
-opaque_id! {
-    /// D365's `InventoryWarehouseId`, compared exactly as D365 writes it.
+d365_id! {
+    /// D365's `InventoryWarehouseId`.
     WarehouseId, "warehouse id", 64
 }
-opaque_id! {
+d365_id! {
     /// D365's `InventorySiteId`.
     SiteId, "site id", 64
 }
-opaque_id! {
-    /// An ICM sales channel, for example `inSPIRED-inTRONICS-Site`.
-    ChannelId, "channel id", 128
+/// An ICM sales channel, for example `inSPIRED-inTRONICS-Site`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(Box<str>);
+
+impl ChannelId {
+    /// Longest accepted length in characters.
+    pub const MAX_CHARS: usize = 128;
+
+    /// Accepts 1 to [`Self::MAX_CHARS`] characters without control characters, as they are.
+    pub fn parse(text: impl Into<Box<str>>) -> Result<Self, IdError> {
+        let text = text.into();
+        checked(&text, "channel id", Self::MAX_CHARS)?;
+        Ok(Self(text))
+    }
+
+    /// The identifier as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &self.0)
+    }
 }
 
 /// One D365 environment with one legal entity; ICM calls it "Organization".
@@ -185,8 +230,9 @@ impl fmt::Debug for TenantId {
 pub struct LegalEntity(Box<str>);
 
 impl LegalEntity {
-    /// Accepts 1 to 8 ASCII letters, digits, `-` or `_` and lower-cases them.
+    /// Accepts 1 to 8 ASCII letters, digits, `-` or `_`, drops trailing blanks and lower-cases them.
     pub fn parse(text: &str) -> Result<Self, IdError> {
+        let text = text.trim_end_matches(' ');
         checked(text, "legal entity", 8)?;
         match text
             .chars()
@@ -206,9 +252,10 @@ impl LegalEntity {
         &self.0
     }
 
-    /// Whether a `dataAreaId` from D365 names this company, whatever its case.
+    /// Whether a `dataAreaId` names this company, whatever its spelling.
     pub fn is_named_by(&self, data_area_id: &str) -> bool {
-        self.0.eq_ignore_ascii_case(data_area_id)
+        let named = data_area_id.trim_end_matches(' ');
+        self.0.eq_ignore_ascii_case(named)
     }
 }
 
@@ -233,6 +280,12 @@ mod tests {
         let item = ItemNumber::parse(" RFI-TEST-001").unwrap();
         assert_eq!(item.as_str(), " RFI-TEST-001");
         assert_ne!(item, ItemNumber::parse("RFI-TEST-001").unwrap());
+        assert_eq!(
+            ItemNumber::parse("  ").unwrap_err(),
+            IdError::Empty {
+                what: "item number"
+            }
+        );
     }
 
     #[test]
@@ -267,7 +320,7 @@ mod tests {
             LegalEntity::parse("USMF").unwrap(),
             LegalEntity::parse("usmf").unwrap()
         );
-        assert!(LegalEntity::parse("usmf").unwrap().is_named_by("UsMf"));
+        assert!(LegalEntity::parse("usmf").unwrap().is_named_by("UsMf "));
         assert!(LegalEntity::parse("us'mf").is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! From the rows of one item in one warehouse to its stock lines.
 
 use super::{
-    AsOf, LineContent, LineValue, OnHandRow, Origin, ProductDimensions, Quantities, QuantityError,
-    SiteId, Sku, SkuMapper, StockLine,
+    AsOf, LineContent, LineValue, OnHandRow, Origin, Quantities, QuantityError, Sku, SkuMapper,
+    StockLine,
 };
 use std::collections::BTreeMap;
 
@@ -17,8 +17,9 @@ pub struct FoldedItem {
 
 /// Sums the rows of one item in one warehouse into a line per SKU.
 ///
-/// All rows must be of the same item and warehouse. A row that comes twice (offset paging over
-/// moving data repeats rows) counts once: the later one, which D365 read later.
+/// All rows must be of the same item and warehouse, in whatever spelling. A row that comes twice
+/// (offset paging over moving data repeats rows) counts once: the later one, which D365 read later.
+/// The same place in two spellings is two rows, and both count.
 pub fn fold_item(
     rows: Vec<OnHandRow>,
     mapper: &SkuMapper,
@@ -28,19 +29,16 @@ pub fn fold_item(
     let Some(first) = rows.first() else {
         return Ok(FoldedItem::default());
     };
-    let item = first.item.clone();
-    let warehouse = first.warehouse.clone();
-    let mut distinct: BTreeMap<(ProductDimensions, Option<SiteId>), Quantities> = BTreeMap::new();
-    for row in rows {
-        distinct.insert((row.dimensions, row.site), row.quantities);
-    }
+    let warehouse = &first.warehouse;
+    let distinct: BTreeMap<[&str; 8], &OnHandRow> =
+        rows.iter().map(|row| (exact_place(row), row)).collect();
     let mut folded = FoldedItem::default();
     let mut sums: BTreeMap<Sku, Quantities> = BTreeMap::new();
-    for ((dimensions, _), quantities) in distinct {
-        match mapper.sku_of(&item, &dimensions) {
+    for row in distinct.into_values() {
+        match mapper.sku_of(&row.item, &row.dimensions) {
             Some(sku) => {
                 let sum = sums.entry(sku).or_default();
-                *sum = sum.checked_add(quantities)?;
+                *sum = sum.checked_add(row.quantities)?;
             }
             None => folded.unmapped_rows += 1,
         }
@@ -60,10 +58,25 @@ pub fn fold_item(
     Ok(folded)
 }
 
+/// Where a row's stock lies, as D365 spelled it.
+fn exact_place(row: &OnHandRow) -> [&str; 8] {
+    let dimensions = &row.dimensions;
+    [
+        row.item.as_str(),
+        dimensions.configuration.as_str(),
+        dimensions.size.as_str(),
+        dimensions.color.as_str(),
+        dimensions.style.as_str(),
+        dimensions.version.as_str(),
+        row.site.as_ref().map_or("", |site| site.as_str()),
+        row.warehouse.as_str(),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stock::{ItemNumber, Quantity, SkuTemplate, WarehouseId};
+    use crate::stock::{ItemNumber, ProductDimensions, Quantity, SkuTemplate, WarehouseId};
 
     fn row(color: &str, available: i64) -> OnHandRow {
         OnHandRow {
@@ -111,6 +124,31 @@ mod tests {
         assert_eq!(
             folded(rows, &SkuMapper::ItemNumber),
             [("T".into(), "3".into())]
+        );
+    }
+
+    #[test]
+    fn an_item_in_two_spellings_is_one_sum() {
+        let spelled = |item: &str, warehouse: &str, available| OnHandRow {
+            item: ItemNumber::parse(item).unwrap(),
+            warehouse: WarehouseId::parse(warehouse).unwrap(),
+            ..row("", available)
+        };
+        let rows = vec![
+            spelled("T-1", "wh", 4),
+            spelled("t-1", "wh", 3),
+            spelled("T-1 ", "WH", 2),
+            spelled("t-1", "wh", 5),
+        ];
+        assert_eq!(
+            folded(rows, &SkuMapper::ItemNumber),
+            [("T-1".into(), "11".into())]
+        );
+        let template = SkuTemplate::parse("{ItemNumber}/{ProductColorId}").unwrap();
+        let rows = vec![row("Black", 1), row("BLACK ", 2)];
+        assert_eq!(
+            folded(rows, &SkuMapper::Template(template)),
+            [("T/BLACK".into(), "3".into())]
         );
     }
 

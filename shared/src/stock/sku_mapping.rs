@@ -3,6 +3,7 @@
 //! Three mappings: the item number itself (an item's rows summed over its dimensions), D365's
 //! released product variants, or a template such as `{ItemNumber}-{ProductColorId}-{ProductSizeId}`.
 
+use super::spelling::folded;
 use super::{ItemNumber, ProductDimensions, Sku};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -61,15 +62,17 @@ impl Field {
         })
     }
 
+    /// Its value without trailing blanks: inside a SKU they would count.
     fn value<'a>(self, item: &'a ItemNumber, dimensions: &'a ProductDimensions) -> &'a str {
-        match self {
-            Self::ItemNumber => item.as_str(),
+        let spelling = match self {
+            Self::ItemNumber => return item.as_str().trim_end_matches(' '),
             Self::Configuration => &dimensions.configuration,
             Self::Size => &dimensions.size,
             Self::Color => &dimensions.color,
             Self::Style => &dimensions.style,
             Self::Version => &dimensions.version,
-        }
+        };
+        spelling.as_str().trim_end_matches(' ')
     }
 }
 
@@ -151,29 +154,34 @@ impl SkuTemplate {
     }
 
     /// Every item number that could have given this SKU: separators may also occur inside values,
-    /// so a SKU can be read in several ways.
+    /// so a SKU can be read in several ways. Blanks a SKU ends with do not count, so it may have lost
+    /// some that the template put there.
     fn item_candidates(&self, sku: &Sku) -> Vec<ItemNumber> {
-        let text = sku.as_str();
+        let given = sku.as_str().trim_end_matches(' ');
+        let blanks = self.parts.iter().map(|part| match part {
+            Part::Literal(literal) => literal.matches(' ').count(),
+            Part::Field(_) => 0,
+        });
         let item_at = self
             .parts
             .iter()
             .position(|part| *part == Part::Field(Field::ItemNumber));
         let (before, after) = self.parts.split_at(item_at.unwrap_or(0));
-        let starts = ends_of_matches(before, text, BTreeSet::from([0]));
-        let mut candidates = BTreeSet::from([text]);
-        for start in starts {
-            // An item number ends where the parts after it can begin to match up to the end.
-            for end in (start + 1..=text.len()).filter(|end| text.is_char_boundary(*end)) {
-                let tail = ends_of_matches(&after[1..], text, BTreeSet::from([end]));
-                if tail.contains(&text.len()) {
-                    candidates.insert(&text[start..end]);
+        let mut candidates = BTreeSet::new();
+        candidates.extend(ItemNumber::parse(given));
+        for lost in 0..=blanks.sum() {
+            let text = format!("{given}{}", " ".repeat(lost));
+            for start in ends_of_matches(before, &text, BTreeSet::from([0])) {
+                // An item number ends where the parts after it can begin to match up to the end.
+                for end in (start + 1..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+                    let tail = ends_of_matches(&after[1..], &text, BTreeSet::from([end]));
+                    if tail.contains(&text.len()) {
+                        candidates.extend(ItemNumber::parse(&text[start..end]));
+                    }
                 }
             }
         }
-        candidates
-            .into_iter()
-            .filter_map(|text| ItemNumber::parse(text).ok())
-            .collect()
+        candidates.into_iter().collect()
     }
 }
 
@@ -183,8 +191,7 @@ fn ends_of_matches(parts: &[Part], text: &str, starts: BTreeSet<usize>) -> BTree
     parts.iter().fold(starts, |positions, part| match part {
         Part::Literal(literal) => positions
             .into_iter()
-            .filter(|at| text[*at..].starts_with(literal.as_str()))
-            .map(|at| at + literal.len())
+            .filter_map(|at| Some(at + length_of(literal, &text[at..])?))
             .collect(),
         // A dimension's value can be any text, the empty one too.
         Part::Field(_) => match positions.first() {
@@ -194,6 +201,15 @@ fn ends_of_matches(parts: &[Part], text: &str, starts: BTreeSet<usize>) -> BTree
             None => positions,
         },
     })
+}
+
+/// How many bytes of `text` are this literal in some letter case; none if it does not begin with it.
+fn length_of(literal: &str, text: &str) -> Option<usize> {
+    let mut letters = text.chars();
+    let begins = literal
+        .chars()
+        .all(|letter| letters.next().map(folded) == Some(folded(letter)));
+    begins.then(|| text.len() - letters.as_str().len())
 }
 
 /// One released product variant.
@@ -338,6 +354,8 @@ mod tests {
             mapper.sku_of(&item(" D-1"), &colored("", "")),
             Some(sku(" D-1"))
         );
+        let padded = mapper.sku_of(&item("T "), &colored("Black ", "  "));
+        assert_eq!(padded.unwrap().as_str(), "T-Black-");
         assert_eq!(
             mapper.sku_of(&item("T"), &colored("Black", "L")),
             Some(sku("T-Black-L"))
@@ -353,6 +371,22 @@ mod tests {
         let mapper = SkuMapper::Template(template());
         let items = mapper.items_of(&sku("T-SHIRT-Black-L"));
         assert_eq!(items, [item("T"), item("T-SHIRT"), item("T-SHIRT-Black-L")]);
+    }
+
+    #[test]
+    fn a_template_is_read_back_whatever_the_case_of_its_words_and_the_blanks_at_its_end() {
+        let words = SkuTemplate::parse("No.{ItemNumber} in {ProductColorId} ").unwrap();
+        let mapper = SkuMapper::Template(words);
+        assert!(
+            mapper
+                .items_of(&sku("NO.a1 IN black"))
+                .contains(&item("A1"))
+        );
+        let blanks = SkuTemplate::parse("{ItemNumber} {ProductColorId} {ProductSizeId}").unwrap();
+        let mapper = SkuMapper::Template(blanks);
+        let rendered = mapper.sku_of(&item("A1"), &colored("Black", "")).unwrap();
+        assert_eq!(rendered, sku("A1 Black"));
+        assert!(mapper.items_of(&rendered).contains(&item("A1")));
     }
 
     #[test]
@@ -392,10 +426,13 @@ mod tests {
             sku: sku("T-SHIRT : : L : Black"),
         }]);
         let mapper = SkuMapper::Variants(Arc::new(index));
-        assert_eq!(
-            mapper.sku_of(&item("T-SHIRT"), &colored("Black", "L")),
-            Some(sku("T-SHIRT : : L : Black"))
-        );
+        for (number, color) in [("T-SHIRT", "Black"), ("t-Shirt ", "BLACK")] {
+            assert_eq!(
+                mapper.sku_of(&item(number), &colored(color, "L")),
+                Some(sku("T-SHIRT : : L : Black"))
+            );
+        }
+        assert!(mapper.knows(&sku("t-shirt : : l : black")));
         assert_eq!(mapper.sku_of(&item("T-SHIRT"), &colored("", "")), None);
         assert_eq!(
             mapper.sku_of(&item("D0001"), &colored("", "")),
@@ -416,12 +453,14 @@ mod tests {
     proptest! {
         #[test]
         fn the_true_item_is_always_among_the_candidates(
-            number in "[ A-Z0-9-]{1,12}", color in "[A-Za-z-]{0,5}", size in "[A-Z0-9-]{0,3}",
+            number in "[ A-Z0-9-]{0,11}[A-Z0-9-]", color in "[A-Za-z-]{0,5}", size in "[A-Z0-9-]{0,3}",
         ) {
             let mapper = SkuMapper::Template(template());
             let number = item(&number);
-            let sku = mapper.sku_of(&number, &colored(&color, &size)).unwrap();
-            prop_assert!(mapper.items_of(&sku).contains(&number));
+            let rendered = mapper.sku_of(&number, &colored(&color, &size)).unwrap();
+            prop_assert!(mapper.items_of(&rendered).contains(&number));
+            let lower = sku(&format!("{} ", rendered.as_str().to_lowercase()));
+            prop_assert!(mapper.items_of(&lower).contains(&number));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Three-valued stock: a line's state is derived when it is read, never stored.
 
-use super::{AsOf, FeedStanding, LineContent, LineValue, Quantities};
+use super::{AsOf, FeedStanding, LineContent, LineValue, Quantities, Sku};
 use std::time::Duration;
 
 /// What can be said about a SKU in a warehouse.
@@ -40,6 +40,16 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// What is believed of this SKU: the absence of a doubtful one is not proved, since D365 may have it
+    /// in another spelling.
+    pub fn believed_of(self, sku: &Sku) -> Self {
+        if self.state == StockState::Absent && sku.is_doubtful() {
+            Self::UNKNOWN
+        } else {
+            self
+        }
+    }
+
     const UNKNOWN: Self = Self {
         state: StockState::Unknown,
         quantities: None,
@@ -183,6 +193,20 @@ mod tests {
             assert_eq!(judged.state, StockState::Absent);
             assert_eq!(judged.as_of, Some(at(5)));
         }
+    }
+
+    #[test]
+    fn a_doubtful_sku_is_never_absent() {
+        let sku = |text| Sku::parse(text).unwrap();
+        for (text, state) in [
+            ("straße", StockState::Unknown),
+            ("STRASSE", StockState::Absent),
+        ] {
+            let missed = judge(None, &feed(Some(50), None), at(60), DAY);
+            assert_eq!(missed.believed_of(&sku(text)).state, state);
+        }
+        let seen = judge(Some(&line(1)), &feed(None, None), at(60), DAY);
+        assert_eq!(seen.believed_of(&sku("straße")), seen);
     }
 
     #[test]

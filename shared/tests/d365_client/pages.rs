@@ -124,9 +124,10 @@ async fn inside_an_item_rows_go_on_where_they_ended() {
             let item = ItemNumber::parse(item).unwrap();
             let start = PageStart::WithinItem { item, skip };
             let page = read(&client, query(&warehouse, start, 3)).await.unwrap();
-            colors.extend(page.rows.into_iter().map(|row| row.dimensions.color));
+            let found = page.rows.into_iter();
+            colors.extend(found.map(|row| row.dimensions.color.to_string()));
         }
-        let expected: Vec<Box<str>> = (0..7).map(|color| format!("C{color}").into()).collect();
+        let expected: Vec<String> = (0..7).map(|color| format!("C{color}")).collect();
         assert_eq!(colors, expected, "{item}");
     }
 }

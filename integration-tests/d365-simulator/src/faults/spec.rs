@@ -196,6 +196,12 @@ pub enum Action {
         #[serde(default = "one")]
         every: usize,
     },
+    /// Some rows are spelled otherwise: letter case turned and a blank behind company, item and warehouse.
+    Respell {
+        /// Every n-th row.
+        #[serde(default = "one")]
+        every: usize,
+    },
     /// The continuation goes somewhere it should not.
     NextLink {
         /// How.

@@ -59,6 +59,17 @@ pub(crate) fn spoil_rows(faults: &[Fault], set: EntitySet, rows: &mut Vec<SetRow
                 }
             }
             Action::WrongWarehouse { warehouse, every } => mix_in(rows, warehouse, *every),
+            Action::Respell { every } => {
+                let turned = |text: &Text| Text::new(&turned(text.raw()));
+                for row in rows.iter_mut().step_by((*every).max(1)) {
+                    let (item, warehouse) = (row.item, row.warehouse);
+                    let company = turned(row.company);
+                    let spoiled = damage(row);
+                    spoiled.company = Some(company);
+                    spoiled.item = item.map(|item| turned(&item.number));
+                    spoiled.warehouse = warehouse.map(|warehouse| turned(&warehouse.id));
+                }
+            }
             Action::RepeatRow { row } => {
                 if let Some(repeated) = rows.get(*row).cloned() {
                     rows.insert(row + 1, repeated);
@@ -92,6 +103,15 @@ fn mix_in(rows: &mut Vec<SetRow<'_>>, warehouse: &str, every: usize) {
         }
     }
     *rows = mixed;
+}
+
+/// The same text as the database compares it, spelled otherwise.
+fn turned(text: &str) -> String {
+    let letters = text.chars().map(|letter| match letter {
+        'a'..='z' => letter.to_ascii_uppercase(),
+        letter => letter.to_ascii_lowercase(),
+    });
+    letters.chain([' ']).collect()
 }
 
 fn damage<'a>(row: &'a mut SetRow<'_>) -> &'a mut Spoiled {

@@ -255,6 +255,7 @@ pub(crate) struct SetRow<'w> {
 pub(crate) struct Spoiled {
     pub(crate) company: Option<Text>,
     pub(crate) warehouse: Option<Text>,
+    pub(crate) item: Option<Text>,
     /// Property left out or written as null.
     pub(crate) missing: Option<Property>,
     pub(crate) null: Option<Property>,
@@ -290,7 +291,10 @@ impl<'w> SetRow<'w> {
                 None => text(self.warehouse.map(|warehouse| &warehouse.id)),
             },
             Property::ItemNumber | Property::MasterNumber => {
-                text(self.item.map(|item| &item.number))
+                match self.spoiled.as_ref().and_then(|s| s.item.as_ref()) {
+                    Some(other) => Value::Text(other),
+                    None => text(self.item.map(|item| &item.number)),
+                }
             }
             Property::Color => text(self.dimensions.map(|set| &set.color)),
             Property::Configuration => text(self.dimensions.map(|set| &set.configuration)),

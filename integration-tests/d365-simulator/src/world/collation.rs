@@ -1,4 +1,4 @@
-//! Text as D365's database compares it: without regard to case, blanks counted.
+//! Text as D365's database compares it: without regard to case and to blanks at its end.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -13,8 +13,8 @@ pub(crate) struct Text {
 impl Text {
     pub(crate) fn new(raw: &str) -> Self {
         let folded = match fold(raw) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(folded) => Some(folded.into_boxed_str()),
+            Cow::Borrowed(folded) if folded.len() == raw.len() => None,
+            folded => Some(folded.into()),
         };
         Self {
             raw: raw.into(),
@@ -38,8 +38,10 @@ impl Text {
     }
 }
 
-/// Upper-cases letter by letter; a letter whose upper case is not one letter stays as it is.
+/// Drops trailing blanks and upper-cases letter by letter; a letter whose upper case is not one letter
+/// stays as it is.
 pub(crate) fn fold(text: &str) -> Cow<'_, str> {
+    let text = text.trim_end_matches(' ');
     if text.chars().all(|letter| upper(letter) == letter) {
         Cow::Borrowed(text)
     } else {
@@ -60,11 +62,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_does_not_count_and_blanks_do() {
+    fn neither_case_nor_trailing_blanks_count() {
         assert_eq!(fold("usmf"), "USMF");
         assert_eq!(fold("müller ß"), "MÜLLER ß");
-        assert_eq!(fold(" A "), " A ");
-        assert_ne!(Text::new("A").folded(), Text::new("A ").folded());
+        assert_eq!(fold(" A "), " A");
+        assert_eq!(Text::new("A").folded(), Text::new("a ").folded());
+        assert_eq!(Text::new("a ").raw(), "a ");
     }
 
     #[test]

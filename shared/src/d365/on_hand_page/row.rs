@@ -148,9 +148,9 @@ impl RawRow<'_> {
         self.text(ITEM)
     }
 
-    /// The row in our words, in a warehouse that was asked for. None for an item number nobody
-    /// could ask for (empty, over-long, control characters).
-    pub(in crate::d365) fn into_row(self, warehouse: WarehouseId) -> Option<OnHandRow> {
+    /// The row in our words, everything as D365 spells it. None for an item number or a warehouse
+    /// nobody could ask for (empty, over-long, control characters).
+    pub(in crate::d365) fn into_row(self) -> Option<OnHandRow> {
         Some(OnHandRow {
             item: ItemNumber::parse(self.text(ITEM)).ok()?,
             dimensions: ProductDimensions {
@@ -161,7 +161,7 @@ impl RawRow<'_> {
                 version: self.text(VERSION).into(),
             },
             site: SiteId::parse(self.text(SITE)).ok(),
-            warehouse,
+            warehouse: WarehouseId::parse(self.text(WAREHOUSE)).ok()?,
             quantities: Quantities {
                 available: self.number(AVAILABLE),
                 on_hand: self.number(ON_HAND),
@@ -301,12 +301,12 @@ mod tests {
             (raw.company(), raw.warehouse(), raw.item()),
             ("usmf", "21", " A-1")
         );
-        let row = raw.into_row(WarehouseId::parse("21").unwrap()).unwrap();
+        let row = raw.into_row().unwrap();
         assert_eq!(row.item.as_str(), " A-1");
-        assert_eq!(&*row.dimensions.color, "Black");
-        assert_eq!(&*row.dimensions.configuration, "");
-        assert_eq!(&*row.dimensions.style, "ä\"");
-        assert_eq!(&*row.dimensions.version, "");
+        assert_eq!(row.dimensions.color.as_str(), "Black");
+        assert_eq!(row.dimensions.configuration.as_str(), "");
+        assert_eq!(row.dimensions.style.as_str(), "ä\"");
+        assert_eq!(row.dimensions.version.as_str(), "");
         assert_eq!(row.site, Some(SiteId::parse("2").unwrap()));
         let quantities = row.quantities;
         assert_eq!(quantities.available.to_string(), "7.000001");
@@ -320,7 +320,7 @@ mod tests {
         let json = row("\"A\"", "7");
         let reader = reader("OnHandQuantity");
         let raw = reader.read(json.as_bytes()).unwrap();
-        let row = raw.into_row(WarehouseId::parse("21").unwrap()).unwrap();
+        let row = raw.into_row().unwrap();
         assert_eq!(row.quantities.available, row.quantities.on_hand);
     }
 
@@ -375,11 +375,10 @@ mod tests {
     #[test]
     fn a_row_of_an_item_nobody_can_ask_for_is_no_row() {
         let reader = reader("AvailableOnHandQuantity");
-        let warehouse = WarehouseId::parse("21").unwrap();
-        for item in ["\"\"", "null", "\"a\\u0000b\""] {
+        for item in ["\"\"", "\"  \"", "null", "\"a\\u0000b\""] {
             let json = row(item, "1");
             let raw = reader.read(json.as_bytes()).unwrap();
-            assert_eq!(raw.into_row(warehouse.clone()), None, "{item}");
+            assert_eq!(raw.into_row(), None, "{item}");
         }
     }
 }

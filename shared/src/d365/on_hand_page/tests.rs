@@ -54,7 +54,7 @@ fn any_wire() -> impl Strategy<Value = Wire> {
     (
         prop_oneof![4 => Just("usmf"), 1 => Just("USMF"), 1 => Just("dat")],
         prop_oneof![4 => Just("21"), 1 => Just(""), 1 => Just("22")],
-        "[ A-Z'\"\\\\{}\\[\\],:äß🦀]{1,12}",
+        "[ A-Z'\"\\\\{}\\[\\],:äß🦀]{0,11}[A-Zß]",
         "[a-z\"{}]{0,4}",
         prop_oneof![Just("0"), Just("-3"), Just("7.50"), Just("1E2")],
     )
@@ -134,7 +134,7 @@ proptest! {
         prop_assert_eq!(rows.len(), asked.len());
         for (row, wire) in rows.iter().zip(asked) {
             prop_assert_eq!(row.item.as_str(), &wire.item);
-            prop_assert_eq!(&*row.dimensions.color, &wire.color);
+            prop_assert_eq!(row.dimensions.color.as_str(), &wire.color);
             prop_assert_eq!(
                 row.quantities.available,
                 wire.available.parse().unwrap()

@@ -20,6 +20,15 @@ const THERE: [(&str, i64); 8] = [
     ("STRASSE", 48),
 ];
 
+/// The same in other spellings, which D365 takes for the same.
+const SPELLED_OTHERWISE: [(&str, i64); 5] = [
+    ("rfi-1", 41),
+    ("RFI-1 ", 41),
+    ("o'brien", 42),
+    ("RFI-2", 46),
+    ("X Y  ", 47),
+];
+
 /// What is not there, though it looks like it, or would be if somebody read it as code.
 fn attacks() -> Vec<String> {
     let mut attacks: Vec<String> = [
@@ -52,11 +61,6 @@ fn attacks() -> Vec<String> {
         "{ItemNumber",
         "{0}",
         "${RFI-1}",
-        "rfi-1",
-        "Rfi-1",
-        "RFI-2",
-        "o'brien",
-        "RFI-1 ",
         " RFI-1",
         "RFI-1\u{a0}",
         "RFI-1\u{200b}",
@@ -173,7 +177,7 @@ pub(super) async fn tried(mut rig: Rig) -> Result<Outcome, RowError> {
     let (mut service, api) = stage.api().await?;
     let (mut true_ones, mut false_ones) = (Verdict::default(), Verdict::default());
     let mut look_ups = 0;
-    for (item, stock) in THERE {
+    for (item, stock) in THERE.into_iter().chain(SPELLED_OTHERWISE) {
         ask(&stage, &api, item, Some(stock), &mut true_ones).await?;
     }
     let attacks = attacks();

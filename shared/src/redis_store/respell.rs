@@ -1,0 +1,309 @@
+//! Names from before an identifier had one spelling: read once, renamed.
+//!
+//! Earlier versions named keys, fields and members as D365, the settings or a caller spelled them; now
+//! all of them are comparison keys. The worker renames what it writes before it publishes its tenant,
+//! once, and notes that; stock hashes are looked for by `SCAN`, a thousand names at a time. The API
+//! renames holds, which it alone writes. Until both are done nobody takes a missing line for a proof.
+
+use super::error::StoreError;
+use super::hold_codec::holds_of;
+use super::line_codec::read_line;
+use super::orders;
+use super::script::Call;
+use super::{PartId, StockStore};
+use crate::stock::{AsOf, Sku, StockLine, TenantId, WarehouseId, comparison_key};
+use redis::Script;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+static RESPELL: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/respell.lua")));
+
+/// The rule keys are spelled by.
+const RULE: &str = "comparison-key";
+/// Names looked at by one command.
+const NAMES_PER_SCAN: usize = 1_000;
+
+impl StockStore {
+    /// Renames what earlier versions of the worker wrote about a tenant, unless that was done before;
+    /// gives back how many names were changed. Repeating it after an error does no harm.
+    ///
+    /// # Errors
+    /// If Redis fails or refuses; then it is not noted as done.
+    pub async fn respell(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+    ) -> Result<usize, StoreError> {
+        let mark = self.keys().spelling(tenant);
+        let rule: Option<String> = self
+            .command(async |c| redis::cmd("GET").arg(&mark).query_async(c).await)
+            .await?;
+        if rule.as_deref() == Some(RULE) {
+            return Ok(0);
+        }
+        let mut renamed = self.respell_feeds(tenant, warehouses).await?;
+        renamed += self.respell_schedule(tenant).await?;
+        let low = self.keys().low(tenant);
+        renamed += self.respell_members(&low, key_of).await?.len();
+        renamed += self.respell_stock(tenant, warehouses).await?;
+        self.command(async |c| {
+            let set = redis::cmd("SET").arg(&mark).arg(RULE).query_async(c).await;
+            set.map(|()| ())
+        })
+        .await?;
+        Ok(renamed)
+    }
+
+    /// Renames what orders hold; gives back how many SKUs were renamed.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn respell_holds(&self, tenant: &TenantId) -> Result<usize, StoreError> {
+        let (held, ends) = (self.keys().held(tenant), self.keys().held_until(tenant));
+        let texts: HashMap<String, String> = self
+            .command(async |c| redis::cmd("HGETALL").arg(&held).query_async(c).await)
+            .await?;
+        let mut renamed = 0;
+        for (name, text) in &texts {
+            let key = comparison_key(name);
+            if key == *name || key.is_empty() {
+                continue;
+            }
+            // Another spelling may have been joined to it a moment ago.
+            let there: Option<String> = self
+                .command(async |c| {
+                    let mut get = redis::cmd("HGET");
+                    get.arg(&held).arg(&*key).query_async(c).await
+                })
+                .await?;
+            let there = there.unwrap_or_default();
+            let both = [there.as_str(), text.as_str()];
+            let both = both.iter().filter(|text| !text.is_empty());
+            let both = both.copied().collect::<Vec<_>>().join("\n");
+            // Unreadable holds are looked at again at once.
+            let until = holds_of(&both).and_then(|holds| holds.iter().map(|h| h.until).min());
+            let mut call = Call::of(&orders::SWAP)
+                .key(held.clone())
+                .key(ends.clone())
+                .argument(0)
+                .argument(2);
+            for (name, before, after) in [(name.as_str(), text, ""), (&key, &there, &both)] {
+                call.push_argument(name.to_owned());
+                call.push_argument(before.clone());
+                call.push_argument(after.to_owned());
+                call.push_argument(until.map_or(0, AsOf::unix_ms).to_string());
+            }
+            // Changed meanwhile by a replica of an earlier version: it is tried again.
+            renamed += usize::from(self.run::<u8>(call).await?);
+        }
+        Ok(renamed)
+    }
+
+    /// Whether names of a published tenant may still be spelled as an earlier version did.
+    pub(super) async fn is_respelled(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let mark = self.keys().spelling(tenant);
+        let rule: Option<String> = self
+            .command(async |c| redis::cmd("GET").arg(&mark).query_async(c).await)
+            .await?;
+        Ok(rule.as_deref() == Some(RULE))
+    }
+
+    async fn respell_feeds(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+    ) -> Result<usize, StoreError> {
+        let mut renamed = 0;
+        for warehouse in warehouses.iter().filter(|w| w.as_str() != w.key()) {
+            for (kind, started) in [
+                ("snapshot", "started"),
+                ("cycle", "started"),
+                ("ranges", ""),
+                ("history", ""),
+            ] {
+                let begin = format!("{}{kind}:", self.keys().of_tenant(tenant));
+                let before = format!("{begin}{}", warehouse.as_str());
+                let now = format!("{begin}{}", warehouse.key());
+                renamed += self.rename(before, now, started).await?;
+            }
+        }
+        Ok(renamed)
+    }
+
+    async fn respell_schedule(&self, tenant: &TenantId) -> Result<usize, StoreError> {
+        let due = self.keys().due(tenant);
+        let shards = self.respell_members(&due, shard_key_of).await?;
+        for (before, now) in &shards {
+            let (before, now) = (
+                self.keys().shard(tenant, before),
+                self.keys().shard(tenant, now),
+            );
+            self.rename(before, now, "").await?;
+        }
+        Ok(shards.len())
+    }
+
+    /// Renames members of a sorted set, each with the lower score of both names.
+    async fn respell_members(
+        &self,
+        set: &str,
+        key_of: impl Fn(&str) -> String,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let members: Vec<(String, f64)> = self
+            .command(async |c| {
+                let mut all = redis::cmd("ZRANGE");
+                all.arg(set).arg(0).arg(-1).arg("WITHSCORES");
+                all.query_async(c).await
+            })
+            .await?;
+        let named = members.into_iter().map(|(name, score)| {
+            let key = key_of(&name);
+            (name, key, score)
+        });
+        let renamed: Vec<_> = named.filter(|(name, key, _)| name != key).collect();
+        for chunk in renamed.chunks(NAMES_PER_SCAN) {
+            let mut pipeline = redis::pipe();
+            pipeline.atomic();
+            for (name, key, score) in chunk {
+                pipeline.cmd("ZADD").arg(set).arg("LT").arg(*score).arg(key);
+                pipeline.cmd("ZREM").arg(set).arg(name);
+            }
+            self.command(async |c| pipeline.query_async::<Vec<u64>>(c).await)
+                .await?;
+        }
+        Ok(renamed
+            .into_iter()
+            .map(|(name, key, _)| (name, key))
+            .collect())
+    }
+
+    async fn respell_stock(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+    ) -> Result<usize, StoreError> {
+        let begin = self.keys().stock_begin(tenant);
+        let pattern = format!("{}*", as_itself(&begin));
+        let all_hashes = warehouses.iter().any(|w| w.as_str() != w.key());
+        let mut renamed = 0;
+        let mut cursor = 0_u64;
+        loop {
+            let (next, names): (u64, Vec<Vec<u8>>) = self
+                .command(async |c| {
+                    let mut scan = redis::cmd("SCAN");
+                    scan.arg(cursor).arg("MATCH").arg(&pattern);
+                    scan.arg("COUNT").arg(NAMES_PER_SCAN);
+                    scan.query_async(c).await
+                })
+                .await?;
+            for name in names.iter().filter_map(|name| str::from_utf8(name).ok()) {
+                let Some(sku) = name.strip_prefix(&begin) else {
+                    continue;
+                };
+                if all_hashes || comparison_key(sku) != sku {
+                    renamed += self.respell_hash(tenant, name, sku).await?;
+                }
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(renamed);
+            }
+        }
+    }
+
+    /// Offers the lines of a hash under their new names, where newer ones may stand, and takes the
+    /// names before away.
+    async fn respell_hash(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        sku: &str,
+    ) -> Result<usize, StoreError> {
+        let fields: HashMap<String, String> = self
+            .command(async |c| redis::cmd("HGETALL").arg(name).query_async(c).await)
+            .await?;
+        let is_renamed = comparison_key(sku) != sku;
+        let before: Vec<&String> = fields
+            .keys()
+            .filter(|field| is_renamed || comparison_key(field) != field.as_str())
+            .collect();
+        let Ok(sku) = Sku::parse(sku) else {
+            return Ok(0);
+        };
+        let lines: Vec<StockLine> = before
+            .iter()
+            .filter_map(|field| {
+                Some(StockLine {
+                    sku: sku.clone(),
+                    warehouse: WarehouseId::parse(field.as_str()).ok()?,
+                    value: read_line(fields[*field].as_bytes())?,
+                })
+            })
+            .collect();
+        if before.is_empty() {
+            return Ok(0);
+        }
+        self.apply(tenant, &lines).await?;
+        let mut away = redis::cmd(if is_renamed { "DEL" } else { "HDEL" });
+        away.arg(name);
+        if !is_renamed {
+            away.arg(&before);
+        }
+        self.command(async |c| away.query_async::<u64>(c).await)
+            .await?;
+        Ok(1)
+    }
+
+    async fn rename(
+        &self,
+        before: String,
+        now: String,
+        started: &str,
+    ) -> Result<usize, StoreError> {
+        let call = Call::of(&RESPELL).key(before).key(now).argument(started);
+        self.run(call).await
+    }
+}
+
+fn key_of(name: &str) -> String {
+    comparison_key(name).into_owned()
+}
+
+/// The shard of a warehouse or of a part of its cycle; other shards keep their names.
+fn shard_key_of(shard: &str) -> String {
+    match PartId::of_shard(shard) {
+        Some((warehouse, part)) => format!("{}#{part}", comparison_key(warehouse)),
+        None if shard.starts_with('~') => shard.to_owned(),
+        None => key_of(shard),
+    }
+}
+
+/// A text as a pattern that matches only itself.
+fn as_itself(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, '*' | '?' | '[' | ']' | '\\' | '^') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_respelled_but_for_those_that_are_no_warehouse() {
+        for (shard, key) in [
+            ("wh-a", "WH-A"),
+            ("wh-a #482/3", "WH-A#482/3"),
+            ("24#1/1", "24#1/1"),
+            ("~asked", "~asked"),
+        ] {
+            assert_eq!(shard_key_of(shard), key);
+        }
+    }
+}
