@@ -345,6 +345,7 @@ async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
         changes.push(held.becomes(holds));
     }
     let channel = asked.scope.channel.as_deref();
+    let digest = asked.digest();
     let record = Record::held((&digest, channel), now, until, &granted);
     let records = records_after(&records, &record, commit.time);
     if !state
