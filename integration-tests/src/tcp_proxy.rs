@@ -39,6 +39,16 @@ pub enum Weather {
     Cut,
 }
 
+/// What becomes of connections that were open when somebody on the way forgot them; new ones are like
+/// others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// They are closed as the next question goes out.
+    ClosedWhenAsked,
+    /// They take questions and never answer.
+    Silent,
+}
+
 /// What the proxy has done: the proof that a fault happened.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -58,15 +68,22 @@ pub struct Counters {
     pub swallowed: AtomicU64,
     /// Pieces that never reached the server; a short question is one.
     pub lost_questions: AtomicU64,
+    /// Questions sent over forgotten connections.
+    pub forgotten: AtomicU64,
     /// Connections that began with a TLS handshake, which a server of plain HTTP would not note.
     pub tls_begun: AtomicU64,
 }
+
+/// Connections up to this number are forgotten, and how.
+type Old = Option<(u64, Forgotten)>;
+type Seen = (watch::Receiver<Weather>, watch::Receiver<Old>);
 
 /// A running proxy on a free loopback port; ends with its value.
 #[derive(Debug)]
 pub struct TcpProxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
+    old: watch::Sender<Old>,
     counters: Arc<Counters>,
     accepting: tokio::task::JoinHandle<()>,
 }
@@ -82,10 +99,13 @@ impl TcpProxy {
         let address = listener.local_addr()?;
         let (weather, seen) = watch::channel(Weather::Fair);
         let counters = Arc::new(Counters::default());
+        let (old, seen_old) = watch::channel(None);
+        let seen = (seen, seen_old);
         let accepting = tokio::spawn(accept(listener, server, seen, Arc::clone(&counters)));
         Ok(Self {
             address,
             weather,
+            old,
             counters,
             accepting,
         })
@@ -99,6 +119,12 @@ impl TcpProxy {
     /// Changes the weather for all connections at once.
     pub fn set(&self, weather: Weather) {
         self.weather.send_replace(weather);
+    }
+
+    /// Forgets all connections that are open now.
+    pub fn forget(&self, fate: Forgotten) {
+        let taken = self.counters.connections.load(Ordering::Relaxed);
+        self.old.send_replace(Some((taken, fate)));
     }
 
     /// What it has done.
@@ -117,16 +143,11 @@ impl Drop for TcpProxy {
     clippy::disallowed_methods,
     reason = "connections end when the proxy's weather sender is gone"
 )]
-async fn accept(
-    listener: TcpListener,
-    server: SocketAddr,
-    weather: watch::Receiver<Weather>,
-    counters: Arc<Counters>,
-) {
+async fn accept(listener: TcpListener, server: SocketAddr, seen: Seen, counters: Arc<Counters>) {
     while let Ok((client, _)) = listener.accept().await {
-        add(&counters.connections, 1);
+        let number = counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let open = Open::new(&counters);
-        let passing = serve(client, server, weather.clone(), Arc::clone(&counters));
+        let passing = serve(client, server, seen.clone(), number, Arc::clone(&counters));
         tokio::spawn(async move {
             let _open = open;
             passing.await;
@@ -153,9 +174,14 @@ impl Drop for Open {
 async fn serve(
     client: TcpStream,
     server: SocketAddr,
-    mut weather: watch::Receiver<Weather>,
+    (mut weather, old): Seen,
+    number: u64,
     counters: Arc<Counters>,
 ) {
+    let fate = || {
+        old.borrow()
+            .and_then(|(upto, fate)| (number <= upto).then_some(fate))
+    };
     if *weather.borrow() == Weather::Cut {
         reset(&client, &counters);
         return;
@@ -170,7 +196,7 @@ async fn serve(
     let (up, down) = (weather.clone(), weather.clone());
     let cut = async { weather.wait_for(|now| *now == Weather::Cut).await.is_ok() };
     tokio::select! {
-        () = upwards(from_client, to_server, &up, &counters) => {}
+        () = upwards(from_client, to_server, &up, fate, &counters) => {}
         () = downwards(from_server, to_client, &down, &counters) => {}
         is_cut = cut => {
             if is_cut {
@@ -185,6 +211,7 @@ async fn upwards(
     mut from_client: OwnedReadHalf,
     mut to_server: OwnedWriteHalf,
     weather: &watch::Receiver<Weather>,
+    fate: impl Fn() -> Option<Forgotten>,
     counters: &Counters,
 ) {
     let mut piece = vec![0; PIECE];
@@ -192,6 +219,13 @@ async fn upwards(
     while let Ok(count @ 1..) = from_client.read(&mut piece).await {
         if std::mem::take(&mut is_first) && piece[0] == TLS_HANDSHAKE {
             add(&counters.tls_begun, 1);
+        }
+        if let Some(fate) = fate() {
+            add(&counters.forgotten, 1);
+            match fate {
+                Forgotten::ClosedWhenAsked => return,
+                Forgotten::Silent => continue,
+            }
         }
         let now = *weather.borrow();
         if let Weather::Delay(time) = now {
@@ -325,6 +359,24 @@ mod tests {
         });
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(&ask(&mut stream).await.unwrap(), b"ping");
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_connection_is_closed_when_asked_or_silent_and_a_new_one_is_not() {
+        let proxy = TcpProxy::before(echo().await).await.unwrap();
+        for fate in [Forgotten::ClosedWhenAsked, Forgotten::Silent] {
+            let mut old = TcpStream::connect(proxy.address()).await.unwrap();
+            assert_eq!(&ask(&mut old).await.unwrap(), b"ping");
+            proxy.forget(fate);
+            let asked = tokio::time::timeout(Duration::from_millis(50), ask(&mut old)).await;
+            match fate {
+                Forgotten::ClosedWhenAsked => assert!(asked.unwrap().is_err()),
+                Forgotten::Silent => assert!(asked.is_err()),
+            }
+            let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+            assert_eq!(&ask(&mut new).await.unwrap(), b"ping");
+        }
+        assert_eq!(proxy.counters().forgotten.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test]

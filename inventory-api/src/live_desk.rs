@@ -16,7 +16,7 @@ use crate::drift::DriftMeter;
 use crate::live_look_up::{Deadline, Finding, LiveFailure, LiveLookUp};
 use crate::reply_parts::WriteThrough;
 use crate::weight::Weight;
-use board::{Board, Subject};
+use board::{Board, Subject, longest_wait};
 use shared::process::clock::Clock;
 use shared::process::guards::{self, Guard};
 use shared::process::tasks::Tasks;
@@ -169,6 +169,7 @@ impl LiveDesk {
 /// Seats that share a request.
 struct Departure {
     warehouses: Arc<[WarehouseId]>,
+    is_of_orders: bool,
     seats: Vec<(Subject, Seat)>,
     /// Until when they wait for others' requests, on the monotonic clock.
     patience_ends: Duration,
@@ -201,11 +202,13 @@ impl Desk {
     ) -> Vec<Listener> {
         let now = self.tools.clock.monotonic();
         let left = deadline.left().unwrap_or_default();
+        let longest_wait = longest_wait(left, self.look_up.last_answer_took());
         let listeners = {
             let mut board = self.board();
             subjects
                 .map(|subject| {
-                    let seat = board.seat(subject, now, left, || Seat::new(deadline, weight));
+                    let seat =
+                        board.seat(subject, now, longest_wait, || Seat::new(deadline, weight));
                     seat.ends = seat.ends.clone().or_later(deadline);
                     seat.weight = seat.weight.max(weight);
                     seat.tell.subscribe()
@@ -255,12 +258,15 @@ impl Desk {
         }
     }
 
-    /// Departures of the same warehouses share requests.
+    /// Departures of the same warehouses share requests; orders with orders only, so that what browsing
+    /// asks for cannot spoil or slow an order's answer.
     fn take_off(self: &Arc<Self>, departing: Vec<(Subject, Seat, Duration)>) {
         let mut groups: Vec<Departure> = Vec::new();
         for (subject, seat, patience_ends) in departing {
             let group = groups.iter_mut().find(|group| {
-                group.warehouses == subject.warehouses && group.seats.len() < TOGETHER
+                group.warehouses == subject.warehouses
+                    && group.is_of_orders == (seat.weight == Weight::Order)
+                    && group.seats.len() < TOGETHER
             });
             match group {
                 Some(group) => {
@@ -269,6 +275,7 @@ impl Desk {
                 }
                 None => groups.push(Departure {
                     warehouses: Arc::clone(&subject.warehouses),
+                    is_of_orders: seat.weight == Weight::Order,
                     seats: vec![(subject, seat)],
                     patience_ends,
                 }),

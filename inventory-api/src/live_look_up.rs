@@ -151,9 +151,15 @@ impl LiveLookUp {
         Ok(())
     }
 
-    /// Whether a look-up could be sent right away.
-    pub(crate) fn has_room(&self, weight: Weight) -> bool {
-        self.environment.has_room(weight)
+    /// Whether a look-up could be sent right away that ends with this deadline.
+    pub(crate) fn has_room(&self, weight: Weight, deadline: &Deadline) -> bool {
+        let left = deadline.left().unwrap_or_default();
+        self.environment.has_room(weight, left)
+    }
+
+    /// How long D365's last answer took; nothing before the first.
+    pub(crate) fn last_answer_took(&self) -> Duration {
+        self.environment.last_answer_took()
     }
 
     /// Asks for SKUs in warehouses. Ends with the deadline at the latest.

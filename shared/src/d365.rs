@@ -9,6 +9,7 @@ mod bounded_body;
 mod carried_error;
 mod chain;
 mod client;
+mod connections;
 mod entity;
 mod entra;
 mod error;

@@ -48,7 +48,10 @@ async fn a_failed_live_look_up_has_the_status_of_its_cause_and_names_the_policy(
     let throttled = D365Error::Throttled {
         retry_after: Duration::from_secs(42),
     };
-    let timed_out = D365Error::TimedOut { stage: "headers" };
+    let timed_out = D365Error::TimedOut {
+        stage: "headers",
+        silent_for: Duration::ZERO,
+    };
     let connection = D365Error::Connection {
         cause: "refused".to_owned(),
     };

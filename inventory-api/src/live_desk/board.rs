@@ -1,9 +1,9 @@
 //! PURE: which questions are asked together, and when.
 //!
 //! A question about a SKU waits ten milliseconds for others about the same or other SKUs. While a
-//! request about it is under way it waits for that one's end, at most 600 ms and half of its time,
-//! since it may not use its answer: that request started before the question. All that gathered
-//! meanwhile share the next.
+//! request about it is under way it waits for that one's end, since it may not use its answer: that
+//! request started before the question. All that gathered meanwhile share the next. It waits for 600 ms
+//! at most, for half of its time, and no longer than leaves it twice the time D365 took last.
 
 use shared::stock::{Sku, WarehouseId};
 use std::collections::HashMap;
@@ -13,7 +13,14 @@ use std::time::Duration;
 /// How long a question waits for company.
 pub(super) const WINDOW: Duration = Duration::from_millis(10);
 /// How long it waits for a request under way that came too early for it.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(600);
+const LONGEST_WAIT: Duration = Duration::from_millis(600);
+
+/// How long a question with so much time left waits for a request under way, where D365 took so long to
+/// answer the last one.
+pub(super) fn longest_wait(left: Duration, last_answer_took: Duration) -> Duration {
+    let to_spare = left.saturating_sub(last_answer_took * 2);
+    LONGEST_WAIT.min(left / 2).min(to_spare)
+}
 
 /// What is asked about: a SKU in these warehouses, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,18 +61,18 @@ impl<S> Default for Board<S> {
 }
 
 impl<S> Board<S> {
-    /// The seat of everybody who waits for this subject, made by the first. Who has least time
-    /// left decides how long they wait for a request under way.
+    /// The seat of everybody who waits for this subject, made by the first. Who can wait least decides
+    /// how long they wait for a request under way.
     pub(super) fn seat(
         &mut self,
         subject: Subject,
         now: Duration,
-        left: Duration,
+        longest_wait: Duration,
         make: impl FnOnce() -> S,
     ) -> &mut S {
         self.arrivals += 1;
         let number = self.arrivals;
-        let patience_ends = now.saturating_add(LONGEST_WAIT.min(left / 2));
+        let patience_ends = now.saturating_add(longest_wait);
         let waiting = self.waiting.entry(subject).or_insert_with(|| Waiting {
             seat: make(),
             since: now,
@@ -144,7 +151,7 @@ mod tests {
     }
 
     fn ask(board: &mut Board<u32>, sku: &str, at: u64) {
-        *board.seat(about(sku), ms(at), ms(2_500), || 0) += 1;
+        *board.seat(about(sku), ms(at), ms(600), || 0) += 1;
     }
 
     fn departing(board: &mut Board<u32>, at: u64) -> Vec<(String, u32)> {
@@ -204,12 +211,26 @@ mod tests {
     }
 
     #[test]
-    fn who_has_little_time_waits_half_of_it() {
+    fn a_wait_leaves_time_for_an_answer_as_slow_as_the_last_one() {
+        for (left, last_answer_took, longest) in [
+            (2_500, 0, 600),
+            (2_500, 80, 600),
+            (800, 80, 400),
+            (2_500, 1_000, 500),
+            (2_500, 1_300, 0),
+            (200, 5_000, 0),
+        ] {
+            assert_eq!(longest_wait(ms(left), ms(last_answer_took)), ms(longest));
+        }
+    }
+
+    #[test]
+    fn who_can_wait_least_decides_how_long_all_do() {
         let mut board = Board::default();
         ask(&mut board, "A", 0);
         assert_eq!(departing(&mut board, 10).len(), 1);
         ask(&mut board, "A", 20);
-        board.seat(about("A"), ms(30), ms(200), || 0);
+        board.seat(about("A"), ms(30), ms(100), || 0);
         assert_eq!(board.next_departure(), Some(ms(130)));
         let departed = board.depart(ms(130));
         assert_eq!(departed[0].2, ms(130), "it waits for nobody else's either");
@@ -234,7 +255,7 @@ mod tests {
             warehouses: [WarehouseId::parse("24").unwrap()].into(),
             ..about("A")
         };
-        board.seat(elsewhere, ms(0), ms(2_500), || 0);
+        board.seat(elsewhere, ms(0), ms(600), || 0);
         assert_eq!(departing(&mut board, 10).len(), 2);
     }
 }

@@ -42,6 +42,8 @@ impl Drop for Landing<'_> {
 }
 
 type Group<'a> = Vec<&'a (Sku, Seat)>;
+/// A seat, and whose announcement it joined.
+type Joined<'a> = (&'a (Sku, Seat), &'a Following);
 
 impl Flight {
     pub(super) fn new(desk: Arc<Desk>, group: Departure) -> Self {
@@ -110,10 +112,7 @@ impl Flight {
                 }
             };
             let alone = Box::pin(self.ask(alone, ends, None));
-            let joined = async {
-                let unserved = self.follow(joined, ends).await;
-                Box::pin(self.ask(unserved, ends, None)).await;
-            };
+            let joined = Box::pin(self.follow_or_ask(joined, ends));
             let too_early = async {
                 let skus: Vec<&Sku> = too_early.iter().map(|(sku, _)| sku).collect();
                 let is_free = self.desk.wait_until_free(&skus, self.patience_ends).await;
@@ -127,23 +126,50 @@ impl Flight {
         })
     }
 
-    /// Takes over what other replicas learned; gives back the seats they learned nothing for.
-    async fn follow<'a>(
+    /// Takes over what other replicas learn. They may vanish, or have less time than these seats: after
+    /// a third of it D365 is asked here as well, and whichever is there first is told.
+    async fn follow_or_ask<'a>(
         &'a self,
         joined: Vec<(&'a (Sku, Seat), Following)>,
         ends: &Deadline,
-    ) -> Group<'a> {
-        let (seats, following): (Vec<_>, Vec<_>) = joined.into_iter().unzip();
-        let skus: Vec<&Sku> = seats.iter().map(|(sku, _)| sku).collect();
-        let learned = self
-            .desk
-            .follow(&skus, &following, &self.warehouses, ends)
-            .await;
+    ) {
+        let left = || ends.left().unwrap_or_default();
+        let joined: Vec<_> = joined
+            .iter()
+            .map(|(seat, joined)| (*seat, joined))
+            .collect();
+        let unserved = self.follow(joined, (left() / 3, ends)).await;
+        if unserved.is_empty() {
+            return;
+        }
+        let seats: Group<'_> = unserved.iter().map(|(seat, _)| *seat).collect();
+        let followed = async {
+            if !self.follow(unserved, (left(), ends)).await.is_empty() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = self.ask(seats, ends, None) => {}
+            () = followed => {}
+        }
+    }
+
+    /// Tells what other replicas learn in so long; gives back the seats they learned nothing for.
+    async fn follow<'a>(
+        &self,
+        joined: Vec<Joined<'a>>,
+        time: (Duration, &Deadline),
+    ) -> Vec<Joined<'a>> {
+        let skus: Vec<&Sku> = joined.iter().map(|((sku, _), _)| sku).collect();
+        let following: Vec<&Following> = joined.iter().map(|(_, following)| *following).collect();
+        let learned = (self.desk).follow(&skus, &following, &self.warehouses, time);
+        let learned = learned.await;
         let mut unserved = Vec::new();
-        for (seat, findings) in seats.into_iter().zip(learned) {
+        for (joined, findings) in joined.into_iter().zip(learned) {
+            let (_, seat) = joined.0;
             match findings {
-                Some(findings) => tell(&seat.1, findings, None, Some(WriteThrough::Stored)),
-                None => unserved.push(seat),
+                Some(findings) => tell(seat, findings, None, Some(WriteThrough::Stored)),
+                None => unserved.push(joined),
             }
         }
         unserved

@@ -3,7 +3,8 @@
 //! Who is first to ask about a SKU announces it, waits a moment for others to join, says "asking"
 //! and asks. An announcement that still waits may be joined: the request it leads to starts later.
 //! One that is asking already came too early; what it learns is for those who came before. Redis
-//! being away, slow or wrong costs a quarter of a second at most, and then everybody asks alone.
+//! being away, slow or wrong costs a quarter of a second at most and an eighth of the time left, and
+//! then everybody asks alone.
 
 use super::Desk;
 use crate::live_look_up::{Deadline, Finding};
@@ -27,9 +28,6 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Pause between two looks at what others do: shorter than [`ANNOUNCED`], so that the next
 /// announcement is seen while it can be joined.
 const LOOK_EVERY: Duration = Duration::from_millis(4);
-/// How long another process' request is waited for: a connection, an attempt, and storing it. A
-/// third of one's time is kept for asking oneself.
-const LONGEST_FOLLOWING: Duration = Duration::from_millis(1_800);
 /// Whoever announced a question and does not ask by then is gone: it is longer than any process waits
 /// before it says so.
 const LONGEST_ANNOUNCED: Duration = Duration::from_millis(300);
@@ -102,6 +100,7 @@ pub(super) struct Announced {
     skus: Vec<Sku>,
     told: Vec<Option<AsOf>>,
     can_be_joined: Duration,
+    patience: Duration,
 }
 
 impl Announced {
@@ -117,7 +116,7 @@ impl Announced {
         };
         let marks: Vec<LiveMark> = self.skus.iter().map(mark).collect();
         let marked = self.store.mark_live(&self.tenant, &self.question, &marks);
-        let problem = match tokio::time::timeout(PATIENCE, marked).await {
+        let problem = match tokio::time::timeout(self.patience, marked).await {
             Ok(Ok(())) => return Some(self),
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => "not in time".to_owned(),
@@ -176,10 +175,12 @@ impl Desk {
         ends: &Deadline,
     ) -> (Announced, Vec<Share>) {
         let tools = &self.tools;
-        let question = LiveQuestion::new(warehouses, ends.left().unwrap_or_default() + LINGERS);
+        let left = ends.left().unwrap_or_default();
+        let patience = PATIENCE.min(left / 8);
+        let question = LiveQuestion::new(warehouses, left + LINGERS);
         let taking = tools.store.take_live(&self.tenant, &question, skus);
         let (mut can_be_joined, since) = (ANNOUNCED, tools.clock.now());
-        let shares: Vec<Share> = match tokio::time::timeout(PATIENCE, taking).await {
+        let shares: Vec<Share> = match tokio::time::timeout(patience, taking).await {
             Ok(Ok(taken)) => taken
                 .into_iter()
                 .map(|taken| match taken {
@@ -221,6 +222,7 @@ impl Desk {
             told: vec![None; own.len()],
             skus: own,
             can_be_joined,
+            patience,
         };
         (announced, shares)
     }
@@ -249,14 +251,14 @@ impl Desk {
         matches!(tokio::time::timeout(left, free).await, Ok(Ok(())))
     }
 
-    /// Waits for what other processes learn and reads it from the store; none where they failed,
-    /// vanished or take too long.
+    /// Waits for what other processes learn, so long at most, and reads it from the store; none where
+    /// they failed, vanished or take longer.
     pub(super) async fn follow(
         &self,
         skus: &[&Sku],
-        following: &[Following],
+        following: &[&Following],
         warehouses: &Arc<[WarehouseId]>,
-        ends: &Deadline,
+        (longest, ends): (Duration, &Deadline),
     ) -> Vec<Option<Arc<[Finding]>>> {
         let mut told: Vec<Option<AsOf>> = vec![None; skus.len()];
         let mut open: Vec<usize> = (0..skus.len()).collect();
@@ -284,8 +286,6 @@ impl Desk {
         if skus.is_empty() {
             return Vec::new();
         }
-        let left = ends.left().unwrap_or_default();
-        let longest = LONGEST_FOLLOWING.min(left * 2 / 3);
         // What was told by then counts.
         let _elapsed = tokio::time::timeout(longest, watch).await;
         self.read_told(skus, warehouses, &told, ends).await

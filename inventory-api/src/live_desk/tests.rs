@@ -20,7 +20,7 @@ struct House {
 }
 
 fn has_room(house: &House) -> bool {
-    house.environments[0].has_room(Weight::Order)
+    house.environments[0].has_room(Weight::Order, LONG)
 }
 
 async fn house(processes: usize, permits: usize) -> House {

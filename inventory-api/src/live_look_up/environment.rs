@@ -1,4 +1,7 @@
-//! One D365 environment as all its tenants share it: so many calls at once, and a breaker.
+//! One D365 environment as all its tenants share it: so many calls at once, and its breakers.
+//!
+//! Orders have a breaker of their own. What they find out holds for everybody; what browsing finds
+//! out does not hold for them, since whoever browses chooses what is asked, and how much of it.
 
 use super::breaker::{Breaker, CallVerdict, Leave};
 use super::{Deadline, LiveFailure};
@@ -7,12 +10,15 @@ use crate::weight::Weight;
 use shared::d365::D365Error;
 use shared::process::clock::Clock;
 use shared::process::guards::{self, Guard};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A call with less time than this says little about D365 when its time is over.
-const FAIR_TIME: Duration = Duration::from_millis(500);
+/// When orders may try again, others wait so much longer: one call of all tries.
+const ORDERS_FIRST: Duration = Duration::from_secs(1);
+/// What a call has of its time to say by itself how it ended.
+const TO_SAY_SO: Duration = Duration::from_millis(10);
 /// No answer comes back in less; a call that has no more left is not sent.
 const LEAST_TIME: Duration = Duration::from_millis(50);
 
@@ -22,7 +28,81 @@ pub(crate) struct Environment {
     name: String,
     clock: Arc<dyn Clock>,
     permits: Permits,
-    breaker: Mutex<Breaker>,
+    last_answer_took_ms: AtomicU64,
+    breakers: Mutex<Breakers>,
+}
+
+/// What is known about D365.
+#[derive(Debug, Default)]
+struct Breakers {
+    /// Goes by orders.
+    orders: Breaker,
+    /// Goes by all calls, and holds for those that are no orders.
+    others: Breaker,
+}
+
+/// What a call may do, by both breakers.
+#[derive(Debug, Clone, Copy)]
+struct Leaves {
+    /// None for a call that is no order.
+    orders: Option<Leave>,
+    others: Leave,
+}
+
+impl Breakers {
+    fn rest_left(&self, now: Duration, weight: Weight, time: Duration) -> Option<Duration> {
+        if weight == Weight::Order {
+            return self.orders.rest_left(now, time);
+        }
+        let orders = self
+            .orders
+            .rest_left(now.saturating_sub(ORDERS_FIRST), time);
+        orders.max(self.others.rest_left(now, time))
+    }
+
+    fn ask(&mut self, now: Duration, weight: Weight, time: Duration) -> Result<Leaves, Duration> {
+        if weight == Weight::Order {
+            return match self.orders.ask(now, time) {
+                Leave::Rest(wait) => Err(wait),
+                leave => Ok(Leaves {
+                    orders: Some(leave),
+                    others: self.others.ask(now, time),
+                }),
+            };
+        }
+        if let Some(wait) = self.rest_left(now, weight, time) {
+            return Err(wait);
+        }
+        match self.others.ask(now, time) {
+            Leave::Rest(wait) => Err(wait),
+            others => Ok(Leaves {
+                orders: None,
+                others,
+            }),
+        }
+    }
+
+    fn note(
+        &mut self,
+        Leaves { orders, others }: Leaves,
+        verdict: Option<CallVerdict>,
+        began: Duration,
+        now: Duration,
+    ) -> bool {
+        let opened = self.others.note(others, verdict, began, now);
+        let Some(leave) = orders else {
+            return opened;
+        };
+        let opened = self.orders.note(leave, verdict, began, now) || opened;
+        if leave == Leave::Trial && !self.orders.is_closed() {
+            self.others.is_failing(now);
+        }
+        opened
+    }
+
+    fn is_closed(&self) -> bool {
+        self.orders.is_closed() && self.others.is_closed()
+    }
 }
 
 /// The right to so many calls at once. Whoever waits comes in the order of arrival, but what is no
@@ -69,18 +149,16 @@ impl Permits {
 /// A call under way. Dropped without an end its caller has gone: it had no answer so far.
 struct CallUnderWay<'a> {
     environment: &'a Environment,
-    leave: Leave,
+    leaves: Leaves,
     began: Duration,
-    allowed: Duration,
     is_over: bool,
 }
 
 impl CallUnderWay<'_> {
     fn end(mut self, answer: &Result<(), LiveFailure>) {
         self.is_over = true;
-        let had_fair_time = self.allowed >= FAIR_TIME || self.took() >= FAIR_TIME;
-        let verdict = verdict_of(answer, had_fair_time);
-        self.environment.note(self.leave, verdict);
+        let verdict = verdict_of(answer, self.took());
+        self.environment.note(self.leaves, verdict, self.began);
     }
 
     fn took(&self) -> Duration {
@@ -92,27 +170,24 @@ impl CallUnderWay<'_> {
 impl Drop for CallUnderWay<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            // Whoever leaves at once says nothing; as a trial it must not make the next one try at once.
-            let is_telling = self.leave == Leave::Trial || self.took() >= FAIR_TIME;
-            let verdict = is_telling.then_some(CallVerdict::Silent);
-            self.environment.note(self.leave, verdict);
+            // D365 was silent as long as somebody waited.
+            let verdict = CallVerdict::Silent(self.took());
+            self.environment
+                .note(self.leaves, Some(verdict), self.began);
         }
     }
 }
 
 /// What an ended call says about the environment.
-fn verdict_of(answer: &Result<(), LiveFailure>, had_fair_time: bool) -> Option<CallVerdict> {
+fn verdict_of(answer: &Result<(), LiveFailure>, took: Duration) -> Option<CallVerdict> {
     let failure = match answer {
         Ok(()) => return Some(CallVerdict::Works),
         Err(failure) => failure,
     };
     match failure {
-        LiveFailure::DeadlinePassed | LiveFailure::Erp(D365Error::TimedOut { .. }) => {
-            Some(if had_fair_time {
-                CallVerdict::Fails
-            } else {
-                CallVerdict::Silent
-            })
+        LiveFailure::DeadlinePassed => Some(CallVerdict::Silent(took)),
+        LiveFailure::Erp(D365Error::TimedOut { silent_for, .. }) => {
+            Some(CallVerdict::Silent(*silent_for))
         }
         LiveFailure::Erp(
             D365Error::Connection { .. }
@@ -126,7 +201,7 @@ fn verdict_of(answer: &Result<(), LiveFailure>, had_fair_time: bool) -> Option<C
             Some(CallVerdict::Fails)
         }
         LiveFailure::Erp(D365Error::Status { .. }) => Some(CallVerdict::Works),
-        // The throttle gate looks after these; the rest never left the house.
+        // The throttle gate looks after these; the rest failed before a request was sent.
         LiveFailure::NoCredentials
         | LiveFailure::Resting { .. }
         | LiveFailure::Erp(
@@ -146,13 +221,19 @@ impl Environment {
             name,
             clock,
             permits: Permits::new(permits),
-            breaker: Mutex::default(),
+            last_answer_took_ms: AtomicU64::new(0),
+            breakers: Mutex::default(),
         }
     }
 
-    /// Whether a call of this weight could be sent right away.
-    pub(crate) fn has_room(&self, weight: Weight) -> bool {
-        self.permits.has_room(weight) && self.rest_left(FAIR_TIME).is_none()
+    /// Whether a call of this weight that has so much time could be sent right away.
+    pub(crate) fn has_room(&self, weight: Weight, time: Duration) -> bool {
+        self.permits.has_room(weight) && self.rest_left(weight, time).is_none()
+    }
+
+    /// How long D365's last answer took; nothing before the first.
+    pub(crate) fn last_answer_took(&self) -> Duration {
+        Duration::from_millis(self.last_answer_took_ms.load(Ordering::Relaxed))
     }
 
     /// Makes one call: with a permit, if the breaker lets it, ending with the deadline. `call` is
@@ -167,7 +248,7 @@ impl Environment {
         call: impl AsyncFnOnce(Duration) -> Result<T, D365Error>,
     ) -> Result<T, LiveFailure> {
         let left = deadline.left().ok_or(LiveFailure::DeadlinePassed)?;
-        if let Some(wait) = self.rest_left(left) {
+        if let Some(wait) = self.rest_left(weight, left) {
             return Err(LiveFailure::Resting { wait });
         }
         let _permits = tokio::time::timeout(left, self.permits.take(weight))
@@ -179,57 +260,64 @@ impl Environment {
         if allowed < LEAST_TIME {
             return Err(LiveFailure::DeadlinePassed);
         }
-        let leave = self.leave(allowed);
-        if let Leave::Rest(wait) = leave {
-            return Err(LiveFailure::Resting { wait });
-        }
+        let leaves = self.leaves(weight, allowed);
+        let leaves = leaves.map_err(|wait| LiveFailure::Resting { wait })?;
         let under_way = CallUnderWay {
             environment: self,
-            leave,
+            leaves,
             began: self.clock.monotonic(),
-            allowed,
             is_over: false,
         };
-        let answer = match tokio::time::timeout(allowed, call(allowed)).await {
+        let time = allowed.saturating_sub(TO_SAY_SO);
+        let answer = match tokio::time::timeout(allowed, call(time)).await {
             Ok(answer) => answer.map_err(LiveFailure::from),
             Err(_elapsed) => Err(LiveFailure::DeadlinePassed),
         };
         match &answer {
-            Ok(_) => under_way.end(&Ok(())),
+            Ok(_) => {
+                let took_ms = u64::try_from(under_way.took().as_millis()).unwrap_or(u64::MAX);
+                self.last_answer_took_ms.store(took_ms, Ordering::Relaxed);
+                under_way.end(&Ok(()));
+            }
             Err(failure) => under_way.end(&Err(failure.clone())),
         }
         answer
     }
 
     /// How long nothing may be asked, without taking the trial.
-    fn rest_left(&self, allowed: Duration) -> Option<Duration> {
+    fn rest_left(&self, weight: Weight, allowed: Duration) -> Option<Duration> {
         if guards::is_off(Guard::Breaker) {
             return None;
         }
         let now = self.clock.monotonic();
-        self.breaker().rest_left(now, allowed >= FAIR_TIME)
+        self.breakers().rest_left(now, weight, allowed)
     }
 
-    fn leave(&self, allowed: Duration) -> Leave {
+    fn leaves(&self, weight: Weight, allowed: Duration) -> Result<Leaves, Duration> {
         if guards::is_off(Guard::Breaker) {
-            return Leave::Pass;
+            return Ok(Leaves {
+                orders: None,
+                others: Leave::Pass,
+            });
         }
         let now = self.clock.monotonic();
-        self.breaker().ask(now, allowed >= FAIR_TIME)
+        self.breakers().ask(now, weight, allowed)
     }
 
-    fn note(&self, leave: Leave, verdict: Option<CallVerdict>) {
+    fn note(&self, leaves: Leaves, verdict: Option<CallVerdict>, began: Duration) {
         let now = self.clock.monotonic();
-        let mut breaker = self.breaker();
-        let was_closed = breaker.is_closed();
-        let opened = breaker.note(leave, verdict, now);
-        let is_closed = breaker.is_closed();
-        drop(breaker);
+        let mut breakers = self.breakers();
+        let was_closed = breakers.is_closed();
+        let opened = breakers.note(leaves, verdict, began, now);
+        let is_closed = breakers.is_closed();
+        drop(breakers);
         if opened {
             metrics::breaker_opened();
             tracing::warn!(
                 environment = self.name,
-                "D365 keeps failing: no live call for ten seconds, then one tries"
+                last_call = ?verdict,
+                is_an_order = leaves.orders.is_some(),
+                "D365 keeps failing: such calls rest for ten seconds, then one tries"
             );
         } else if is_closed && !was_closed {
             tracing::info!(environment = self.name, "D365 answers again");
@@ -237,8 +325,8 @@ impl Environment {
         metrics::breaker(&self.name, is_closed);
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breakers(&self) -> MutexGuard<'_, Breakers> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -248,6 +336,8 @@ mod tests {
     use futures_util::FutureExt as _;
     use shared::process::clock::ManualClock;
     use shared::stock::AsOf;
+
+    const LONG: Duration = Duration::from_secs(2);
 
     fn house(permits: usize) -> (Arc<ManualClock>, Arc<Environment>, Deadline) {
         let manual = Arc::new(ManualClock::at(AsOf::EPOCH));
@@ -282,29 +372,71 @@ mod tests {
             assert!(answer.is_err());
         }
         assert_eq!(sent, 5);
-        assert!(!environment.has_room(Weight::Order));
+        assert!(!environment.has_room(Weight::Order, LONG));
         clock.advance(Duration::from_secs(10));
-        assert!(environment.has_room(Weight::Order));
+        assert!(environment.has_room(Weight::Order, LONG));
         assert_eq!(seven(&environment, &deadline).await, Ok(7));
-        assert!(environment.has_room(Weight::Order));
+        assert!(environment.has_room(Weight::Order, LONG));
     }
 
     #[tokio::test]
-    async fn a_trial_whose_caller_left_is_given_to_the_next() {
+    async fn callers_who_leave_say_nothing_to_those_who_wait_longer() {
         let (clock, environment, deadline) = house(4);
+        for number in 0..6 {
+            let call = environment.call(&deadline, Weight::Order, async |_| {
+                std::future::pending::<Result<(), D365Error>>().await
+            });
+            let mut call = Box::pin(call);
+            assert!(call.as_mut().now_or_never().is_none(), "{number}");
+            clock.advance(Duration::from_millis(700));
+        }
+        assert!(!environment.has_room(Weight::Order, Duration::from_millis(600)));
+        assert!(environment.has_room(Weight::Order, Duration::from_millis(900)));
+        assert_eq!(seven(&environment, &deadline).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn what_browsing_finds_out_does_not_hold_for_orders() {
+        let (clock, environment, deadline) = house(4);
+        // Somebody asks for what D365 fails on, over and over.
+        for _ in 0..20 {
+            let call = environment.call(&deadline, Weight::Detail, async |_| failing());
+            let _failed = call.await;
+        }
+        assert!(!environment.has_room(Weight::Detail, LONG));
+        assert!(!environment.has_room(Weight::List, LONG));
+        assert!(environment.has_room(Weight::Order, LONG));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(seven(&environment, &deadline).await, Ok(7));
+        // What an order finds out holds for everybody.
+        assert!(environment.has_room(Weight::Detail, LONG));
         for _ in 0..5 {
             let call = environment.call(&deadline, Weight::Order, async |_| failing());
             let _failed = call.await;
         }
-        clock.advance(Duration::from_secs(10));
-        let left = tokio::time::timeout(
-            Duration::from_millis(1),
-            environment.call(&deadline, Weight::Order, async |_| {
-                std::future::pending::<Result<(), D365Error>>().await
-            }),
-        );
-        assert!(left.await.is_err());
-        assert_eq!(seven(&environment, &deadline).await, Ok(7));
+        for weight in [Weight::List, Weight::Detail, Weight::Order] {
+            assert!(!environment.has_room(weight, LONG));
+        }
+    }
+
+    #[tokio::test]
+    async fn one_call_of_all_tries_while_orders_are_among_them() {
+        let (clock, environment, deadline) = house(4);
+        let mut tried = Vec::new();
+        for second in 0..60 {
+            for weight in [Weight::List, Weight::Order, Weight::Detail] {
+                let call = environment.call(&deadline, weight, async |_| {
+                    tried.push(second);
+                    failing()
+                });
+                let _failed = call.await;
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+        // Five of the orders, what browsing asks meanwhile, then one in ten seconds.
+        tried.retain(|second| *second >= 5);
+        assert!(tried.is_sorted_by(|a, b| a + 10 <= *b), "{tried:?}");
+        assert!(tried.len() >= 5, "{tried:?}");
     }
 
     #[tokio::test]
@@ -322,15 +454,15 @@ mod tests {
         };
         // More than may call at once: the rest wait.
         (0..20).for_each(|_| begin(Weight::List));
-        assert!(!environment.has_room(Weight::List));
-        assert!(environment.has_room(Weight::Detail));
+        assert!(!environment.has_room(Weight::List, LONG));
+        assert!(environment.has_room(Weight::Detail, LONG));
         (0..20).for_each(|_| begin(Weight::Detail));
-        assert!(!environment.has_room(Weight::Detail));
+        assert!(!environment.has_room(Weight::Detail, LONG));
         assert_eq!(seven(&environment, &deadline).await, Ok(7));
         begin(Weight::Order);
-        assert!(!environment.has_room(Weight::Order));
+        assert!(!environment.has_room(Weight::Order, LONG));
         drop(under_way);
-        assert!(environment.has_room(Weight::List));
+        assert!(environment.has_room(Weight::List, LONG));
     }
 
     #[test]
@@ -342,28 +474,30 @@ mod tests {
                 message: String::new(),
             })
         };
-        let timed_out = || erp(D365Error::TimedOut { stage: "" });
-        for (answer, had_fair_time, expected) in [
-            (Ok(()), true, Some(CallVerdict::Works)),
-            (status(404), true, Some(CallVerdict::Works)),
-            (status(500), true, Some(CallVerdict::Fails)),
-            (erp(D365Error::Crowded), true, None),
-            (timed_out(), true, Some(CallVerdict::Fails)),
-            (timed_out(), false, Some(CallVerdict::Silent)),
+        let (took, silent_for) = (Duration::from_secs(2), Duration::from_millis(700));
+        let timed_out = erp(D365Error::TimedOut {
+            stage: "",
+            silent_for,
+        });
+        for (answer, expected) in [
+            (Ok(()), Some(CallVerdict::Works)),
+            (status(404), Some(CallVerdict::Works)),
+            (status(500), Some(CallVerdict::Fails)),
+            (erp(D365Error::Crowded), None),
+            // Not for what it waited before it was sent.
+            (timed_out, Some(CallVerdict::Silent(silent_for))),
             (
                 Err(LiveFailure::DeadlinePassed),
-                false,
-                Some(CallVerdict::Silent),
+                Some(CallVerdict::Silent(took)),
             ),
             (
                 erp(D365Error::Throttled {
                     retry_after: Duration::ZERO,
                 }),
-                true,
                 None,
             ),
         ] {
-            assert_eq!(verdict_of(&answer, had_fair_time), expected, "{answer:?}");
+            assert_eq!(verdict_of(&answer, took), expected, "{answer:?}");
         }
     }
 }

@@ -125,7 +125,8 @@ async fn without_a_free_permit_nothing_is_asked() {
     assert!(first.failure.is_some());
     assert_eq!(second.failure, Some(LiveFailure::DeadlinePassed));
     assert_eq!(rig.source.questions().look_ups.len(), 1);
-    assert!(rig.live.has_room(Weight::Order));
+    let deadline = Deadline::begin(&rig.clock, LONG);
+    assert!(rig.live.has_room(Weight::Order, &deadline));
 }
 
 #[tokio::test]

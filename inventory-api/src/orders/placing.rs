@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// How long Redis may take to say whether an order was placed before.
+/// How long Redis may take to say whether an order was placed before; an eighth of the time left at most.
 const RECALL_LIMIT: Duration = Duration::from_millis(300);
 /// Redis that does not answer for so long is to blame; an order with less time for it came too late.
 const REDIS_IS_SLOW: Duration = Duration::from_millis(50);
@@ -87,7 +87,7 @@ pub(crate) async fn recall(
     let tenant = &asked.scope.tenant.id;
     let owners = [commit.owner.clone()];
     let reading = state.store.read_orders(tenant, &owners, &[]);
-    let limit = deadline.left().unwrap_or_default().min(RECALL_LIMIT);
+    let limit = RECALL_LIMIT.min(deadline.left().unwrap_or_default() / 8);
     let record = match tokio::time::timeout(limit, reading).await {
         Ok(Ok((records, _))) => record_of(&records),
         // The check goes on; what it grants will not be stored either.
@@ -197,11 +197,18 @@ pub(crate) async fn place<F: Fn(&[Evidence]) -> Vec<Verdict>>(
     let placing = async {
         let _turn = state.turns.wait(tenant, asked.skus).await;
         let mut pause_ms = 1;
+        let mut may_be_done = false;
         loop {
             progress.set(Progress::AsksSince(deadline.now()));
-            match attempt(state, asked, commit, evidence, &judge).await? {
-                Attempt::Done(placed) => return Ok(placed),
-                Attempt::Overtaken => metrics::hold("overtaken"),
+            match attempt(state, asked, commit, evidence, &judge).await {
+                Ok(Attempt::Done(placed)) => return Ok(placed),
+                Ok(Attempt::Overtaken) => metrics::hold("overtaken"),
+                // Its connection died. Whether it was done all the same shows in what is read next.
+                Err(PlacingError::Store(StoreError::Unavailable { .. })) if !may_be_done => {
+                    may_be_done = true;
+                    continue;
+                }
+                Err(cause) => return Err(cause),
             }
             progress.set(Progress::IsOvertaken);
             let chance = RandomState::new().hash_one(pause_ms) % pause_ms;
@@ -399,7 +406,7 @@ pub(crate) async fn own(
         return named.to_vec();
     }
     let reading = state.store.read_orders(&scope.tenant.id, named, &[]);
-    let limit = deadline.left().unwrap_or_default().min(RECALL_LIMIT);
+    let limit = RECALL_LIMIT.min(deadline.left().unwrap_or_default() / 8);
     match tokio::time::timeout(limit, reading).await {
         Ok(Ok((records, _))) => open_to(scope.channel.as_deref(), &records),
         _ => named.to_vec(),

@@ -7,7 +7,7 @@ use crate::error::ApiError;
 use crate::live_look_up::Deadline;
 use crate::metrics;
 use crate::state::AppState;
-use shared::redis_store::{HeldSku, OrderText};
+use shared::redis_store::{HeldSku, OrderText, StoreError};
 use shared::stock::{AsOf, HoldOwner, TenantId};
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ pub(super) async fn settle(
     let Place { tenant, owner, .. } = place;
     let settling = async {
         let mut turn = None;
+        let mut may_be_done = false;
         loop {
             let (text, mut record, held) = read(state, place).await?;
             match (settlement, record.state) {
@@ -68,7 +69,17 @@ pub(super) async fn settle(
                 turn = Some(state.turns.wait(tenant, &record.skus()).await);
                 continue;
             }
-            if change(state, tenant, (&text, &record), &held).await? {
+            let changed = match change(state, tenant, (&text, &record), &held).await {
+                // Its connection died. Whether it was done all the same shows in what is read next.
+                Err(ApiError::CacheUnavailable {
+                    cause: Some(StoreError::Unavailable { .. }),
+                }) if !may_be_done => {
+                    may_be_done = true;
+                    continue;
+                }
+                changed => changed?,
+            };
+            if changed {
                 metrics::hold(match settlement {
                     Settlement::Confirmed(_) => "confirmed",
                     Settlement::Released => "released",

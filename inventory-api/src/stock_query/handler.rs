@@ -191,7 +191,7 @@ async fn renew_old(
         .live
         .as_ref()
         .map(LiveDesk::look_up)
-        .filter(|live| live.has_room(weight))
+        .filter(|live| live.has_room(weight, deadline))
     else {
         return;
     };

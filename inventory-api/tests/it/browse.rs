@@ -275,8 +275,10 @@ async fn a_fast_question_with_an_age_renews_what_is_older_if_it_can() {
 
     rig.snapshot(rig.ago(4 * MINUTE), &["11"], &[("LATER", "11", "1")])
         .await;
-    rig.source
-        .fail_look_ups(Some(D365Error::TimedOut { stage: "test" }));
+    rig.source.fail_look_ups(Some(D365Error::TimedOut {
+        stage: "test",
+        silent_for: Duration::from_secs(1),
+    }));
     let mut question = question;
     question["skus"] = json!(["LATER"]);
     let (status, body) = rig.stock(question).await;

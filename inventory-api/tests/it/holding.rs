@@ -402,8 +402,10 @@ async fn without_the_erp_stock_is_held_where_the_number_is_fresh() {
         .await;
     rig.snapshot(rig.ago(MINUTE), &["24"], &[("A", "24", "7")])
         .await;
-    rig.source
-        .fail_look_ups(Some(D365Error::TimedOut { stage: "test" }));
+    rig.source.fail_look_ups(Some(D365Error::TimedOut {
+        stage: "test",
+        silent_for: Duration::from_secs(1),
+    }));
     let order = |id: &str| {
         json!({ "channel": "lenient", "warehouseIds": ["11", "24"], "orderId": id,
         "commit": true, "products": [{"sku": "A", "quantity": 5}] })

@@ -3,12 +3,14 @@
 use crate::d365::D365Error;
 use crate::d365::bounded_body::{NotWhole, whole_body};
 use crate::d365::on_hand_page::Body;
+use crate::process::clock::Clock;
 use futures_util::stream::{StreamExt, try_unfold};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Sleep;
 
@@ -176,18 +178,19 @@ pub(in crate::d365) fn bounded_stream(
     largest: usize,
     idle_limit: Duration,
     deadline: Pin<Box<Sleep>>,
+    asked: Asked,
 ) -> Body {
-    let start = (response, largest, deadline);
+    let start = (response, largest, deadline, asked);
     try_unfold(
         start,
-        move |(mut response, left, mut deadline)| async move {
+        move |(mut response, left, mut deadline, asked)| async move {
             let chunk = tokio::select! {
                 biased;
-                () = &mut deadline => return Err(timed_out("reading the answer")),
+                () = &mut deadline => return Err(asked.timed_out("reading the answer")),
                 chunk = tokio::time::timeout(idle_limit, response.chunk()) => chunk,
             };
             let chunk = chunk
-                .map_err(|_elapsed| timed_out("the answer stopped coming"))?
+                .map_err(|_elapsed| asked.timed_out("the answer stopped coming"))?
                 .map_err(|cause| D365Error::Connection {
                     cause: network_cause(cause),
                 })?;
@@ -199,15 +202,43 @@ pub(in crate::d365) fn bounded_stream(
                 .ok_or_else(|| D365Error::BadAnswer {
                     problem: format!("its body is larger than {largest} bytes"),
                 })?;
-            Ok(Some((chunk, (response, left, deadline))))
+            Ok(Some((chunk, (response, left, deadline, asked))))
         },
     )
     .boxed()
 }
 
-/// A time limit was reached.
-pub(in crate::d365) fn timed_out(stage: &'static str) -> D365Error {
-    D365Error::TimedOut { stage }
+/// Since when D365 is asked, on the monotonic clock; nothing before the request goes out.
+#[derive(Debug, Clone)]
+pub(in crate::d365) struct Asked {
+    clock: Arc<dyn Clock>,
+    since: Arc<OnceLock<Duration>>,
+}
+
+impl Asked {
+    /// Not yet.
+    pub(in crate::d365) fn not_yet(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            since: Arc::default(),
+        }
+    }
+
+    /// The request goes out.
+    pub(in crate::d365) fn begins(&self) {
+        // A second request of the same call does not make the silence shorter.
+        let _since = self.since.get_or_init(|| self.clock.monotonic());
+    }
+
+    /// A time limit was reached.
+    pub(in crate::d365) fn timed_out(&self, stage: &'static str) -> D365Error {
+        let now = self.clock.monotonic();
+        let silent_for = self.since.get().map(|since| now.saturating_sub(*since));
+        D365Error::TimedOut {
+            stage,
+            silent_for: silent_for.unwrap_or_default(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The `OData` source: one tenant's D365, asked for one purpose.
 
 use crate::d365::chain::{at_link, read_chain, with_query};
+use crate::d365::connections::{Connections, KEPT_IDLE};
 use crate::d365::entity::{OnHandEntity, checked_set};
 use crate::d365::entra::{Credential, Entra, TokenRequest};
 use crate::d365::look_up::{EchoCheck, exact_chunks, look_up_query};
@@ -45,6 +46,7 @@ impl Purpose {
         }
     }
 
+    /// How long a connection may take before another one is tried, which may take all the time left.
     fn connect_limit(self) -> Duration {
         match self {
             Self::Live => Duration::from_millis(400),
@@ -53,11 +55,11 @@ impl Purpose {
     }
 }
 
-/// Longest time of one live attempt.
-const LIVE_ATTEMPT: Duration = Duration::from_millis(1_200);
 /// Kept of a live question's time for the answer, but no more than half of it: the right to a call
 /// that comes later is of no use, and an answer that had less time says nothing about D365.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
+/// What the end of one call may take.
+const A_MOMENT: Duration = Duration::from_millis(3);
 /// Largest answer to a live question.
 const LIVE_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// A live answer of more pages than this is not read to its end.
@@ -118,7 +120,11 @@ impl D365Client {
     ) -> Result<Self, D365Error> {
         let entity = OnHandEntity::of(tenant)?;
         let labels = Labels::new(&tenant.id, purpose);
-        let http = http_client(tenant, purpose.connect_limit())?;
+        let connections = Connections::new(
+            http_client(tenant, Some(purpose.connect_limit()), KeptConnections::Some)?,
+            http_client(tenant, None, KeptConnections::None)?,
+            Arc::clone(&clock),
+        );
         let entra = entra(tenant, purpose, &clock, labels.clone())?;
         let set_url = |set: &str| {
             let base = tenant.environment_url.as_str().trim_end_matches('/');
@@ -133,7 +139,7 @@ impl D365Client {
                 &tenant.warehouses_entity,
             )?)?,
             sender: Sender {
-                http,
+                connections,
                 app: app_of(tenant, purpose),
                 entra,
                 gate,
@@ -164,15 +170,15 @@ impl D365Client {
             attempt: self.page_limits.time,
             idle: IDLE,
             body_bytes: self.page_limits.bytes,
-            repeat_until: None,
+            ends_at: None,
             gives_way: false,
         }
     }
 
     fn live_allowance(&self, time_left: Duration) -> Allowance {
-        // Nobody waits for what a prefetcher looks up.
+        // Who waits for a live answer decides how long. Nobody waits for what a prefetcher looks up.
         let longest = match self.sender.share.purpose {
-            Purpose::Live => LIVE_ATTEMPT,
+            Purpose::Live => time_left,
             Purpose::Prefetch => IDLE,
         };
         Allowance {
@@ -180,7 +186,7 @@ impl D365Client {
             attempt: longest.min(time_left),
             idle: longest,
             body_bytes: LIVE_BODY_BYTES,
-            repeat_until: Some(self.sender.clock.monotonic().saturating_add(time_left)),
+            ends_at: Some(self.sender.clock.monotonic().saturating_add(time_left)),
             gives_way: false,
         }
     }
@@ -354,10 +360,12 @@ async fn within<T>(
     time_left: Duration,
     work: impl Future<Output = Result<T, D365Error>>,
 ) -> Result<T, D365Error> {
-    tokio::time::timeout(time_left, work)
+    // The calls end by themselves, and say how long D365 was silent.
+    tokio::time::timeout(time_left + A_MOMENT, work)
         .await
         .unwrap_or(Err(D365Error::TimedOut {
             stage: "the time allowed is over",
+            silent_for: Duration::ZERO,
         }))
 }
 
@@ -436,7 +444,8 @@ fn entra(
     }
     let url = |version| TokenRequest::url_of(settings, version).map_err(setup);
     let request = TokenRequest {
-        http: http_client(tenant, TOKEN_CONNECT_LIMIT)?,
+        // A token lives for an hour: no connection would be used twice.
+        http: http_client(tenant, Some(TOKEN_CONNECT_LIMIT), KeptConnections::None)?,
         url: url(settings.token_endpoint_version)?,
         version: settings.token_endpoint_version,
         app: app_of(tenant, purpose),
@@ -453,12 +462,20 @@ fn entra(
     Ok(Entra::new(request, settings.minimum_token_lifetime, labels))
 }
 
+/// Whether a client keeps connections between calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeptConnections {
+    Some,
+    None,
+}
+
 /// No redirects (a token must not follow one), no cookies (D365's affinity cookie would tie all
 /// calls to one of its web servers), no repeats of its own. HTTP/1.1, because a call that times out
 /// then takes its connection with it; a dead HTTP/2 connection would swallow all later calls too.
 fn http_client(
     tenant: &TenantSettings,
-    connect_limit: Duration,
+    connect_limit: Option<Duration>,
+    kept: KeptConnections,
 ) -> Result<reqwest::Client, D365Error> {
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -467,10 +484,19 @@ fn http_client(
         .retry(reqwest::retry::never())
         .http1_only()
         .gzip(true)
-        .connect_timeout(connect_limit)
-        .pool_idle_timeout(Duration::from_secs(90))
-        .pool_max_idle_per_host(16)
-        .tcp_keepalive(Duration::from_secs(30));
+        .pool_idle_timeout(KEPT_IDLE)
+        .pool_max_idle_per_host(match kept {
+            KeptConnections::Some => 16,
+            KeptConnections::None => 0,
+        })
+        // Firewalls forget quiet connections after half a minute at the earliest; a peer that is
+        // gone is found out after another half.
+        .tcp_keepalive(Duration::from_secs(20))
+        .tcp_keepalive_interval(Duration::from_secs(10))
+        .tcp_keepalive_retries(3);
+    if let Some(limit) = connect_limit {
+        builder = builder.connect_timeout(limit);
+    }
     if let Some(file) = &tenant.ca_file {
         let problem = |cause: String| setup(format!("ca_file {}: {cause}", file.display()));
         let pem = std::fs::read(file).map_err(|cause| problem(cause.to_string()))?;

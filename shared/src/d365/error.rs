@@ -21,6 +21,8 @@ pub enum D365Error {
     TimedOut {
         /// What was being waited for.
         stage: &'static str,
+        /// How long D365 had been asked by then; nothing if the request had not gone out.
+        silent_for: Duration,
     },
     /// No connection, or it broke.
     #[error("the connection to D365 failed: {cause}")]

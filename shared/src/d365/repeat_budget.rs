@@ -1,14 +1,15 @@
 //! Repeats are for the odd failure, not for an outage: one call in ten may be repeated.
 //!
-//! Calls earn a tenth of a repeat each, up to ten repeats; a process begins with three. When most
+//! Calls earn a tenth of a repeat each, up to ten repeats, and a process begins with ten. When most
 //! calls fail, hardly any is repeated, and D365 is asked 1.1 times as much as without, not twice.
+//! Calls that give way to orders leave half of the repeats to them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What one repeat costs, in what one call earns.
 const REPEAT: u32 = 10;
-const AT_FIRST: u32 = 3 * REPEAT;
 const MOST: u32 = 10 * REPEAT;
+const KEPT_FOR_ORDERS: u32 = MOST / 2;
 
 /// What is left for repeats.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(in crate::d365) struct RepeatBudget(AtomicU32);
 
 impl Default for RepeatBudget {
     fn default() -> Self {
-        Self(AtomicU32::new(AT_FIRST))
+        Self(AtomicU32::new(MOST))
     }
 }
 
@@ -26,9 +27,10 @@ impl RepeatBudget {
         self.change(|left| (left < MOST).then_some(left + 1));
     }
 
-    /// Takes one repeat; false if none is left.
-    pub(in crate::d365) fn take(&self) -> bool {
-        self.change(|left| left.checked_sub(REPEAT))
+    /// Takes one repeat; false if none is left for a call that gives way, or does not.
+    pub(in crate::d365) fn take(&self, gives_way: bool) -> bool {
+        let kept = if gives_way { KEPT_FOR_ORDERS } else { 0 };
+        self.change(|left| left.checked_sub(REPEAT).filter(|rest| *rest >= kept))
     }
 
     fn change(&self, change: impl Fn(u32) -> Option<u32>) -> bool {
@@ -48,16 +50,17 @@ mod tests {
         let repeated = (0..1_000)
             .filter(|_| {
                 budget.earn();
-                budget.take()
+                budget.take(false)
             })
             .count();
-        assert_eq!(repeated, 103);
+        assert_eq!(repeated, 109);
     }
 
     #[test]
     fn good_times_save_up_ten_repeats() {
         let budget = RepeatBudget::default();
         (0..10_000).for_each(|_| budget.earn());
-        assert_eq!((0..100).filter(|_| budget.take()).count(), 10);
+        assert_eq!((0..100).filter(|_| budget.take(true)).count(), 5);
+        assert_eq!((0..100).filter(|_| budget.take(false)).count(), 5);
     }
 }

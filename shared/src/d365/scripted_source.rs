@@ -135,6 +135,7 @@ impl ScriptedSource {
             tokio::time::sleep(time_left).await;
             return Err(D365Error::TimedOut {
                 stage: "the time allowed is over",
+                silent_for: time_left,
             });
         }
         if !delay.is_zero() {

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 pub(crate) struct Erp {
     handle: Handle,
+    /// Where the client finds it, if not at its own address.
+    pub(crate) address: Option<String>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) gate: Arc<dyn ThrottleGate>,
     /// More lines of `[tenants.entra]`, the credential excepted.
@@ -50,6 +52,7 @@ impl Erp {
             handle: d365_simulator::start(config).unwrap(),
             gate: Arc::new(ProcessThrottleGate::new(Arc::clone(&clock))),
             clock,
+            address: None,
             entra: String::new(),
             credential: format!("client_secret = {:?}", Config::CLIENT_SECRET),
             tenant: String::new(),
@@ -77,7 +80,7 @@ impl Erp {
     }
 
     pub(crate) fn settings(&self) -> TenantSettings {
-        let url = self.handle.url();
+        let url = self.address.clone().unwrap_or_else(|| self.handle.url());
         let Self {
             entra,
             credential,

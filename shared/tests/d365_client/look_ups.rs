@@ -1,5 +1,7 @@
 use crate::erp::{Erp, items, look_up, shown, shown_truth, sorted};
-use d365_simulator::{Action, Config, FaultSpec, Kind, StockChange, StockKey, WorldConfig};
+use d365_simulator::{
+    Action, Config, DelayPoint, FaultSpec, Kind, StockChange, StockKey, WorldConfig,
+};
 use shared::d365::{D365Error, LookUp, OnHandSource, Purpose};
 use shared::stock::WarehouseId;
 use std::time::Duration;
@@ -125,15 +127,11 @@ async fn an_unavailable_front_door_is_tried_once_more() {
     assert_eq!(erp.asked(Kind::Lookup).len(), 4);
 
     let hurried = LookUp {
-        time_left: Duration::from_millis(900),
+        time_left: Duration::from_millis(40),
         ..question
     };
     client.look_up(&hurried).await.unwrap_err();
-    assert_eq!(
-        erp.asked(Kind::Lookup).len(),
-        5,
-        "no second left: no repeat"
-    );
+    assert_eq!(erp.asked(Kind::Lookup).len(), 5, "no time left: no repeat");
 }
 
 #[tokio::test]
@@ -177,6 +175,31 @@ async fn the_time_allowed_is_kept() {
         assert!(matches!(error, D365Error::TimedOut { .. }), "{error}");
         assert!(took < time_left + Duration::from_millis(250), "{took:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_may_take_all_the_time_there_is() {
+    let erp = Erp::start();
+    let warehouse = stocked(&erp, "A", "5");
+    let slow = Action::Delay {
+        ms: 1_700,
+        at: DelayPoint::BeforeRead,
+    };
+    erp.simulator().add_fault(FaultSpec::on(Kind::Lookup, slow));
+    let client = erp.client(Purpose::Live);
+    for _ in 0..2 {
+        let answer = client.look_up(&look_up(&["A"], &warehouse)).await.unwrap();
+        assert_eq!(answer.rows.len(), 1);
+    }
+    let hurried = LookUp {
+        time_left: Duration::from_millis(600),
+        ..look_up(&["A"], &warehouse)
+    };
+    let error = client.look_up(&hurried).await.unwrap_err();
+    let D365Error::TimedOut { silent_for, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(silent_for > Duration::from_millis(500), "{silent_for:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod dying;
 mod erp;
 mod lists;
 mod look_ups;

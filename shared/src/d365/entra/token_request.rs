@@ -121,12 +121,19 @@ impl TokenRequest {
             .iter()
             .map(|(name, value)| (*name, value.expose()))
             .collect();
-        let request = self
-            .http
-            .post(self.url.clone())
-            .header(ACCEPT, "application/json")
-            .form(&form);
-        let response = request.send().await.map_err(|cause| {
+        let send = || {
+            let request = self.http.post(self.url.clone());
+            request
+                .header(ACCEPT, "application/json")
+                .form(&form)
+                .send()
+        };
+        // A connection that dies is no answer: asked once more, over another one.
+        let response = match send().await {
+            Ok(response) => Ok(response),
+            Err(_died) => send().await,
+        };
+        let response = response.map_err(|cause| {
             passing(format!(
                 "the connection to Entra ID failed: {}",
                 crate::d365::answer::network_cause(cause)

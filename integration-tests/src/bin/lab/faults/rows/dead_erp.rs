@@ -14,9 +14,9 @@ use integration_tests::tcp_proxy::{TcpProxy, Weather};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Longer than the longest attempt at D365, so that what ends first is the attempt.
+/// What a caller with time waits.
 const PATIENT_MS: u32 = 1_500;
-/// Shorter, so that it is the deadline.
+/// What one with less time waits.
 const HURRIED_MS: u32 = 800;
 /// Calls that may be under way to one environment: `api.live.concurrency` unless it is set.
 const POOL: f64 = 16.0;
@@ -199,16 +199,23 @@ fn count(number: u64) -> f64 {
     u32::try_from(number).map_or(f64::INFINITY, f64::from)
 }
 
-/// Tries until D365 is left alone: those that fail, and those that are under way by then.
+/// Tries until D365 is left alone: those that fail, those that are under way by then, and those made
+/// once more because they may have gone over a dead connection, until the first was silent for a
+/// quarter of its time.
 fn tries_at_first(deadline_ms: u32) -> u64 {
-    let under_way = Duration::from_millis(deadline_ms.into()).div_duration_f64(ORDERS_EVERY);
+    let deadline = Duration::from_millis(deadline_ms.into());
+    OPENS_AFTER + orders_in(deadline) + orders_in(deadline / 4)
+}
+
+/// Orders that come in so long, begun ones counted.
+fn orders_in(time: Duration) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a handful"
     )]
-    let under_way = under_way.ceil() as u64;
-    OPENS_AFTER + under_way
+    let orders = time.div_duration_f64(ORDERS_EVERY).ceil() as u64;
+    orders
 }
 
 /// Tries in so long when D365 is left alone.
