@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long a connection nobody uses is kept: common load balancers forget one after minutes.
-pub(in crate::d365) const KEPT_IDLE: Duration = Duration::from_secs(60);
+pub(in crate::d365) const KEPT_IDLE: Duration = Duration::from_mins(1);
 
 /// How a call goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

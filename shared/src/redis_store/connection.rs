@@ -16,7 +16,7 @@ use crate::process::tasks::Tasks;
 use crate::settings::{RedisSettings, read_file};
 use arc_swap::ArcSwapOption;
 use deadpool_redis::{Connection, Manager, Pool, Runtime, Timeouts};
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
@@ -129,8 +129,8 @@ impl Lender {
         let (lend, borrowed) = oneshot::channel();
         let (pool, silence) = (self.pool.clone(), self.silence);
         self.home.spawn_unawaited("redis-connection", async move {
-            let lent = match tokio::time::timeout(silence, pool.get()).await {
-                Ok(lent) => lent,
+            let connection = match tokio::time::timeout(silence, pool.get()).await {
+                Ok(connection) => connection,
                 // Where one is dead the others are: trying each would take too long.
                 Err(_elapsed) => {
                     drop(pool.retain(|_, _| false));
@@ -138,7 +138,7 @@ impl Lender {
                 }
             };
             // A borrower that left gives its connection back to the pool.
-            drop(lend.send(lent));
+            drop(lend.send(connection));
         });
         match borrowed.await {
             Ok(Ok(connection)) => Ok(connection),
@@ -223,40 +223,53 @@ impl Link {
 
     /// Asks, over the kept connection if there is one. If that dies, or is silent for half of the time
     /// an answer may take, the question is asked once more over a new one: it must only read.
-    pub(super) async fn ask<T: FromRedisValue>(
+    pub(super) async fn ask<T: FromRedisValue + Send>(
         &self,
         question: &redis::Pipeline,
     ) -> Result<T, StoreError> {
         let Some(kept) = self.current.load_full() else {
-            let new = self.connection_instead_of(None).await?;
-            return self.judge(&new, query(&new, question).await);
+            return self.ask_instead_of(None, question).await;
         };
-        let again = async {
-            let new = self.connection_instead_of(Some(&kept)).await?;
-            self.judge(&new, query(&new, question).await)
-        };
-        let again = std::pin::pin!(async {
-            tokio::time::timeout(self.answer_limit, again)
-                .await
-                .unwrap_or(Err(StoreError::TimedOut))
-        });
         let mut first = std::pin::pin!(query(&kept, question));
         match tokio::time::timeout(self.answer_limit / 2, &mut first).await {
             Ok(Err(error)) if is_dead(&error) => {
                 let _dead = self.judge::<T>(&kept, Err(error));
-                again.await
+                self.ask_instead_of(Some(&kept), question).await
             }
             Ok(answer) => self.judge(&kept, answer),
-            Err(_elapsed) => match select(first, again).await {
-                Either::Left((Err(error), again)) => {
-                    let failed = self.judge(&kept, Err(error));
-                    again.await.or(failed)
+            Err(_elapsed) => {
+                let again = self.ask_instead_of(Some(&kept), question);
+                match select(first, again).await {
+                    Either::Left((Err(error), again)) => {
+                        let failed = self.judge(&kept, Err(error));
+                        again.await.or(failed)
+                    }
+                    Either::Left((answer, _)) => self.judge(&kept, answer),
+                    Either::Right((Err(_failed), first)) => self.judge(&kept, first.await),
+                    Either::Right((answer, _)) => answer,
                 }
-                Either::Left((answer, _)) => self.judge(&kept, answer),
-                Either::Right((Err(_failed), first)) => self.judge(&kept, first.await),
-                Either::Right((answer, _)) => answer,
-            },
+            }
         }
+    }
+
+    /// Asks over another connection than this one, for as long as an answer may take. On the heap: it
+    /// is rare, and large.
+    fn ask_instead_of<'a, T: FromRedisValue + Send + 'a>(
+        &'a self,
+        bad: Option<&'a Arc<MultiplexedConnection>>,
+        question: &'a redis::Pipeline,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        let asking = async move {
+            let new = self.connection_instead_of(bad).await?;
+            self.judge(&new, query(&new, question).await)
+        };
+        let limit = self.connect_limit + self.answer_limit;
+        let limit = bad.map_or(limit, |_| self.answer_limit);
+        Box::pin(async move {
+            tokio::time::timeout(limit, asking)
+                .await
+                .unwrap_or(Err(StoreError::TimedOut))
+        })
     }
 
     /// The connection, made if there is none but this one.
