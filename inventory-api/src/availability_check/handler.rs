@@ -84,7 +84,7 @@ pub(crate) async fn answer(
     let scope = question
         .scope
         .resolve(&state.directory(), limits.warehouses, &may_ask)?;
-    let own = names::of_check(state, &scope, check.own, &deadline).await?;
+    let own = Box::pin(names::of_check(state, &scope, check.own, &deadline)).await?;
     let commit = check.commit.map(|commit| commit.named(&own));
     let check = Check {
         own: &own,

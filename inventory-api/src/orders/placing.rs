@@ -232,7 +232,7 @@ pub(crate) async fn place<F: Fn(&[Evidence]) -> Vec<Verdict>>(
             pause_ms = (pause_ms * 2).min(LONGEST_PAUSE_MS);
         }
     };
-    let outcome = deadline.wait_for(placing).await;
+    let outcome = deadline.wait_for(Box::pin(placing)).await;
     match outcome.filter(|placed| !matches!(placed, Err(PlacingError::Store(StoreError::TooLate))))
     {
         Some(Ok(placed)) => return Ok(placed),

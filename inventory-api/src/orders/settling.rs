@@ -31,7 +31,7 @@ pub(super) struct Place<'a> {
 
 /// Reads an order or reservation.
 pub(super) async fn look(state: &AppState, place: Place<'_>) -> Result<OrderView, ApiError> {
-    let owner = &names::find(state, place.tenant, place.channel, place.owner).await?;
+    let owner = &Box::pin(names::find(state, place.tenant, place.channel, place.owner)).await?;
     let (_, record, held) = read(state, place.tenant, owner).await?;
     Ok(OrderView::of(owner, &record, &held))
 }
@@ -45,7 +45,7 @@ pub(super) async fn settle(
 ) -> Result<OrderView, ApiError> {
     let tenant = place.tenant;
     let settling = async {
-        let owner = &names::find(state, tenant, place.channel, place.owner).await?;
+        let owner = &Box::pin(names::find(state, tenant, place.channel, place.owner)).await?;
         let mut turn = None;
         let mut may_be_done = false;
         loop {
@@ -100,7 +100,7 @@ pub(super) async fn settle(
         }
     };
     deadline
-        .wait_for(settling)
+        .wait_for(Box::pin(settling))
         .await
         .unwrap_or(Err(ApiError::CacheUnavailable { cause: None }))
 }

@@ -178,7 +178,7 @@ impl StockStore {
             call.push_argument(each);
             call.push_argument(ends.map_or(0, AsOf::unix_ms).to_string());
         }
-        self.run_in_time::<u8>(call, patience)
+        Box::pin(self.run_in_time::<u8>(call, patience))
             .await
             .map(|done| done == 1)
     }

@@ -59,6 +59,7 @@ pub enum HeldOfSku {
 /// How much is read of the holds of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Detail {
+    Nothing,
     Told,
     Each,
 }
@@ -112,6 +113,16 @@ impl StockReader {
         self.read(tenant, warehouses, skus, Detail::Told).await
     }
 
+    /// The same without holds, for those who may not read them.
+    pub async fn read_lines(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        skus: &[Sku],
+    ) -> Result<Reading, StoreError> {
+        self.read(tenant, warehouses, skus, Detail::Nothing).await
+    }
+
     /// The same with each hold, for whoever must know whose they are. Costs more where they are many.
     pub async fn read_each_hold(
         &self,
@@ -148,6 +159,7 @@ impl StockReader {
         }
         let held = [self.keys.held(tenant), self.keys.each_held(tenant)];
         let held = match detail {
+            Detail::Nothing => &held[..0],
             Detail::Told => &held[..1],
             Detail::Each => &held[..],
         };
@@ -178,6 +190,7 @@ fn reading_of(
         what: "stock lines",
     };
     let hashes = match detail {
+        Detail::Nothing => 0,
         Detail::Told => 1,
         Detail::Each => 2,
     };
@@ -185,7 +198,11 @@ fn reading_of(
         return Err(misbehaved);
     }
     let mut answer = answer;
-    let held = held_of(&answer.split_off(warehouses + skus), skus)?;
+    let held = answer.split_off(warehouses + skus);
+    let held = match detail {
+        Detail::Nothing => Vec::new(),
+        Detail::Told | Detail::Each => held_of(&held, skus)?,
+    };
     let mut answers = answer.into_iter();
     let mut feeds = Vec::with_capacity(warehouses);
     for value in answers.by_ref().take(warehouses) {

@@ -186,7 +186,7 @@ impl StockStore {
         let clock = self.clock();
         let ends = clock.monotonic().saturating_add(patience);
         if !clock.is_shared() {
-            clock.sample().await?;
+            Box::pin(clock.sample()).await?;
         }
         loop {
             let left = ends.saturating_sub(clock.monotonic());
@@ -203,7 +203,7 @@ impl StockStore {
                 return Err(StoreError::TooLate);
             }
             // Its time is not over here: Redis' clock is another one than it was.
-            clock.sample().await?;
+            Box::pin(clock.sample()).await?;
         }
     }
 

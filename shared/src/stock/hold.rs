@@ -46,6 +46,7 @@ impl HoldId {
     }
 
     /// The same id in a channel.
+    #[must_use]
     pub fn in_channel(&self, channel: &ChannelId) -> Self {
         Self {
             channel: Some(channel.clone()),
@@ -92,6 +93,7 @@ impl HoldOwner {
     }
 
     /// The same in a channel.
+    #[must_use]
     pub fn in_channel(&self, channel: &ChannelId) -> Self {
         match self {
             Self::Order(id) => Self::Order(id.in_channel(channel)),
