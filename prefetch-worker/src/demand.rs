@@ -177,11 +177,11 @@ async fn ages(
     candidates: &[Sku],
     now: AsOf,
 ) -> Result<HashMap<Sku, Duration>, RereadError> {
-    let reader = worker.store.reader();
+    let reader = worker.store_of(feed).reader();
     let warehouses = &feed.settings.warehouses;
     let mut ages = HashMap::with_capacity(candidates.len());
     for skus in candidates.chunks(SKUS_PER_READ) {
-        let reading = reader.read_many(feed.id(), warehouses, skus).await?;
+        let reading = reader.read_lines(feed.id(), warehouses, skus).await?;
         for (number, sku) in skus.iter().enumerate() {
             let oldest = reading
                 .of_sku(number)

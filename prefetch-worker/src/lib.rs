@@ -25,6 +25,7 @@ mod refusal;
 mod reread;
 mod routes;
 mod run;
+mod settings_change;
 mod state;
 mod status;
 mod variants;

@@ -15,6 +15,7 @@ mod entra;
 mod forms;
 mod layers;
 mod legacy_names;
+mod line_meaning;
 mod log;
 mod redis_section;
 mod secret;
@@ -27,6 +28,8 @@ pub use auth::{AuthSettings, BasicUserSettings, JwtAlgorithm, JwtSettings, RoleN
 pub use channels::{ChannelSettings, LevelSettings, LiveFailureSettings};
 pub use entra::{AssertionAlgorithm, CredentialSettings, EntraSettings, TokenEndpointVersion};
 pub use layers::{Layers, SettingsError};
+pub use line_meaning::LineMeaning;
+pub(crate) use line_meaning::MeaningParts;
 pub use log::{LogFormat, LogSettings};
 pub use redis_section::RedisSettings;
 pub use secret::Secret;

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// How many due shards a worker looks at.
 const CLAIM_TRIES: &str = "7";
+/// The fingerprint of the settings everything is read with.
+const SETTINGS: &str = "00000000000000aa";
 /// How many cycles the history keeps; few, for small states.
 const HISTORY: &str = "2";
 
@@ -273,6 +275,7 @@ impl House {
             seen.to_string(),
             started.to_string(),
             watch_ms.to_string(),
+            SETTINGS.to_owned(),
         ];
         for range in ranges {
             for border in [&range.after, &range.up_to] {

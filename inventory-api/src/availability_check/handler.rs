@@ -156,6 +156,7 @@ async fn repeat(
         write_through: None,
     };
     if let Some(Ok(reading)) = deadline.wait_for(reading).await {
+        let reading = reading.under(scope.tenant.fingerprint);
         let now = state.clock.now();
         gathered.evidence = evidence::of_reading(&reading, now, state.store.line_ttl());
         let (held, own) = (&reading.held, check.own);

@@ -176,7 +176,8 @@ impl Desk {
         ends: &Deadline,
     ) -> (Announced, Vec<Share>) {
         let tools = &self.tools;
-        let question = LiveQuestion::new(warehouses, ends.left().unwrap_or_default() + LINGERS);
+        let question = LiveQuestion::new(warehouses, ends.left().unwrap_or_default() + LINGERS)
+            .under(tools.store.settings());
         let taking = tools.store.take_live(&self.tenant, &question, skus);
         let (mut can_be_joined, since) = (ANNOUNCED, tools.clock.now());
         let shares: Vec<Share> = match tokio::time::timeout(PATIENCE, taking).await {

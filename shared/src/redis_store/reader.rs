@@ -7,7 +7,7 @@ use super::keys::Keys;
 use super::line_codec::read_line;
 use super::metrics;
 use super::snapshots::{STANDING, standing_of};
-use crate::stock::{FeedStanding, Hold, LineValue, Sku, TenantId, WarehouseId};
+use crate::stock::{FeedStanding, Fingerprint, Hold, LineValue, Sku, TenantId, WarehouseId};
 use redis::Value;
 
 /// Reads for one thread of the API.
@@ -15,6 +15,7 @@ use redis::Value;
 pub struct StockReader {
     link: Link,
     keys: Keys,
+    settings: Option<Fingerprint>,
 }
 
 /// What is stored for one SKU in one warehouse.
@@ -64,6 +65,31 @@ impl HeldOfSku {
 }
 
 impl Reading {
+    /// What of it was read with these settings: other lines are as if they were not there, and other
+    /// feeds cold.
+    #[must_use]
+    pub fn under(mut self, settings: Option<Fingerprint>) -> Self {
+        if self.feeds.iter().all(|feed| feed.settings.is_none()) {
+            return self;
+        }
+        let warehouses = self.feeds.len();
+        for (at, line) in self.lines.iter_mut().enumerate() {
+            let feed = &self.feeds[at % warehouses];
+            let is_evidence = match line {
+                StoredLine::Value(value) => feed.takes(value.as_of, settings),
+                StoredLine::Unreadable => !feed.is_of_other_settings(settings),
+                StoredLine::Missing => true,
+            };
+            if !is_evidence {
+                *line = StoredLine::Missing;
+            }
+        }
+        for feed in &mut self.feeds {
+            *feed = feed.under(settings);
+        }
+        self
+    }
+
     /// The lines of one SKU, in the order of the warehouses asked for.
     pub fn of_sku(&self, number: usize) -> &[StoredLine] {
         let warehouses = self.feeds.len();
@@ -74,8 +100,12 @@ impl Reading {
 }
 
 impl StockReader {
-    pub(super) fn new(link: Link, keys: Keys) -> Self {
-        Self { link, keys }
+    pub(super) fn new(link: Link, keys: Keys, settings: Option<Fingerprint>) -> Self {
+        Self {
+            link,
+            keys,
+            settings,
+        }
     }
 
     /// Reads lines with the feeds they are judged by.
@@ -87,6 +117,26 @@ impl StockReader {
         tenant: &TenantId,
         warehouses: &[WarehouseId],
         skus: &[Sku],
+    ) -> Result<Reading, StoreError> {
+        self.read(tenant, warehouses, skus, true).await
+    }
+
+    /// The same without what orders hold, which a worker's Redis user may not read.
+    pub async fn read_lines(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        skus: &[Sku],
+    ) -> Result<Reading, StoreError> {
+        self.read(tenant, warehouses, skus, false).await
+    }
+
+    async fn read(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        skus: &[Sku],
+        with_held: bool,
     ) -> Result<Reading, StoreError> {
         let mut pipeline = redis::Pipeline::with_capacity(warehouses.len() + skus.len() + 1);
         for warehouse in warehouses {
@@ -105,15 +155,21 @@ impl StockReader {
                 pipeline.arg(warehouse.as_str());
             }
         }
-        pipeline.cmd("HMGET").arg(self.keys.held(tenant));
-        for sku in skus {
-            pipeline.arg(sku.as_str());
+        if with_held {
+            pipeline.cmd("HMGET").arg(self.keys.held(tenant));
+            for sku in skus {
+                pipeline.arg(sku.as_str());
+            }
         }
         let mut connection = self.link.connection().await?;
-        let answer = self
+        let mut answer = self
             .link
             .judge(pipeline.query_async::<Vec<Value>>(&mut connection).await)?;
-        reading_of(answer, warehouses.len(), skus.len())
+        if !with_held {
+            answer.push(Value::Array(vec![Value::Nil; skus.len()]));
+        }
+        let reading = reading_of(answer, warehouses.len(), skus.len())?;
+        Ok(reading.under(self.settings))
     }
 }
 

@@ -9,6 +9,7 @@ use super::script::Call;
 use crate::d365::ProcessThrottleGate;
 use crate::process::clock::Clock;
 use crate::settings::RedisSettings;
+use crate::stock::Fingerprint;
 use deadpool_redis::{Connection, Pool};
 use redis::{FromRedisValue, RedisError};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 /// Lends connections of the whole process; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct StockStore(Arc<Inner>);
+pub struct StockStore(Arc<Inner>, Option<Fingerprint>);
 
 #[derive(Debug)]
 struct Inner {
@@ -44,7 +45,7 @@ impl StockStore {
         let readers = pool(settings, READERS_MADE_AT_ONCE, settings.command_timeout)?;
         let connect_limit = settings.connect_timeout;
         let clock = Arc::new(RedisClock::new(Link::new(readers.clone(), connect_limit)));
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             keys: Keys::with_prefix(&settings.key_prefix),
             scripts: Lender::new(pool(settings, settings.pool_size, settings.script_timeout)?),
             process_gate: Arc::new(ProcessThrottleGate::new(
@@ -56,7 +57,20 @@ impl StockStore {
             connect_limit,
             line_ttl: settings.line_ttl,
             process_id: uuid::Uuid::new_v4().to_string(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), None))
+    }
+
+    /// The same connections for lines read with these settings: they are stored only where the feed
+    /// is of the same, and read only as far as they were read with them.
+    #[must_use]
+    pub fn under(&self, settings: Option<Fingerprint>) -> Self {
+        Self(Arc::clone(&self.0), settings)
+    }
+
+    /// The settings its lines are read with, if they were told.
+    pub fn settings(&self) -> Option<Fingerprint> {
+        self.1
     }
 
     /// The clock all replicas share; somebody must run it ([`RedisClock::run`]).
@@ -69,6 +83,7 @@ impl StockStore {
         StockReader::new(
             Link::new(self.0.readers.clone(), self.0.connect_limit),
             self.0.keys.clone(),
+            self.1,
         )
     }
 

@@ -17,8 +17,9 @@ const OFTEN: [&str; 4] = [
     "finish_part.lua",
 ];
 /// Not run by the simulation: they serve demand and operators.
-const NOT_MODELLED: [&str; 6] = [
+const NOT_MODELLED: [&str; 7] = [
     "accept.lua",
+    "change_settings.lua",
     "mark_live.lua",
     "note_asked.lua",
     "swap_orders.lua",
@@ -162,7 +163,8 @@ impl Caller<'_> {
         let snapshot = about.snapshot();
         let seen = self.stored(&snapshot, "generation", &["0", "0", "1"]);
         let watch = self.number(0, 30_000);
-        let mut arguments = vec![about.warehouse.clone(), seen, self.stamp(), watch];
+        let settings = self.one_of(&["", "aa", "bb"]);
+        let mut arguments = vec![about.warehouse.clone(), seen, self.stamp(), watch, settings];
         for _ in 0..self.chance.between(1, 3) {
             arguments.push(self.one_of(&["", "A", "B"]));
             arguments.push(self.one_of(&["", "C", "D"]));
