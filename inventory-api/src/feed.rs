@@ -37,19 +37,29 @@ pub(crate) struct Feed {
     pub state: FeedState,
     /// Start of the last complete snapshot.
     pub watermark: Option<AsOf>,
-    /// The watermark's age.
+    /// When its age begins: the watermark; before there is one, when the feed was first wanted.
+    pub since: Option<AsOf>,
+    /// Its age.
     pub age: Option<Duration>,
-    /// Whether nobody seems to feed it: its watermark is older than a feed may be.
+    /// Whether nobody seems to feed it: it is older than a feed may be.
     pub is_overdue: bool,
+    /// Whether it was read with other settings, so that nothing of it counts.
+    pub is_of_other_settings: bool,
     /// When the next cycle is due.
     pub next_due: Option<AsOf>,
 }
 
 impl Feed {
-    /// Judges a feed; a watermark older than `stale_after` is overdue.
-    pub(crate) fn of(standing: &FeedStanding, now: AsOf, stale_after: Duration) -> Self {
+    /// Judges a feed; one older than `stale_after` is overdue, also if it never was complete.
+    pub(crate) fn of(
+        standing: &FeedStanding,
+        now: AsOf,
+        stale_after: Duration,
+        is_of_other_settings: bool,
+    ) -> Self {
         let (watermark, _) = standing.credible_watermarks(now);
-        let age = watermark.map(|watermark| watermark.age_at(now));
+        let since = watermark.or(standing.wanted);
+        let age = since.map(|since| since.age_at(now));
         let is_overdue =
             age.is_some_and(|age| age > stale_after) && !guards::is_off(Guard::ReaderJudgesAge);
         let last_cycle_failed = matches!(
@@ -65,8 +75,10 @@ impl Feed {
         Self {
             state,
             watermark,
+            since,
             age,
             is_overdue,
+            is_of_other_settings,
             next_due: standing.next_due,
         }
     }
@@ -82,29 +94,68 @@ mod tests {
 
     #[test]
     fn a_feed_stands_as_its_watermark_and_last_cycle_say() {
-        for (state, watermark, expected, overdue) in [
-            (SnapshotState::Cold, None, FeedState::Cold, false),
-            (SnapshotState::Warming, None, FeedState::Warming, false),
-            (SnapshotState::Partial, None, FeedState::Warming, false),
-            (SnapshotState::Complete, Some(40), FeedState::Ready, false),
-            (SnapshotState::Complete, Some(39), FeedState::Degraded, true),
-            (SnapshotState::Partial, Some(90), FeedState::Degraded, false),
+        use SnapshotState::{Cold, Complete, Partial, Quarantined, Warming};
+        for (state, watermark, wanted, expected, age, overdue) in [
+            (Cold, None, None, FeedState::Cold, None, false),
+            (Cold, None, Some(40), FeedState::Cold, Some(60), false),
+            (Cold, None, Some(39), FeedState::Cold, Some(61), true),
+            (Warming, None, Some(39), FeedState::Warming, Some(61), true),
+            (Partial, None, Some(90), FeedState::Warming, Some(10), false),
             (
-                SnapshotState::Quarantined,
-                Some(90),
+                Quarantined,
+                None,
+                Some(1),
+                FeedState::Warming,
+                Some(99),
+                true,
+            ),
+            (
+                Complete,
+                Some(40),
+                Some(1),
+                FeedState::Ready,
+                Some(60),
+                false,
+            ),
+            (
+                Complete,
+                Some(39),
+                Some(1),
                 FeedState::Degraded,
+                Some(61),
+                true,
+            ),
+            (
+                Partial,
+                Some(90),
+                None,
+                FeedState::Degraded,
+                Some(10),
+                false,
+            ),
+            (
+                Quarantined,
+                Some(90),
+                None,
+                FeedState::Degraded,
+                Some(10),
                 false,
             ),
         ] {
             let standing = FeedStanding {
                 state,
                 watermark: watermark.map(at),
+                wanted: wanted.map(at),
                 ..FeedStanding::default()
             };
-            let feed = Feed::of(&standing, at(100), Duration::from_mins(1));
+            let feed = Feed::of(&standing, at(100), Duration::from_mins(1), false);
             assert_eq!(
-                (feed.state, feed.is_overdue),
-                (expected, overdue),
+                (
+                    feed.state,
+                    feed.age.map(|age| age.as_secs()),
+                    feed.is_overdue
+                ),
+                (expected, age, overdue),
                 "{standing:?}"
             );
         }

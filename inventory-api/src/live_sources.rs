@@ -7,7 +7,7 @@ use shared::d365::{D365Error, OnHandSource};
 use shared::settings::TenantSettings;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Opens the ERP of a tenant; sends nothing yet.
 pub type OpenSource =
@@ -50,13 +50,18 @@ impl LiveSources {
             self.environment_of(settings),
             settings.variants_max_age,
         );
-        let live = LiveDesk::new(settings.id.clone(), look_up, self.tools.clone());
+        let fingerprint = Some(settings.line_meaning().fingerprint());
+        let mut tools = self.tools.clone();
+        tools.store = tools.store.under(fingerprint);
+        let live = LiveDesk::new(settings.id.clone(), look_up, tools);
         Ok(Tenant {
             id: settings.id.clone(),
             legal_entity: settings.legal_entity.clone(),
             warehouses: settings.warehouses.clone(),
             refresh_interval: settings.refresh_interval,
             live: Some(live),
+            fingerprint,
+            wanted: OnceLock::new(),
         })
     }
 

@@ -14,7 +14,7 @@
 //! | `inventory_api_live_breaker_opened_total` | counter | | times D365 kept failing |
 //! | `inventory_api_holds_total` | counter | outcome | orders and reservations: placed, repeated, short, not_stored, confirmed, released, rejected, overtaken |
 //! | `inventory_api_drift_lines_total` | counter | tenant, warehouse, outcome | live lines compared with the cache: same, oversold, undersold, unknown |
-//! | `inventory_api_feed_age_seconds` | gauge | tenant, warehouse | age of the last complete snapshot |
+//! | `inventory_api_feed_age_seconds` | gauge | tenant, warehouse | age of the last complete snapshot; before the first, how long it has been wanted |
 //! | `inventory_api_feed_overdue` | gauge | tenant, warehouse | 1 if it is older than it may be |
 //! | `inventory_api_asked_skus_dropped_total` | counter | | counts of asked SKUs that Redis did not take |
 //! | `inventory_api_published_tenants_refused` | gauge | | tenants in Redis that are not usable |

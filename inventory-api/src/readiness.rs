@@ -62,9 +62,10 @@ impl ApiReadiness {
 
     async fn tenant(&self, tenant: &Arc<Tenant>) -> Value {
         let state = &self.0;
-        let warehouses = match state.read_feeds(tenant).await {
+        let warehouses = state.directory().warehouses_of(tenant);
+        let warehouses = match state.read_feeds(tenant, &warehouses).await {
             Ok(feeds) => {
-                let told = tenant.warehouses.iter().zip(&feeds);
+                let told = warehouses.iter().zip(&feeds);
                 told.map(|(warehouse, feed)| feed_detail(warehouse.as_str(), feed))
                     .collect()
             }
@@ -85,5 +86,6 @@ fn feed_detail(warehouse: &str, feed: &Feed) -> Value {
         "snapshotAt": feed.watermark.map(|watermark| watermark.to_string()),
         "feedAgeSeconds": feed.age.map(|age| age.as_secs()),
         "overdue": feed.is_overdue,
+        "otherSettings": feed.is_of_other_settings,
     })
 }

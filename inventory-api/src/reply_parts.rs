@@ -163,7 +163,7 @@ pub(crate) struct WarehouseFeed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub snapshot_at: Option<Instant>,
-    /// Age of that snapshot.
+    /// Age of that snapshot; before the first, how long it has been wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     pub feed_age_seconds: Option<u64>,
@@ -272,6 +272,8 @@ pub(crate) struct FeedSummary {
     pub state: FeedState,
     /// The oldest watermark; none if one warehouse has none.
     pub watermark: Option<AsOf>,
+    /// When the oldest one's age begins.
+    pub since: Option<AsOf>,
     /// The earliest next cycle.
     pub next_due: Option<AsOf>,
 }
@@ -284,6 +286,7 @@ impl FeedSummary {
         Some(Self {
             state,
             watermark: watermarks.and_then(|watermarks| watermarks.into_iter().min()),
+            since: feeds.iter().filter_map(|feed| feed.since).min(),
             next_due: feeds.iter().filter_map(|feed| feed.next_due).min(),
         })
     }
@@ -302,7 +305,7 @@ pub(crate) fn warehouse_feeds<'a>(manner: &Manner<'a>, feeds: &[Feed]) -> Vec<Wa
             warehouse_id: warehouse.as_str(),
             state: feed.state.into(),
             snapshot_at: feed.watermark.map(Instant),
-            feed_age_seconds: manner.age(feed.watermark),
+            feed_age_seconds: manner.age(feed.since),
         })
         .collect()
 }

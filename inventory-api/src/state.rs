@@ -10,7 +10,7 @@ use shared::http_edge::allowance::Allowance;
 use shared::process::clock::Clock;
 use shared::redis_store::{StockStore, StoreError};
 use shared::settings::ApiSettings;
-use shared::stock::FeedStanding;
+use shared::stock::{FeedStanding, WarehouseId};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -54,9 +54,13 @@ impl AppState {
             .saturating_mul(self.settings.stale_after_intervals)
     }
 
-    /// Reads how a tenant's feeds stand, warehouse by warehouse.
-    pub(crate) async fn read_feeds(&self, tenant: &Tenant) -> Result<Vec<Feed>, StoreError> {
-        let records = self.store.snapshots(&tenant.id, &tenant.warehouses).await?;
+    /// Reads how a tenant's feeds of these warehouses stand.
+    pub(crate) async fn read_feeds(
+        &self,
+        tenant: &Tenant,
+        warehouses: &[WarehouseId],
+    ) -> Result<Vec<Feed>, StoreError> {
+        let records = self.store.snapshots(&tenant.id, warehouses).await?;
         Ok(self.feeds(tenant, records.iter().map(|record| record.standing)))
     }
 
@@ -68,9 +72,21 @@ impl AppState {
     ) -> Vec<Feed> {
         let now = self.clock.now();
         let stale_after = self.stale_after(tenant);
+        // Where no worker ever noted that a feed is wanted, this process has wanted it since it knows
+        // of it.
+        let wanted = tenant.wanted.get().copied();
+        let wanted = wanted.or_else(|| {
+            let is_known = self.clock.is_shared();
+            is_known.then(|| *tenant.wanted.get_or_init(|| now))
+        });
         feeds
             .into_iter()
-            .map(|standing| Feed::of(&standing, now, stale_after))
+            .map(|standing| {
+                let mut standing = standing.under(tenant.fingerprint);
+                standing.wanted = standing.wanted.or(wanted);
+                let is_foreign = standing.is_of_other_settings(tenant.fingerprint);
+                Feed::of(&standing, now, stale_after, is_foreign)
+            })
             .collect()
     }
 }

@@ -9,9 +9,11 @@ pub(crate) use refresh::{keep_fresh, settle_names};
 
 use crate::live_desk::LiveDesk;
 use shared::settings::ChannelSettings;
-use shared::stock::{ChannelId, ChannelPolicy, LegalEntity, TenantId, WarehouseId};
-use std::collections::HashMap;
-use std::sync::Arc;
+use shared::stock::{
+    AsOf, ChannelId, ChannelPolicy, Fingerprint, LegalEntity, TenantId, WarehouseId,
+};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// One D365 environment and legal entity, as the API needs it.
@@ -27,6 +29,10 @@ pub(crate) struct Tenant {
     pub refresh_interval: Duration,
     /// How D365 is asked live; none without credentials.
     pub live: Option<LiveDesk>,
+    /// Of the settings its lines are read with; none where nobody told them.
+    pub fingerprint: Option<Fingerprint>,
+    /// Since when this process wants its feeds.
+    pub wanted: OnceLock<AsOf>,
 }
 
 /// One sales channel.
@@ -106,6 +112,19 @@ impl Directory {
         let channels = self.channels.iter();
         let of_tenant = channels.filter(move |(_, channel)| channel.tenant == *tenant);
         of_tenant.map(|(id, _)| id)
+    }
+
+    /// The warehouses of a tenant that are asked about: its own, and those of its channels.
+    pub(crate) fn warehouses_of(&self, tenant: &Tenant) -> Vec<WarehouseId> {
+        let mut warehouses = tenant.warehouses.clone();
+        let channels = self.channels.values();
+        let more = channels
+            .filter(|channel| channel.tenant == tenant.id)
+            .flat_map(|channel| &channel.warehouses);
+        let more: BTreeSet<&WarehouseId> =
+            more.filter(|id| !tenant.warehouses.contains(id)).collect();
+        warehouses.extend(more.into_iter().cloned());
+        warehouses
     }
 
     /// The channel with this id.

@@ -22,6 +22,20 @@ pub(crate) async fn accept(
     worker.clock().sample().await?;
     let (feed, warehouse) = place(&worker, tenant, warehouse)?;
     let now = worker.clock().now();
+    let own = std::slice::from_ref(warehouse);
+    for record in worker.store.snapshots(feed.id(), own).await? {
+        if record
+            .standing
+            .is_of_other_settings(Some(feed.fingerprint()))
+        {
+            let why = "warehouse was read with other settings than these";
+            writeln!(
+                std::io::stderr(),
+                "prefetch-worker: not accepted: the {why}"
+            )?;
+            return Ok(ExitCode::FAILURE);
+        }
+    }
     let accepted = worker
         .store
         .accept(feed.id(), warehouse, &acceptance, now)

@@ -52,6 +52,8 @@ pub enum CycleOutcome {
     Superseded,
     /// The cycle was sealed, as what the end says.
     Sealed(CycleEnd),
+    /// The feed is read with other settings than this worker's; it is left to others.
+    OtherSettings,
     /// A stop was asked for; the part is to be read on at once by somebody else.
     Stopped,
     /// Another worker has the shard by now.

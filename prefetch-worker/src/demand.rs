@@ -177,7 +177,7 @@ async fn ages(
     candidates: &[Sku],
     now: AsOf,
 ) -> Result<HashMap<Sku, Duration>, RereadError> {
-    let reader = worker.store.reader();
+    let reader = worker.store_of(feed).reader();
     let warehouses = &feed.settings.warehouses;
     let mut ages = HashMap::with_capacity(candidates.len());
     for skus in candidates.chunks(SKUS_PER_READ) {

@@ -2,6 +2,7 @@
 //! setting to touch. Changes nothing in Redis and D365, also when it is killed half-way.
 
 use crate::error::WorkerError;
+use crate::settings_change;
 use crate::state::{TenantFeed, Worker};
 use futures_util::StreamExt;
 use shared::d365::{D365Error, PageItem, PageQuery, PageStart};
@@ -47,6 +48,12 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, WorkerError> 
     report.note("callers", callers)?;
     redis(&worker, &mut report).await?;
     for feed in worker.feeds.iter() {
+        // A Redis that cannot be asked has been told above.
+        if let Ok(difference) = settings_change::difference(&worker, feed).await {
+            let same = || Finding::Good("what is stored was read with these".to_owned());
+            let finding = difference.map_or_else(same, Finding::Warning);
+            report.note(&format!("{} settings", feed.id()), finding)?;
+        }
         tenant(feed, &mut report).await?;
     }
     Ok(report.end())

@@ -6,8 +6,8 @@ use shared::process::clock::Clock as _;
 use shared::redis_store::{ExplainedLine, StockStore};
 use shared::settings::{RedisSettings, Settings};
 use shared::stock::{
-    AsOf, FeedStanding, LineContent, LineValue, Sku, StockState, TenantId, WarehouseId,
-    WarehouseSnapshot, judge,
+    AsOf, FeedStanding, Fingerprint, LineContent, LineValue, Sku, StockState, TenantId,
+    WarehouseId, WarehouseSnapshot, judge,
 };
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ pub(crate) async fn explain(
     store.clock().sample().await?;
     let now = store.clock().now();
     let mut out = std::io::stdout().lock();
-    for (id, configured) in tenants_of(settings, tenant)? {
+    for (id, configured, own) in tenants_of(settings, tenant)? {
         let (stored, ttl) = store.stored_lines(&id, &sku).await?;
         let mut warehouses = configured;
         for line in &stored {
@@ -45,7 +45,7 @@ pub(crate) async fn explain(
                 .iter()
                 .find(|line| warehouse.is_named_by(&line.warehouse));
             writeln!(out, "\nwarehouse {}", shown(warehouse.as_str()))?;
-            for sentence in sentences(&sku, line, snapshot, now, store.line_ttl()) {
+            for sentence in sentences(&sku, line, (snapshot, own), now, store.line_ttl()) {
                 writeln!(out, "  {sentence}")?;
             }
         }
@@ -65,12 +65,15 @@ pub(crate) async fn explain(
 fn tenants_of(
     settings: &Settings,
     wanted: Option<&str>,
-) -> Result<Vec<(TenantId, Vec<WarehouseId>)>, WorkerError> {
+) -> Result<Vec<(TenantId, Vec<WarehouseId>, Option<Fingerprint>)>, WorkerError> {
     let tenants: Vec<_> = settings
         .tenants
         .iter()
         .filter(|tenant| wanted.is_none_or(|wanted| tenant.id.as_str() == wanted))
-        .map(|tenant| (tenant.id.clone(), tenant.warehouses.clone()))
+        .map(|tenant| {
+            let own = tenant.line_meaning().fingerprint();
+            (tenant.id.clone(), tenant.warehouses.clone(), Some(own))
+        })
         .collect();
     match (tenants.is_empty(), wanted) {
         (false, _) => Ok(tenants),
@@ -78,7 +81,7 @@ fn tenants_of(
         (true, Some(wanted)) => {
             let id =
                 TenantId::parse(wanted).or(Err(WorkerError::UnknownTenant(wanted.to_owned())))?;
-            Ok(vec![(id, Vec::new())])
+            Ok(vec![(id, Vec::new(), None)])
         }
         (true, None) => Err(WorkerError::NoTenant),
     }
@@ -87,12 +90,14 @@ fn tenants_of(
 fn sentences(
     sku: &Sku,
     stored: Option<&ExplainedLine>,
-    snapshot: &WarehouseSnapshot,
+    (snapshot, own): (&WarehouseSnapshot, Option<Fingerprint>),
     now: AsOf,
     line_ttl: Duration,
 ) -> Vec<String> {
     let mut said = Vec::new();
     let value = stored.and_then(|line| line.value);
+    let is_evidence = |value: &LineValue| snapshot.standing.takes(value.as_of, own);
+    let evidence = value.filter(is_evidence);
     match stored {
         None => said.push("no line is stored".to_owned()),
         Some(line) => {
@@ -103,7 +108,13 @@ fn sentences(
             }
         }
     }
-    let feed = &snapshot.standing;
+    if value.is_some() && evidence.is_none() {
+        said.push("it was read with other settings; it counts for nothing".to_owned());
+    }
+    if snapshot.standing.is_of_other_settings(own) {
+        said.push("the feed is read with other settings than these".to_owned());
+    }
+    let feed = &snapshot.standing.under(own);
     said.push(match feed.watermark {
         Some(watermark) => format!(
             "feed: {}, last complete snapshot began {watermark} ({} ago){}",
@@ -126,14 +137,14 @@ fn sentences(
     let state = if is_unreadable {
         StockState::Unknown
     } else {
-        judge(value.as_ref(), feed, now, line_ttl)
+        judge(evidence.as_ref(), feed, now, line_ttl)
             .believed_of(sku)
             .state
     };
     said.push(format!(
         "state: {}, because {}",
         state.as_str(),
-        why(state, value.as_ref(), feed)
+        why(state, evidence.as_ref(), feed)
     ));
     said
 }

@@ -1,34 +1,41 @@
 //! This worker's own line in Redis, and what keeps the schedule whole.
 
 use crate::metrics;
-use crate::state::Worker;
+use crate::settings_change;
+use crate::state::{TenantFeed, Worker};
 use shared::process::clock::Clock as _;
 use shared::process::guards::{self, Guard};
 use shared::redis_store::{PublishedTenant, StoreError, WorkerHeartbeat};
+use shared::stock::WarehouseId;
 use std::time::Duration;
 
 const BEAT: Duration = Duration::from_secs(10);
 const BEAT_UNTIL_FIRST_SUCCESS: Duration = Duration::from_millis(500);
 
 /// Beats until a stop is asked for; each beat also publishes the configuration and puts back what
-/// is missing from the schedule, so that an emptied Redis is filled again without a restart.
+/// is missing from the schedule, so that an emptied Redis is filled again without a restart. A tenant
+/// that others read with later settings is left to them.
 pub(crate) async fn run(worker: Worker) {
     let stop = worker.shutdown.soft().clone();
-    let started = worker.clock().now().to_string();
+    let mut beat = WorkerHeartbeat {
+        id: worker.id.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: worker.host.to_string(),
+        settings: worker
+            .feeds
+            .iter()
+            .map(|feed| (feed.id().clone(), feed.fingerprint()))
+            .collect(),
+        ..WorkerHeartbeat::default()
+    };
     let mut rows_before = 0;
     let mut has_succeeded = false;
     while !stop.is_cancelled() {
         let rows = worker.rows_read();
-        let beat = WorkerHeartbeat {
-            id: worker.id.to_string(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            host: worker.host.to_string(),
-            started: started.clone(),
-            shards: worker.shards_read(),
-            rows_per_second: rows.saturating_sub(rows_before) / BEAT.as_secs(),
-        };
+        beat.shards = worker.shards_read();
+        beat.rows_per_second = rows.saturating_sub(rows_before) / BEAT.as_secs();
         rows_before = rows;
-        match one_beat(&worker, &beat, !has_succeeded).await {
+        match one_beat(&worker, &mut beat, !has_succeeded).await {
             Ok(()) => has_succeeded = true,
             Err(error) => tracing::warn!(%error, "the heartbeat could not be written"),
         }
@@ -46,28 +53,53 @@ pub(crate) async fn run(worker: Worker) {
 
 async fn one_beat(
     worker: &Worker,
-    beat: &WorkerHeartbeat,
+    beat: &mut WorkerHeartbeat,
     is_first: bool,
 ) -> Result<(), StoreError> {
+    // Who started last is asked of Redis' clock alone.
+    if !worker.clock().is_shared() {
+        worker.clock().sample().await?;
+    }
+    if beat.started.is_empty() {
+        beat.started = worker.clock().now().to_string();
+    }
+    worker.store.beat(beat, worker.clock().now()).await?;
+    let workers = worker.store.workers().await?;
     for feed in worker.feeds.iter() {
-        let warehouses = &feed.settings.warehouses;
-        worker.respell(feed).await;
-        if is_first || !guards::is_off(Guard::ScheduleRebuilt) {
-            worker.rebuild_schedule(feed).await?;
+        let is_left_to_others = !settings_change::are_latest(beat, feed.id(), &workers);
+        if feed.stand_back(is_left_to_others) != is_left_to_others && is_left_to_others {
+            tracing::warn!(tenant.id = %feed.id(),
+                "a worker that started later reads this tenant with other settings; it is left to that one");
         }
-        worker
-            .store
-            .publish(&PublishedTenant::of(&feed.settings))
-            .await?;
-        let now = worker.clock().now();
-        for (warehouse, snapshot) in warehouses
-            .iter()
-            .zip(worker.store.snapshots(feed.id(), warehouses).await?)
-        {
-            if let Some(watermark) = snapshot.standing.watermark {
-                metrics::snapshot_age(feed.id(), warehouse, watermark.age_at(now));
-            }
+        if !is_left_to_others {
+            tend_feed(worker, feed, is_first).await?;
         }
     }
-    worker.store.beat(beat, worker.clock().now()).await
+    Ok(())
+}
+
+async fn tend_feed(worker: &Worker, feed: &TenantFeed, is_first: bool) -> Result<(), StoreError> {
+    let (store, warehouses) = (&worker.store, &feed.settings.warehouses);
+    worker.respell(feed).await;
+    if is_first || !guards::is_off(Guard::ScheduleRebuilt) {
+        worker.rebuild_schedule(feed).await?;
+    }
+    let records = store.snapshots(feed.id(), warehouses).await?;
+    settings_change::settle(worker, feed, &records).await?;
+    store.publish(&PublishedTenant::of(&feed.settings)).await?;
+    let now = worker.clock().now();
+    let unwanted: Vec<WarehouseId> = warehouses
+        .iter()
+        .zip(&records)
+        .filter(|(_, record)| record.standing.wanted.is_none())
+        .map(|(warehouse, _)| warehouse.clone())
+        .collect();
+    store.want_feeds(feed.id(), &unwanted, now).await?;
+    for (warehouse, record) in warehouses.iter().zip(&records) {
+        let standing = record.standing.under(Some(feed.fingerprint()));
+        if let Some(since) = standing.age_counts_from() {
+            metrics::snapshot_age(feed.id(), warehouse, since.age_at(now));
+        }
+    }
+    Ok(())
 }

@@ -26,6 +26,7 @@ mod refusal;
 mod reread;
 mod routes;
 mod run;
+mod settings_change;
 mod state;
 mod status;
 mod terminal;

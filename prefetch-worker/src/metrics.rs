@@ -72,7 +72,8 @@ pub(crate) fn asked_ages(tenant: &TenantId, mut ages: Vec<Duration>) {
     }
 }
 
-/// `prefetch_snapshot_age_seconds{tenant, warehouse}`: age of the last complete snapshot.
+/// `prefetch_snapshot_age_seconds{tenant, warehouse}`: age of the last complete snapshot; before the
+/// first, how long it has been wanted.
 pub(crate) fn snapshot_age(tenant: &TenantId, warehouse: &WarehouseId, age: Duration) {
     gauge!("prefetch_snapshot_age_seconds", "tenant" => tenant.to_string(),
         "warehouse" => warehouse.to_string())

@@ -4,6 +4,7 @@ use crate::error::WorkerError;
 use crate::plan;
 use crate::poller::Poller;
 use crate::progress::Progress;
+use crate::settings_change;
 use crate::state::{TenantFeed, Worker};
 use crate::terminal::shown;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
@@ -103,8 +104,9 @@ async fn schedule(worker: &Worker) -> Result<Vec<Job<'_>>, StoreError> {
     for feed in worker.feeds.iter() {
         let (store, warehouses) = (&worker.store, &feed.settings.warehouses);
         worker.respell(feed).await;
-        store.publish(&PublishedTenant::of(&feed.settings)).await?;
         let before = store.snapshots(feed.id(), warehouses).await?;
+        settings_change::settle(worker, feed, &before).await?;
+        store.publish(&PublishedTenant::of(&feed.settings)).await?;
         store
             .ensure_scheduled(feed.id(), &plan::shards_of(&feed.settings))
             .await?;

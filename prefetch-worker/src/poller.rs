@@ -80,6 +80,10 @@ impl Poller {
         for offset in 0..feeds.len() {
             let feed = &feeds[(self.turn + offset) % feeds.len()];
             let worker = &self.worker;
+            if feed.stands_back() {
+                earliest = earliest.min(AFTER_REBUILDING);
+                continue;
+            }
             match worker
                 .store
                 .claim(feed.id(), &worker.id, worker.settings.lease)

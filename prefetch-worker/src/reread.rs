@@ -6,7 +6,7 @@ use shared::d365::{D365Error, LookUp, LookUpAnswer, VARIANT_SKUS_PER_CALL, look_
 use shared::redis_store::StoreError;
 use shared::stock::{
     AsOf, ItemNumber, LineContent, LineValue, OnHandRow, Origin, QuantityError, Sku, SkuMapper,
-    StockLine, VariantIndex, WarehouseId, fold_item,
+    StockLine, VariantIndex, Verdict, WarehouseId, fold_item,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -161,7 +161,10 @@ async fn read(
                 }
             }
         }
-        worker.store.apply(feed.id(), &lines).await?;
+        let applied = worker.store_of(feed).apply(feed.id(), &lines).await?;
+        if (applied.verdicts).contains(&Verdict::RefusedOtherSettings) {
+            return Err(StoreError::OtherSettings.into());
+        }
         reread.lines.extend(lines);
     }
     Ok(reread)

@@ -48,6 +48,10 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     worker
         .tasks
         .spawn("clock", async move { clock.run(stop_clock).await });
+    // Until a heartbeat has looked which settings count.
+    for feed in worker.feeds.iter() {
+        feed.stand_back(true);
+    }
     worker
         .tasks
         .spawn("heartbeat", heartbeat::run(worker.clone()));

@@ -13,9 +13,9 @@ use shared::redis_store::{
     LookingThrottleGate, PartId, RedisClock, SharedThrottleGate, StockStore, StoreError,
 };
 use shared::settings::{Settings, TenantSettings, WorkerSettings};
-use shared::stock::{SkuMapper, SkuMapping, TenantId, WarehouseId};
+use shared::stock::{Fingerprint, SkuMapper, SkuMapping, TenantId, WarehouseId};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A worker's handles.
@@ -51,6 +51,9 @@ pub struct TenantFeed {
     /// Where its stock is read.
     pub source: Arc<dyn OnHandSource>,
     variants: Variants,
+    fingerprint: Fingerprint,
+    /// Whether the tenant is read with other settings than these, by workers that started later.
+    stands_back: AtomicBool,
 }
 
 /// What a shard asks for.
@@ -68,11 +71,29 @@ impl TenantFeed {
     /// A tenant read from this source.
     pub fn new(settings: TenantSettings, source: Arc<dyn OnHandSource>) -> Self {
         let variants = Variants::new(settings.variants_max_age);
+        let fingerprint = settings.line_meaning().fingerprint();
         Self {
             settings,
             source,
             variants,
+            fingerprint,
+            stands_back: AtomicBool::new(false),
         }
+    }
+
+    /// Of the settings its lines are read with.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Whether nothing of it is to be read by this worker now.
+    pub(crate) fn stands_back(&self) -> bool {
+        self.stands_back.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether it is to be left to workers with other settings; says whether it was before.
+    pub(crate) fn stand_back(&self, does: bool) -> bool {
+        self.stands_back.swap(does, Ordering::Relaxed)
     }
 
     /// The tenant's id.
@@ -187,6 +208,11 @@ impl Worker {
             progress: Arc::default(),
             rows: Arc::default(),
         }
+    }
+
+    /// The store for lines of this feed.
+    pub(crate) fn store_of(&self, feed: &TenantFeed) -> StockStore {
+        self.store.under(Some(feed.fingerprint))
     }
 
     /// The clock all replicas share.

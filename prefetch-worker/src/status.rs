@@ -59,7 +59,7 @@ struct WarehouseStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, format = DateTime)]
     watermark: Option<String>,
-    /// Age of the last complete snapshot.
+    /// Age of the last complete snapshot; before the first, how long it has been wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     age_seconds: Option<u64>,
@@ -69,7 +69,7 @@ struct WarehouseStatus {
     rows: u64,
     /// Pages of the latest ended cycle.
     pages: u64,
-    /// Why the latest ended cycle is partial or quarantined.
+    /// Why the latest ended cycle is partial or quarantined, or counts for nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     reason: Option<String>,
@@ -217,18 +217,25 @@ fn warehouse_status(
     cycle: Option<CycleStatus>,
     now: AsOf,
 ) -> WarehouseStatus {
-    let watermark = snapshot.standing.watermark;
-    let age = watermark.map(|watermark| watermark.age_at(now));
+    let own = Some(feed.fingerprint());
+    let reason = if snapshot.standing.is_of_other_settings(own) {
+        Some("what is stored was read with other settings".to_owned())
+    } else {
+        snapshot.reason
+    };
+    let standing = snapshot.standing.under(own);
+    let since = standing.age_counts_from();
+    let age = since.map(|since| since.age_at(now));
     WarehouseStatus {
         id: id.to_string(),
-        state: snapshot.standing.state.as_str(),
+        state: standing.state.as_str(),
         generation: snapshot.generation.0,
-        watermark: watermark.map(|instant| instant.to_string()),
+        watermark: standing.watermark.map(|instant| instant.to_string()),
         age_seconds: age.map(|age| age.as_secs()),
         dead: is_dead(age, feed.settings.refresh_interval),
         rows: snapshot.rows,
         pages: snapshot.pages,
-        reason: snapshot.reason,
+        reason,
         next_due: shard
             .due_ms
             .filter(|_| cycle.is_none())

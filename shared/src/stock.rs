@@ -11,6 +11,7 @@
 mod aggregate;
 mod as_of;
 mod dimensions;
+mod fingerprint;
 mod hold;
 mod ids;
 mod item_lines;
@@ -26,6 +27,7 @@ mod state;
 pub use aggregate::{clamp_to_sellable, sum_sellable};
 pub use as_of::{AsOf, AsOfError, FUTURE_TOLERANCE, Verdict, decide};
 pub use dimensions::ProductDimensions;
+pub use fingerprint::{FeedSettings, Fingerprint, FingerprintError};
 pub use hold::{Hold, HoldId, HoldOwner, Remaining, held_against, remaining, still_held, summary};
 pub use ids::{ChannelId, IdError, ItemNumber, LegalEntity, SiteId, Sku, TenantId, WarehouseId};
 pub use item_lines::{FoldedItem, fold_item};

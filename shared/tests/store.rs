@@ -450,6 +450,7 @@ async fn workers_come_and_go() {
         version: "0.1.0".to_owned(),
         host: "host".to_owned(),
         started: "2026-11-23T04:53:56.123Z".to_owned(),
+        settings: vec![(tenant(), "00000000000000aa".parse().unwrap())],
         shards: vec!["contoso/24".to_owned()],
         rows_per_second: 9_000,
     };

@@ -177,6 +177,7 @@ async fn repeat(
         write_through: None,
     };
     if let Some(Ok(reading)) = deadline.wait_for(reading).await {
+        let reading = reading.under(scope.tenant.fingerprint);
         let now = state.clock.now();
         let line_ttl = state.store.line_ttl();
         gathered.evidence = evidence::of_reading(&reading, skus, now, line_ttl);

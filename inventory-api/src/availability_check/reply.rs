@@ -161,7 +161,7 @@ pub(crate) struct CheckMeta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub snapshot_at: Option<Instant>,
-    /// Its age.
+    /// Its age; where a warehouse has none yet, how long the feed has been wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     pub feed_age_seconds: Option<u64>,
@@ -309,7 +309,7 @@ impl<'a> CheckReply<'a> {
                 write_through: checked.write_through,
                 state: summary.map(|summary| summary.state.into()),
                 snapshot_at: watermark.map(Instant),
-                feed_age_seconds: manner.age(watermark),
+                feed_age_seconds: manner.age(summary.and_then(|summary| summary.since)),
                 refresh_interval_seconds: whole_seconds(checked.refresh_interval),
                 warehouses: warehouse_feeds(manner, checked.feeds),
             },

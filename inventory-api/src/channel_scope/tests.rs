@@ -14,6 +14,8 @@ fn tenant(id: &str, company: &str, warehouses: &[&str]) -> Arc<Tenant> {
             .collect(),
         refresh_interval: Duration::from_mins(15),
         live: None,
+        fingerprint: None,
+        wanted: std::sync::OnceLock::new(),
     })
 }
 

@@ -72,6 +72,7 @@ pub(crate) async fn gather(
     let (found, reading) = futures_util::join!(ask, read);
     let (cached, held, feeds) = match reading {
         Some(Ok(reading)) => {
+            let reading = reading.under(tenant.fingerprint);
             let now = state.clock.now();
             let cached = evidence::of_reading(&reading, wanted.skus, now, state.store.line_ttl());
             (cached, reading.held, reading.feeds)

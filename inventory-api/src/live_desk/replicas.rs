@@ -180,7 +180,7 @@ impl Desk {
         let tools = &self.tools;
         let left = ends.left().unwrap_or_default();
         let patience = PATIENCE.min(left / 8);
-        let question = LiveQuestion::new(warehouses, left + LINGERS);
+        let question = LiveQuestion::new(warehouses, left + LINGERS).under(tools.store.settings());
         let taking = (tools.store).take_live(&self.tenant, &question, skus, patience);
         let (mut can_be_joined, since) = (ANNOUNCED, tools.clock.now());
         let shares: Vec<Share> = match tokio::time::timeout(patience, taking).await {

@@ -5,7 +5,7 @@ use crate::metrics;
 use crate::reply_parts::WriteThrough;
 use shared::process::clock::Clock;
 use shared::redis_store::StockStore;
-use shared::stock::{StockLine, TenantId};
+use shared::stock::{StockLine, TenantId, Verdict};
 use std::time::Duration;
 
 /// Longest wait for Redis to store them.
@@ -39,6 +39,9 @@ pub(super) async fn write_through(
         }
     };
     let problem = match stored {
+        Ok(Ok(applied)) if applied.verdicts.contains(&Verdict::RefusedOtherSettings) => {
+            "the feed is read with other settings than this service's".to_owned()
+        }
         Ok(Ok(applied)) => {
             metrics::written_through(applied.applied(), applied.refused());
             return Some(if applied.refused() == 0 {

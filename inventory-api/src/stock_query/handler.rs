@@ -133,7 +133,8 @@ async fn know_fast(
     let reading = reader
         .read_many(&scope.tenant.id, &scope.warehouses, skus)
         .await
-        .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })?;
+        .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })?
+        .under(scope.tenant.fingerprint);
     let now = state.clock.now();
     let mut evidence = evidence::of_reading(&reading, skus, now, state.store.line_ttl());
     evidence::hold_back(&mut evidence, &reading.held, &scope.warehouses, now, &[]);

@@ -84,7 +84,7 @@ pub(crate) struct StockMeta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub snapshot_at: Option<Instant>,
-    /// Its age.
+    /// Its age; where a warehouse has none yet, how long the feed has been wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     pub feed_age_seconds: Option<u64>,
@@ -178,7 +178,7 @@ impl<'a> StockReply<'a> {
             severity: answered.severity.into(),
             state: summary.map(|summary| summary.state.into()),
             snapshot_at: watermark.map(Instant),
-            feed_age_seconds: manner.age(watermark),
+            feed_age_seconds: manner.age(summary.and_then(|summary| summary.since)),
             refresh_interval_seconds: whole_seconds(answered.refresh_interval),
             // Without the cache nobody knows what orders hold.
             degraded: answered.degraded.is_some() || answered.feeds.is_empty(),

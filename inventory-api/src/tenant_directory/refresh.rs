@@ -8,7 +8,7 @@ use shared::redis_store::{PublishedTenant, StoreError};
 use shared::settings::LiveSettings;
 use shared::stock::{LegalEntity, TenantId};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -202,6 +202,10 @@ fn tenant_of(
                 .filter(|interval| *interval >= Duration::from_secs(1))
                 .ok_or(missing("refresh_interval"))?,
             live: None,
+            fingerprint: published
+                .line_meaning()
+                .map(|meaning| meaning.fingerprint()),
+            wanted: OnceLock::new(),
         }
     };
     match tenant.warehouses.len() {
@@ -214,10 +218,12 @@ fn tenant_of(
 
 /// Tells the metrics how old each feed is.
 async fn tell_feeds(state: &AppState) {
-    for tenant in state.directory().tenants() {
-        match state.read_feeds(tenant).await {
+    let directory = state.directory.load_full();
+    for tenant in directory.tenants() {
+        let warehouses = directory.warehouses_of(tenant);
+        match state.read_feeds(tenant, &warehouses).await {
             Ok(feeds) => {
-                for (warehouse, feed) in tenant.warehouses.iter().zip(&feeds) {
+                for (warehouse, feed) in warehouses.iter().zip(&feeds) {
                     metrics::feed(&tenant.id, warehouse, feed);
                 }
             }

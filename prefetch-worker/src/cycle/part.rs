@@ -8,14 +8,18 @@ use crate::metrics;
 use crate::progress::Progress;
 use crate::state::{TenantFeed, Worker};
 use shared::redis_store::{
-    Claim, ItemRange, LeaseLost, PartEnded, PartId, ShardRecord, StoreError,
+    Claim, Finished, ItemRange, LeaseLost, PartEnded, PartId, ShardRecord, StoreError,
 };
 use shared::stock::{AsOf, ItemNumber, WarehouseId};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A part that was taken this often without getting on is given up: it may be what kills workers.
 const MOST_TAKES: u32 = 5;
+
+/// How soon a part of other settings is looked at again: by a worker that has them, it is hoped.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A part to read.
 pub(super) struct Part<'a> {
@@ -74,6 +78,14 @@ async fn begin(
         worker.store.drop_shard(feed.id(), claim).await?;
         return Ok(CycleOutcome::Superseded);
     };
+    if cycle.settings.is_some_and(|own| own != feed.fingerprint()) {
+        let later = Finished::Later;
+        let left = worker.store.finish(feed.id(), claim, LOOK_AGAIN, &later);
+        return Ok(match left.await? {
+            Ok(_failures) => CycleOutcome::OtherSettings,
+            Err(LeaseLost) => CycleOutcome::LeaseLost,
+        });
+    }
     let record = worker.store.shard_record(feed.id(), &claim.shard).await?;
     let taken = record.taken;
     let mut part = resumed(warehouse, id, open.range.clone(), record);
@@ -131,7 +143,7 @@ async fn read_under_lease(
     let lost = CancellationToken::new();
     let notes = Notes::default();
     let lease = keep_lease(worker, feed, claim, &notes, &lost);
-    let reading = read::read_part(worker, feed, part, progress, &notes, &lost);
+    let reading = read::read_part(worker, feed, (part, started), progress, &notes, &lost);
     let read = tokio::select! {
         read = reading => read,
         () = lease => PartRead::Abandoned,

@@ -184,6 +184,9 @@ async fn write(
             Ok(applied) if applied.verdicts.contains(&Verdict::RefusedFuture) => {
                 return Err(StoreError::ClockSetBack);
             }
+            Ok(applied) if applied.verdicts.contains(&Verdict::RefusedOtherSettings) => {
+                return Err(StoreError::OtherSettings);
+            }
             Ok(_applied) => return Ok(()),
             Err(error) if attempt < TRIES && error.may_be_tried_again() => {
                 tracing::warn!(tenant.id = %tenant, %error, attempt, "lines are written again");

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use shared::d365::{D365Error, PageEnd, PageItem, PageQuery, VARIANT_SKUS_PER_CALL};
 use shared::process::clock::Clock as _;
 use shared::process::guards::{self, Guard};
-use shared::stock::{Origin, SkuMapper, VariantIndex};
+use shared::stock::{AsOf, Origin, SkuMapper, VariantIndex};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,7 +41,7 @@ pub(super) enum PartRead {
 pub(super) async fn read_part(
     worker: &Worker,
     feed: &TenantFeed,
-    part: &Part<'_>,
+    (part, started): (&Part<'_>, AsOf),
     progress: &Arc<Progress>,
     notes: &Notes,
     lost: &CancellationToken,
@@ -56,7 +56,7 @@ pub(super) async fn read_part(
     };
     let publisher = Publisher::start(
         &worker.tasks,
-        worker.store.clone(),
+        worker.store_of(feed),
         feed.id().clone(),
         Arc::clone(progress),
         notes.clone(),
@@ -76,6 +76,7 @@ pub(super) async fn read_part(
     let mut reading = Reading {
         feed,
         part,
+        started,
         progress,
         rows_of_all_cycles: &worker.rows,
         publisher,
@@ -113,6 +114,8 @@ enum Walked {
 struct Reading<'a> {
     feed: &'a TenantFeed,
     part: &'a Part<'a>,
+    /// When the cycle began.
+    started: AsOf,
     progress: &'a Arc<Progress>,
     rows_of_all_cycles: &'a AtomicU64,
     publisher: Publisher,
@@ -234,11 +237,14 @@ impl Reading<'_> {
         let mut page = self.feed.source.read_page(query).await?;
         let took = worker.clock().monotonic().saturating_sub(asked);
         self.publisher.pace(took, query.page_size);
+        // It was asked for after the cycle had begun, whatever this worker's reading of Redis' clock
+        // says: behind the watermark, its lines would look as if the snapshot had missed them.
+        let as_of = page.as_of.max(self.started);
         while let Some(piece) = page.items.next().await {
             match piece? {
                 PageItem::Rows(rows) => {
                     for row in rows {
-                        if let Some(item) = self.gathering.push(row, page.as_of) {
+                        if let Some(item) = self.gathering.push(row, as_of) {
                             self.hand_over(item).await;
                         }
                     }

@@ -3,11 +3,17 @@
 use super::part_facts::PartFacts;
 use super::{CycleOutcome, seal};
 use crate::plan;
+use crate::settings_change::until_settled;
 use crate::state::{TenantFeed, Worker};
 use shared::process::clock::Clock as _;
 use shared::redis_store::{Claim, CycleEnd, Finished, ItemRange, OpenCycle, Sealed, StoreError};
 use shared::stock::{WarehouseId, WarehouseSnapshot};
 use std::time::Duration;
+
+/// How soon a warehouse of other settings is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Longest wait of a warehouse whose settings have just changed.
+const LONGEST_SETTLING: Duration = Duration::from_secs(2);
 
 /// Does what a claimed warehouse needs next, and gives it back.
 pub(crate) async fn tend(
@@ -36,6 +42,16 @@ async fn next_for(
         .snapshots(feed.id(), std::slice::from_ref(warehouse))
         .await?;
     let record = snapshots.pop().unwrap_or_default();
+    let until_settled = until_settled(&record, worker.clock().now());
+    let own = Some(feed.fingerprint());
+    if record.standing.is_of_other_settings(own) || until_settled > LONGEST_SETTLING {
+        finish(worker, feed, claim, LOOK_AGAIN, &Finished::Later).await;
+        return Ok(CycleOutcome::OtherSettings);
+    }
+    // No cycle begins before its settings hold.
+    if !until_settled.is_zero() {
+        tokio::time::sleep(until_settled).await;
+    }
     let under_way = worker.store.cycle_under_way(feed.id(), warehouse).await?;
     match next_step(&record, under_way) {
         NextStep::Open => {
@@ -123,7 +139,7 @@ async fn open(
     let started = worker.clock().now();
     let watch = worker.settings.lease;
     let opened = worker
-        .store
+        .store_of(feed)
         .open_cycle(feed.id(), warehouse, seen, started, &ranges, watch)
         .await?;
     let Some(generation) = opened else {

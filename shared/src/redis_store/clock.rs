@@ -13,19 +13,21 @@ use tokio_util::sync::CancellationToken;
 const SAMPLE_EVERY: Duration = Duration::from_millis(800);
 /// While Redis is away the clock carries on; this is how often it is asked again.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
-const STEP_MS: i64 = 1_000;
-/// What cutting three instants to whole milliseconds may take.
-const ROUNDED_MS: i64 = 3;
+const STEP_NS: i64 = 1_000_000_000;
+const NS_PER_MS: i64 = 1_000_000;
 
 /// Redis' time.
+///
+/// The shared time is the local monotonic one plus an offset. Both are kept in nanoseconds and added
+/// first: two numbers that were each cut to milliseconds differ by up to 1 ms too much.
 #[derive(Debug)]
 pub struct RedisClock {
     link: Link,
     local: SystemClock,
-    /// Redis' time less the local monotonic time at the latest sample.
-    offset_ms: AtomicI64,
-    /// How far behind Redis' own clock this one may be: how long the latest sample was on its way.
-    behind_ms: AtomicI64,
+    /// Redis' time less the local monotonic time, in ns: at least this, by the latest sample.
+    at_least_ns: AtomicI64,
+    /// At most this. The two are as far apart as the sample was on its way.
+    at_most_ns: AtomicI64,
     is_sampled: AtomicBool,
 }
 
@@ -34,8 +36,8 @@ impl RedisClock {
         Self {
             link,
             local: SystemClock::default(),
-            offset_ms: AtomicI64::new(0),
-            behind_ms: AtomicI64::new(0),
+            at_least_ns: AtomicI64::new(0),
+            at_most_ns: AtomicI64::new(0),
             is_sampled: AtomicBool::new(false),
         }
     }
@@ -56,20 +58,18 @@ impl RedisClock {
 
     /// Takes one sample.
     pub async fn sample(&self) -> Result<(), StoreError> {
-        let asked_ms = self.monotonic_ms();
         let question = redis::pipe().cmd("TIME").clone();
+        let asked = self.local.monotonic();
         let [(seconds, micros)] = self.link.ask::<[(i64, i64); 1]>(&question).await?;
-        // Anchored at the answer's arrival: by then Redis' own clock has moved on, so this one may
-        // be a little behind and is never ahead.
-        let answered_ms = self.monotonic_ms();
-        let offset = seconds * 1_000 + micros / 1_000 - answered_ms;
-        self.behind_ms
-            .store(answered_ms - asked_ms + ROUNDED_MS, Ordering::Relaxed);
-        let before = self.offset_ms.swap(offset, Ordering::Relaxed);
-        if self.is_sampled.swap(true, Ordering::Release) && (offset - before).abs() > STEP_MS {
+        let answered = self.local.monotonic();
+        let (at_least, at_most) = bounds_of(seconds * 1_000_000 + micros, asked, answered);
+        self.at_most_ns.store(at_most, Ordering::Relaxed);
+        let before = self.at_least_ns.swap(at_least, Ordering::Relaxed);
+        let step = at_least - before;
+        if self.is_sampled.swap(true, Ordering::Release) && step.abs() > STEP_NS {
             metrics::clock_stepped();
             tracing::warn!(
-                step_ms = offset - before,
+                step_ms = step / NS_PER_MS,
                 "Redis' clock has jumped; it is followed"
             );
         }
@@ -79,14 +79,41 @@ impl RedisClock {
     /// An instant Redis' own clock has not passed yet, by as little as is known. Nothing that began
     /// before now is stamped later than this, by whichever replica.
     pub fn not_before_now(&self) -> AsOf {
-        let behind_ms = self.behind_ms.load(Ordering::Relaxed);
-        self.now()
-            .plus(Duration::from_millis(behind_ms.unsigned_abs()))
+        if !self.is_shared() {
+            // Cut downwards.
+            return self.local.now().plus(Duration::from_millis(1));
+        }
+        latest(
+            self.at_most_ns.load(Ordering::Relaxed),
+            self.local.monotonic(),
+        )
     }
+}
 
-    fn monotonic_ms(&self) -> i64 {
-        i64::try_from(self.local.monotonic().as_millis()).unwrap_or(i64::MAX)
-    }
+/// What Redis' time less the local monotonic time is at least and at most, in ns, when Redis said
+/// `redis_us` (cut to microseconds) at some moment between two local readings.
+fn bounds_of(redis_us: i64, asked: Duration, answered: Duration) -> (i64, i64) {
+    (
+        redis_us * 1_000 - nanos(answered),
+        (redis_us + 1) * 1_000 - nanos(asked),
+    )
+}
+
+/// Redis' time is not before this instant. Cut downwards, so that a stamp is never ahead.
+fn earliest(at_least_ns: i64, local: Duration) -> AsOf {
+    let ns = nanos(local).saturating_add(at_least_ns);
+    AsOf::from_unix_ms(ns.div_euclid(NS_PER_MS)).unwrap_or(AsOf::EPOCH)
+}
+
+/// Redis' time is not after this instant. Rounded upwards.
+fn latest(at_most_ns: i64, local: Duration) -> AsOf {
+    let ns = nanos(local).saturating_add(at_most_ns);
+    AsOf::from_unix_ms(ns.saturating_add(NS_PER_MS - 1).div_euclid(NS_PER_MS))
+        .unwrap_or(AsOf::EPOCH)
+}
+
+fn nanos(local: Duration) -> i64 {
+    i64::try_from(local.as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl Clock for RedisClock {
@@ -94,10 +121,10 @@ impl Clock for RedisClock {
         if !self.is_shared() {
             return self.local.now();
         }
-        let ms = self
-            .monotonic_ms()
-            .saturating_add(self.offset_ms.load(Ordering::Relaxed));
-        AsOf::from_unix_ms(ms).unwrap_or(AsOf::EPOCH)
+        earliest(
+            self.at_least_ns.load(Ordering::Relaxed),
+            self.local.monotonic(),
+        )
     }
 
     fn is_shared(&self) -> bool {
@@ -114,6 +141,32 @@ mod tests {
     use super::*;
     use crate::redis_store::StockStore;
     use crate::redis_store::test_server::TestRedis;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// All in ns, by the two machines' own readings: whatever the fractions, a stamp is not
+        /// ahead of Redis and behind by at most the answer's way and 1 ms; the bound the other way.
+        #[test]
+        fn stamps_keep_their_bounds_whatever_the_fractions(
+            redis_ns in 1_800_000_000_000_000_000_i64..1_800_000_000_100_000_000,
+            asked_ns in 0_i64..10_000_000_000,
+            there_ns in 0_i64..5_000_000,
+            back_ns in 0_i64..5_000_000,
+            since_ns in 0_i64..1_000_000_000,
+        ) {
+            let local = |ns: i64| Duration::from_nanos(ns.unsigned_abs());
+            let answered_ns = asked_ns + there_ns + back_ns;
+            let (at_least, at_most) =
+                bounds_of(redis_ns / 1_000, local(asked_ns), local(answered_ns));
+            let now = local(answered_ns + since_ns);
+            let redis_now_ns = redis_ns + back_ns + since_ns;
+            let ns = |instant: AsOf| instant.unix_ms() * NS_PER_MS;
+            let behind = redis_now_ns - ns(earliest(at_least, now));
+            prop_assert!((0..back_ns + NS_PER_MS + 1_000).contains(&behind), "{} ns behind", behind);
+            let ahead = ns(latest(at_most, now)) - redis_now_ns;
+            prop_assert!((0..=there_ns + NS_PER_MS + 1_000).contains(&ahead), "{} ns ahead", ahead);
+        }
+    }
 
     /// Redis' own clock is between the two.
     #[tokio::test]

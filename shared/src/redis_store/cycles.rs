@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::schedule::{Claim, LeaseLost};
 use super::script::Call;
 use super::store::StockStore;
-use crate::stock::{AsOf, Generation, ItemNumber, TenantId, WarehouseId};
+use crate::stock::{AsOf, Fingerprint, Generation, ItemNumber, TenantId, WarehouseId};
 use redis::Script;
 use std::collections::HashMap;
 use std::fmt;
@@ -96,6 +96,8 @@ pub struct OpenCycle {
     pub generation: Generation,
     /// Its start; the watermark, if it turns out to be a snapshot.
     pub started: AsOf,
+    /// The settings it is read with; none if it was opened by a version before fingerprints.
+    pub settings: Option<Fingerprint>,
     /// Its parts, in D365's order.
     pub parts: Vec<OpenPart>,
 }
@@ -131,7 +133,7 @@ pub enum PartEnded {
 impl StockStore {
     /// Opens a cycle whose parts read these ranges; `seen` is the generation of the snapshot record
     /// this was decided on. The warehouse is given back, to be looked after after `watch`. None if
-    /// somebody else has opened one since.
+    /// somebody else has opened one since, or the feed is read with other settings.
     pub async fn open_cycle(
         &self,
         tenant: &TenantId,
@@ -153,7 +155,11 @@ impl StockStore {
             .argument(warehouse.key())
             .argument(seen)
             .argument(started)
-            .argument(watch.as_millis());
+            .argument(watch.as_millis())
+            .argument(
+                self.settings()
+                    .map_or_else(String::new, |own| own.to_string()),
+            );
         for range in ranges {
             call.push_argument(border(&range.after));
             call.push_argument(border(&range.up_to));
@@ -307,6 +313,7 @@ pub(super) fn cycle_of(mut fields: HashMap<String, String>) -> Option<OpenCycle>
     Some(OpenCycle {
         generation,
         started,
+        settings: fields.get("settings").and_then(|text| text.parse().ok()),
         parts,
     })
 }

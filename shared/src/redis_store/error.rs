@@ -37,6 +37,9 @@ pub enum StoreError {
     /// Lines were refused: their stamps lie ahead of Redis' clock, which was set back meanwhile.
     #[error("Redis' clock was set back; lines read before are stamped too far ahead of it")]
     ClockSetBack,
+    /// The feed is read with other settings than the lines.
+    #[error("the feed is read with other settings by now; lines read with these are not stored")]
+    OtherSettings,
     /// The settings cannot be turned into a connection.
     #[error("setting redis.{key}: {problem}")]
     Settings {
@@ -56,6 +59,7 @@ impl StoreError {
             Self::Misbehaved { .. }
             | Self::Replaced
             | Self::ClockSetBack
+            | Self::OtherSettings
             | Self::Settings { .. } => false,
         }
     }

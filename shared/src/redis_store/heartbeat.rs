@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::store::StockStore;
-use crate::stock::AsOf;
+use crate::stock::{AsOf, Fingerprint, TenantId};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct WorkerHeartbeat {
     pub host: String,
     /// Start, as ISO text.
     pub started: String,
+    /// The tenants it reads, each with the fingerprint of the settings it reads them with.
+    pub settings: Vec<(TenantId, Fingerprint)>,
     /// Warehouses it reads right now, as `tenant/warehouse`.
     pub shards: Vec<String>,
     /// Rows a second over the last beat.
@@ -46,6 +48,8 @@ impl StockStore {
             .arg(&worker.host)
             .arg("started")
             .arg(&worker.started)
+            .arg("settings")
+            .arg(text_of(&worker.settings))
             .arg("seen")
             .arg(now.to_string())
             .arg("shards")
@@ -123,6 +127,7 @@ impl StockStore {
                 version: take("version"),
                 host: take("host"),
                 started: take("started"),
+                settings: settings_of(&take("settings")),
                 shards: take("shards")
                     .split(',')
                     .filter(|s| !s.is_empty())
@@ -135,6 +140,23 @@ impl StockStore {
         }
         Ok(workers)
     }
+}
+
+fn text_of(settings: &[(TenantId, Fingerprint)]) -> String {
+    let pairs: Vec<String> = settings
+        .iter()
+        .map(|(tenant, fingerprint)| format!("{tenant}={fingerprint}"))
+        .collect();
+    pairs.join(",")
+}
+
+fn settings_of(text: &str) -> Vec<(TenantId, Fingerprint)> {
+    text.split(',')
+        .filter_map(|pair| {
+            let (tenant, fingerprint) = pair.split_once('=')?;
+            Some((TenantId::parse(tenant).ok()?, fingerprint.parse().ok()?))
+        })
+        .collect()
 }
 
 fn ms(time: Duration) -> u64 {

@@ -6,7 +6,7 @@ use super::metrics;
 use super::script::Call;
 use super::store::StockStore;
 use crate::process::guards::{self, Guard};
-use crate::stock::{Origin, Sku, StockLine, TenantId, Verdict};
+use crate::stock::{FeedSettings, Origin, Sku, StockLine, TenantId, Verdict, WarehouseId};
 use redis::Script;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -57,6 +57,9 @@ impl Applied {
 impl StockStore {
     /// Writes lines, each only if it is newer than what is stored. Calls carry at most 250 lines;
     /// on an error the lines of earlier calls are written, which is harmless: repeating is, too.
+    ///
+    /// A store for lines of certain settings ([`under`](Self::under)) writes none for a feed that is
+    /// read with others: lines carry no settings, so that it would be taken for one of those.
     pub async fn apply(
         &self,
         tenant: &TenantId,
@@ -65,15 +68,27 @@ impl StockStore {
         let mut applied = Applied {
             verdicts: Vec::with_capacity(lines.len()),
         };
+        let foreign = self.feeds_of_other_settings(tenant, lines).await?;
         for chunk in lines.chunks(LINES_PER_CALL) {
-            let verdicts = self.apply_chunk(tenant, chunk).await?;
-            applied.verdicts.extend(verdicts);
+            if foreign.is_empty() {
+                let verdicts = self.apply_chunk(tenant, chunk).await?;
+                applied.verdicts.extend(verdicts);
+                continue;
+            }
+            let is_own = |line: &&StockLine| !foreign.contains(&line.warehouse);
+            let own: Vec<StockLine> = chunk.iter().filter(is_own).cloned().collect();
+            let mut verdicts = self.apply_chunk(tenant, &own).await?.into_iter();
+            applied.verdicts.extend(chunk.iter().map(|line| {
+                let verdict = is_own(&line).then(|| verdicts.next()).flatten();
+                verdict.unwrap_or(Verdict::RefusedOtherSettings)
+            }));
         }
         for verdict in [
             Verdict::Applied,
             Verdict::AppliedOverCorrupt,
             Verdict::RefusedOlder,
             Verdict::RefusedFuture,
+            Verdict::RefusedOtherSettings,
         ] {
             let count = applied
                 .verdicts
@@ -85,11 +100,47 @@ impl StockStore {
         Ok(applied)
     }
 
+    /// The warehouses of lines whose feeds are read with other settings than this store's.
+    ///
+    /// Looked up after the lines were stamped and before they are written. Whatever changes a feed's
+    /// settings later says they hold since a later instant than these stamps, so that a line that is
+    /// written all the same is no evidence under them.
+    async fn feeds_of_other_settings(
+        &self,
+        tenant: &TenantId,
+        lines: &[StockLine],
+    ) -> Result<Vec<WarehouseId>, StoreError> {
+        let (Some(own), false) = (self.settings(), lines.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let mut warehouses: Vec<&WarehouseId> = lines.iter().map(|line| &line.warehouse).collect();
+        warehouses.sort_unstable();
+        warehouses.dedup();
+        let mut pipeline = redis::Pipeline::with_capacity(warehouses.len());
+        for warehouse in &warehouses {
+            let key = self.keys().snapshot(tenant, warehouse);
+            pipeline.cmd("HGET").arg(key).arg("settings");
+        }
+        let settings: Vec<Option<String>> = self
+            .command(async |connection| pipeline.query_async(connection).await)
+            .await?;
+        let is_foreign = |text: &String| FeedSettings::read(text).fingerprint != Some(own);
+        Ok(warehouses
+            .into_iter()
+            .zip(settings)
+            .filter(|(_, text)| text.as_ref().is_some_and(is_foreign))
+            .map(|(warehouse, _)| warehouse.clone())
+            .collect())
+    }
+
     async fn apply_chunk(
         &self,
         tenant: &TenantId,
         lines: &[StockLine],
     ) -> Result<Vec<Verdict>, StoreError> {
+        if lines.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut call = Call::of(&APPLY_LINES)
             .argument(self.line_ttl().as_millis())
             .argument(self.line_ttl().min(ABSENCE_TTL).as_millis());

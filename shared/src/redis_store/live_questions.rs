@@ -1,6 +1,6 @@
 //! Who asks D365 about which SKU just now, so that replicas ask together.
 //!
-//! An announcement reads `stage|asker|told-by|as-of|warehouses`: `waiting` may be joined, `asking`
+//! An announcement reads `stage|asker|told-by|as-of|settings:warehouses`: `waiting` may be joined, `asking`
 //! is under way, `told` and `failed` have ended. Told-by and as-of are those of the last answer that
 //! was stored, this asker's or an earlier one's: who waits for an answer may look only when the next
 //! question stands there already. It goes away by itself a second after its request's deadline.
@@ -8,7 +8,7 @@
 use super::error::StoreError;
 use super::script::Call;
 use super::store::StockStore;
-use crate::stock::{AsOf, Sku, TenantId, WarehouseId};
+use crate::stock::{AsOf, Fingerprint, Sku, TenantId, WarehouseId};
 use redis::Script;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -23,7 +23,8 @@ static MARK: LazyLock<Script> =
 pub struct LiveQuestion {
     /// Tells it from all others.
     pub asker: String,
-    /// The comparison keys of the warehouses it is about, in its own order.
+    /// The comparison keys of the warehouses it is about, in its own order, after the fingerprint of the
+    /// settings.
     pub warehouses: String,
     time_to_live: Duration,
 }
@@ -42,6 +43,17 @@ impl LiveQuestion {
             warehouses: warehouses.join(","),
             time_to_live,
         }
+    }
+}
+
+impl LiveQuestion {
+    /// Asked with these settings: who has others does not join it.
+    #[must_use]
+    pub fn under(mut self, settings: Option<Fingerprint>) -> Self {
+        if let Some(settings) = settings {
+            self.warehouses = format!("{settings}:{}", self.warehouses);
+        }
+        self
     }
 }
 

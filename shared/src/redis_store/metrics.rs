@@ -40,6 +40,7 @@ pub(super) fn offered(tenant: &TenantId, verdict: Verdict, lines: usize) {
         Verdict::AppliedOverCorrupt => "applied_over_corrupt",
         Verdict::RefusedOlder => "refused_older",
         Verdict::RefusedFuture => "refused_future",
+        Verdict::RefusedOtherSettings => "refused_other_settings",
     };
     if lines > 0 {
         counter!("store_lines_total", "tenant" => tenant.to_string(), "verdict" => verdict)

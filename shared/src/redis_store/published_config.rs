@@ -5,11 +5,14 @@
 
 use super::error::StoreError;
 use super::store::StockStore;
-use crate::settings::{EntraSettings, TenantSettings};
-use crate::stock::{SkuMapping, TenantId, WarehouseId};
+use crate::settings::{
+    EntraSettings, FieldNames, LineMeaning, MeaningParts, QuantityField, TenantSettings,
+};
+use crate::stock::{LegalEntity, SkuMapping, TenantId, WarehouseId};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
+use url::Url;
 
 /// A tenant as a prefetcher published it: the settings without sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +123,32 @@ impl PublishedTenant {
         self.fields.get("legal_entity").map(String::as_str)
     }
 
+    /// What a line read with these settings means; none if they cannot be read.
+    pub fn line_meaning(&self) -> Option<LineMeaning> {
+        let text = |name: &str| self.fields.get(name).map(String::as_str);
+        let fields = match text("fields") {
+            Some(names) => serde_json::from_str(names).ok()?,
+            None => FieldNames::default(),
+        };
+        let url = match text("environment_url") {
+            Some(url) => Some(Url::parse(url).ok()?),
+            None => None,
+        };
+        let usual = TenantSettings::USUAL_ENTITIES;
+        Some(LineMeaning::of(&MeaningParts {
+            environment_url: url.as_ref(),
+            legal_entity: &LegalEntity::parse(self.legal_entity()?).ok()?,
+            entity: text("entity").unwrap_or(usual.0),
+            quantity: text("quantity").unwrap_or(QuantityField::default().as_str()),
+            sku_mapping: &match text("sku_mapping") {
+                Some(_) => self.sku_mapping()?,
+                None => SkuMapping::ItemNumber,
+            },
+            variants_entity: text("variants_entity").unwrap_or(usual.1),
+            fields: &fields,
+        }))
+    }
+
     /// Time from one snapshot's start to the next.
     pub fn refresh_interval(&self) -> Option<Duration> {
         humantime::parse_duration(self.fields.get("refresh_interval")?).ok()
@@ -155,6 +184,38 @@ impl StockStore {
             .await
     }
 
+    /// A tenant as it was published last; none if it never was.
+    pub async fn published_tenant(
+        &self,
+        id: &TenantId,
+    ) -> Result<Option<PublishedTenant>, StoreError> {
+        let values = self
+            .command(async |connection| {
+                redis::cmd("HMGET")
+                    .arg(self.keys().config(id))
+                    .arg(&FIELDS)
+                    .query_async::<Vec<Option<Vec<u8>>>>(connection)
+                    .await
+            })
+            .await?;
+        let fields: HashMap<String, String> = FIELDS
+            .iter()
+            .zip(values)
+            .filter_map(|(name, value)| {
+                let value = value.filter(|value| value.len() <= LONGEST_VALUE)?;
+                Some(((*name).to_owned(), String::from_utf8(value).ok()?))
+            })
+            .collect();
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(PublishedTenant {
+            is_respelled: self.is_respelled(id).await?,
+            id: id.clone(),
+            fields,
+        }))
+    }
+
     /// All published tenants.
     pub async fn published_tenants(&self) -> Result<Vec<PublishedTenant>, StoreError> {
         let ids: Vec<Vec<u8>> = self
@@ -173,36 +234,11 @@ impl StockStore {
         ids.truncate(MOST_TENANTS);
         let mut tenants = Vec::new();
         for id in ids {
-            let answer = self
-                .command(async |connection| {
-                    redis::cmd("HMGET")
-                        .arg(self.keys().config(&id))
-                        .arg(&FIELDS)
-                        .query_async::<Vec<Option<Vec<u8>>>>(connection)
-                        .await
-                })
-                .await;
-            let values = match answer {
-                Ok(values) => values,
+            match self.published_tenant(&id).await {
+                Ok(tenant) => tenants.extend(tenant),
                 // One bad record does not hide the others.
-                Err(error) if error.is_about_this_key() => continue,
+                Err(error) if error.is_about_this_key() => {}
                 Err(error) => return Err(error),
-            };
-            let fields: HashMap<String, String> = FIELDS
-                .iter()
-                .zip(values)
-                .filter_map(|(name, value)| {
-                    let value = value.filter(|value| value.len() <= LONGEST_VALUE)?;
-                    Some(((*name).to_owned(), String::from_utf8(value).ok()?))
-                })
-                .collect();
-            if !fields.is_empty() {
-                let is_respelled = self.is_respelled(&id).await?;
-                tenants.push(PublishedTenant {
-                    id,
-                    fields,
-                    is_respelled,
-                });
             }
         }
         Ok(tenants)
@@ -224,5 +260,33 @@ mod tests {
         let published = PublishedTenant::of(&tenant).fields;
         let published: BTreeSet<&str> = published.keys().map(String::as_str).collect();
         assert_eq!(published, FIELDS.into());
+    }
+
+    #[test]
+    fn what_is_published_means_what_the_settings_mean() {
+        for more in [
+            json!({}),
+            json!({ "fields": { "site": "Site" }, "quantity": "on-hand" }),
+            json!({ "sku_mapping": "variants", "variants_entity": "Variants" }),
+            json!({ "sku_mapping": "{ItemNumber}-{ProductSizeId}", "entity": "OnHand" }),
+        ] {
+            let mut tree = json!({
+                "id": "contoso",
+                "environment_url": "https://contoso.operations.dynamics.com",
+                "legal_entity": "USMF",
+                "warehouses": ["24"],
+                "entra": { "tenant_id": "t", "client_id": "c", "client_secret": "s" },
+            });
+            for (name, value) in more.as_object().unwrap() {
+                tree[name] = value.clone();
+            }
+            let settings: TenantSettings = serde_json::from_value(tree).unwrap();
+            let published = PublishedTenant::of(&settings);
+            assert_eq!(
+                published.line_meaning(),
+                Some(settings.line_meaning()),
+                "{more}"
+            );
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::keys::Keys;
 use super::line_codec::read_line;
 use super::metrics;
 use super::snapshots::{STANDING, standing_of};
-use crate::stock::{FeedStanding, Hold, LineValue, Sku, TenantId, WarehouseId};
+use crate::stock::{FeedStanding, Fingerprint, Hold, LineValue, Sku, TenantId, WarehouseId};
 use arc_swap::ArcSwap;
 use redis::Value;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub struct StockReader {
     keys: Keys,
     /// Tenants whose missing lines prove nothing.
     misspelled: Arc<ArcSwap<Vec<TenantId>>>,
+    settings: Option<Fingerprint>,
 }
 
 /// What is stored for one SKU in one warehouse.
@@ -82,6 +83,31 @@ impl HeldOfSku {
 }
 
 impl Reading {
+    /// What of it was read with these settings: other lines are as if they were not there, and other
+    /// feeds cold.
+    #[must_use]
+    pub fn under(mut self, settings: Option<Fingerprint>) -> Self {
+        if self.feeds.iter().all(|feed| feed.settings.is_none()) {
+            return self;
+        }
+        let warehouses = self.feeds.len();
+        for (at, line) in self.lines.iter_mut().enumerate() {
+            let feed = &self.feeds[at % warehouses];
+            let is_evidence = match line {
+                StoredLine::Value(value) => feed.takes(value.as_of, settings),
+                StoredLine::Unreadable => !feed.is_of_other_settings(settings),
+                StoredLine::Missing => true,
+            };
+            if !is_evidence {
+                *line = StoredLine::Missing;
+            }
+        }
+        for feed in &mut self.feeds {
+            *feed = feed.under(settings);
+        }
+        self
+    }
+
     /// The lines of one SKU, in the order of the warehouses asked for.
     pub fn of_sku(&self, number: usize) -> &[StoredLine] {
         let warehouses = self.feeds.len();
@@ -92,11 +118,17 @@ impl Reading {
 }
 
 impl StockReader {
-    pub(super) fn new(link: Link, keys: Keys, misspelled: Arc<ArcSwap<Vec<TenantId>>>) -> Self {
+    pub(super) fn new(
+        link: Link,
+        keys: Keys,
+        misspelled: Arc<ArcSwap<Vec<TenantId>>>,
+        settings: Option<Fingerprint>,
+    ) -> Self {
         Self {
             link,
             keys,
             misspelled,
+            settings,
         }
     }
 
@@ -113,7 +145,7 @@ impl StockReader {
         self.read(tenant, warehouses, skus, Detail::Told).await
     }
 
-    /// The same without holds, for those who may not read them.
+    /// The same without what orders hold, which a worker's Redis user may not read.
     pub async fn read_lines(
         &self,
         tenant: &TenantId,
@@ -175,7 +207,8 @@ impl StockReader {
         } else {
             StoredLine::Missing
         };
-        reading_of(answer, warehouses.len(), skus.len(), detail, missing)
+        let reading = reading_of(answer, warehouses.len(), skus.len(), detail, missing)?;
+        Ok(reading.under(self.settings))
     }
 }
 

@@ -14,6 +14,8 @@ scripts! {
     ACCEPT = "accept.lua";
     /// Writes lines, each only if it is newer.
     APPLY_LINES = "apply_lines.lua";
+    /// Begins a feed anew under other settings.
+    CHANGE_SETTINGS = "change_settings.lua";
     /// Claims a shard that was seen to be due.
     CLAIM = "claim.lua";
     /// Closes a throttle gate.

@@ -4,14 +4,16 @@ use super::error::StoreError;
 use super::script::Call;
 use super::store::StockStore;
 use crate::stock::{
-    AsOf, FeedStanding, Generation, ItemNumber, SnapshotState, TenantId, WarehouseId,
-    WarehouseSnapshot,
+    AsOf, FeedSettings, FeedStanding, Fingerprint, Generation, ItemNumber, SnapshotState, TenantId,
+    WarehouseId, WarehouseSnapshot,
 };
 use redis::{Script, Value};
 use serde::Serialize;
 use std::sync::LazyLock;
 
 static ACCEPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/accept.lua")));
+static CHANGE_SETTINGS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/change_settings.lua")));
 static SEAL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/seal.lua")));
 
 /// How many cycles the history keeps.
@@ -211,6 +213,77 @@ impl StockStore {
         })
     }
 
+    /// Notes that these feeds are wanted since `now`, where nobody noted it before.
+    pub async fn want_feeds(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        now: AsOf,
+    ) -> Result<(), StoreError> {
+        self.note_once(tenant, warehouses, "wanted", &now.to_string())
+            .await
+    }
+
+    /// Notes the settings of feeds whose records are of a version before fingerprints: all they hold
+    /// was read with these.
+    pub async fn adopt_feeds(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        settings: Fingerprint,
+    ) -> Result<(), StoreError> {
+        let text = format!("{settings}|{}", AsOf::EPOCH);
+        self.note_once(tenant, warehouses, "settings", &text).await
+    }
+
+    async fn note_once(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        field: &str,
+        text: &str,
+    ) -> Result<(), StoreError> {
+        if warehouses.is_empty() {
+            return Ok(());
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(warehouses.len());
+        for warehouse in warehouses {
+            let key = self.keys().snapshot(tenant, warehouse);
+            pipeline.cmd("HSETNX").arg(key).arg(field).arg(text);
+        }
+        self.command(async |connection| pipeline.query_async::<Vec<u8>>(connection).await)
+            .await
+            .map(|_noted| ())
+    }
+
+    /// Begins a feed anew under these settings, if it is read with others: what was read before, its
+    /// cycle under way included, counts for nothing. Says whether it did.
+    ///
+    /// `since` must lie ahead of Redis' clock, so that no line that is stored already is of it or
+    /// later; no cycle may be opened before it has come.
+    ///
+    /// # Errors
+    /// [`StoreError::TimedOut`] if `since` has passed when the script runs.
+    pub async fn change_settings(
+        &self,
+        tenant: &TenantId,
+        warehouse: &WarehouseId,
+        settings: Fingerprint,
+        since: AsOf,
+    ) -> Result<bool, StoreError> {
+        let call = Call::of(&CHANGE_SETTINGS)
+            .key(self.keys().snapshot(tenant, warehouse))
+            .key(self.keys().cycle(tenant, warehouse))
+            .key(self.keys().ranges(tenant, warehouse))
+            .argument(settings)
+            .argument(since)
+            .argument(since.unix_ms());
+        match self.run::<i64>(call).await? {
+            -1 => Err(StoreError::TimedOut),
+            changed => Ok(changed == 1),
+        }
+    }
+
     /// A warehouse's last cycles, newest first, each as the JSON text that stands in Redis.
     pub async fn history(
         &self,
@@ -282,7 +355,14 @@ pub(super) fn history_entry(end: &CycleEnd, reason: &str, hash: &str) -> String 
 }
 
 /// The fields of a feed's record that [`standing_of`] reads, in its order.
-pub(super) const STANDING: [&str; 4] = ["state", "watermark", "previous_watermark", "next_due"];
+pub(super) const STANDING: [&str; 6] = [
+    "state",
+    "watermark",
+    "previous_watermark",
+    "next_due",
+    "settings",
+    "wanted",
+];
 
 const MISBEHAVED: StoreError = StoreError::Misbehaved {
     what: "a snapshot's record",
@@ -308,14 +388,15 @@ pub(super) fn standing_of(value: &Value) -> Result<FeedStanding, StoreError> {
 }
 
 fn take_over(standing: &mut FeedStanding, field: &[u8], value: &[u8]) {
-    let Ok(value) = str::from_utf8(value) else {
-        return;
-    };
+    // What is no text reads as an empty one: settings that cannot be read match none.
+    let value = str::from_utf8(value).unwrap_or_default();
     match field {
         b"state" => standing.state = value.parse().unwrap_or_default(),
         b"watermark" => standing.watermark = value.parse().ok(),
         b"previous_watermark" => standing.previous_watermark = value.parse().ok(),
         b"next_due" => standing.next_due = value.parse().ok(),
+        b"settings" => standing.settings = Some(FeedSettings::read(value)),
+        b"wanted" => standing.wanted = value.parse().ok(),
         _ => {}
     }
 }

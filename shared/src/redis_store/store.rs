@@ -10,7 +10,7 @@ use super::script::Call;
 use crate::d365::ProcessThrottleGate;
 use crate::process::clock::Clock;
 use crate::settings::RedisSettings;
-use crate::stock::TenantId;
+use crate::stock::{Fingerprint, TenantId};
 use arc_swap::ArcSwap;
 use deadpool_redis::{Connection, Pool};
 use redis::{FromRedisValue, RedisError, Value};
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// Lends connections of the whole process; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct StockStore(Arc<Inner>);
+pub struct StockStore(Arc<Inner>, Option<Fingerprint>);
 
 #[derive(Debug)]
 struct Inner {
@@ -52,7 +52,7 @@ impl StockStore {
         let answer_limit = settings.command_timeout;
         let link = Link::new(readers.clone(), connect_limit, answer_limit);
         let clock = Arc::new(RedisClock::new(link));
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             keys: Keys::with_prefix(&settings.key_prefix),
             scripts: Lender::new(
                 pool(settings, settings.pool_size, settings.script_timeout)?,
@@ -69,7 +69,20 @@ impl StockStore {
             line_ttl: settings.line_ttl,
             misspelled: Arc::default(),
             process_id: uuid::Uuid::new_v4().to_string(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), None))
+    }
+
+    /// The same connections for lines read with these settings: they are stored only where the feed
+    /// is of the same, and read only as far as they were read with them.
+    #[must_use]
+    pub fn under(&self, settings: Option<Fingerprint>) -> Self {
+        Self(Arc::clone(&self.0), settings)
+    }
+
+    /// The settings its lines are read with, if they were told.
+    pub fn settings(&self) -> Option<Fingerprint> {
+        self.1
     }
 
     /// The clock all replicas share; somebody must run it ([`RedisClock::run`]).
@@ -87,6 +100,7 @@ impl StockStore {
             ),
             self.0.keys.clone(),
             Arc::clone(&self.0.misspelled),
+            self.1,
         )
     }
 

@@ -67,6 +67,10 @@ pub struct TenantSettings {
 }
 
 impl TenantSettings {
+    /// The entity sets of on-hand stock and of variants, unless others are named.
+    pub(crate) const USUAL_ENTITIES: (&str, &str) =
+        ("WarehousesOnHandV2", "ReleasedProductVariantsV2");
+
     /// Settings that were published by another process, with this process' own sign-in; checked
     /// like those of a file.
     pub fn from_published(
@@ -192,11 +196,11 @@ fn item_number() -> SkuMapping {
 }
 
 fn on_hand_entity() -> String {
-    "WarehousesOnHandV2".to_owned()
+    TenantSettings::USUAL_ENTITIES.0.to_owned()
 }
 
 fn variants_entity() -> String {
-    "ReleasedProductVariantsV2".to_owned()
+    TenantSettings::USUAL_ENTITIES.1.to_owned()
 }
 
 fn warehouses_entity() -> String {

@@ -157,6 +157,8 @@ pub enum Verdict {
     RefusedOlder,
     /// The new line claims an as-of too far in the future to be true.
     RefusedFuture,
+    /// The warehouse's feed is read with other settings than the new line.
+    RefusedOtherSettings,
 }
 
 impl Verdict {

@@ -31,6 +31,7 @@ const GRANTING: [&str; 5] = [
 /// Not run by the simulation: they serve demand and operators.
 const NOT_MODELLED: [&str; 7] = [
     "accept.lua",
+    "change_settings.lua",
     "mark_live.lua",
     "note_asked.lua",
     "note_event.lua",
@@ -183,7 +184,8 @@ impl Caller<'_> {
         let snapshot = about.snapshot();
         let seen = self.stored(&snapshot, "generation", &["0", "0", "1"]);
         let watch = self.number(0, 30_000);
-        let mut arguments = vec![about.warehouse.clone(), seen, self.stamp(), watch];
+        let settings = self.one_of(&["", "aa", "bb"]);
+        let mut arguments = vec![about.warehouse.clone(), seen, self.stamp(), watch, settings];
         for _ in 0..self.chance.between(1, 3) {
             arguments.push(self.one_of(&["", "A", "B"]));
             arguments.push(self.one_of(&["", "C", "D"]));

@@ -1,0 +1,74 @@
+//! What a worker does with feeds that are read with other settings than its own, and with a clock of
+//! its own that is late.
+
+use crate::bench::{bench, cycle, is_complete, settings, tenant};
+use prefetch_worker::{CycleOutcome, Poller, Step, TenantFeed, Worker};
+use shared::d365::{OnHandSource, ScriptedPage, ScriptedSource};
+use shared::process::clock::{Clock, ManualClock};
+use shared::process::shutdown::Shutdown;
+use shared::redis_store::StoredLine;
+use shared::stock::{
+    ItemNumber, OnHandRow, ProductDimensions, Quantities, Sku, StockState, WarehouseId, judge,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn warehouse() -> WarehouseId {
+    WarehouseId::parse("24").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cycle_of_other_settings_is_left_to_those_who_have_them() {
+    let bench = bench().await;
+    let mut own = Poller::new(bench.worker.clone(), 0);
+    let opened = own.step().await;
+    assert!(
+        matches!(opened, Step::Done(CycleOutcome::Opened { .. })),
+        "{opened:?}"
+    );
+    let other = settings(&bench.redis, &bench.d365, "quantity = \"on-hand\"");
+    let other = Worker::build(&other, Shutdown::new()).unwrap();
+    other.clock().sample().await.unwrap();
+    let mut other = Poller::new(other, 0);
+    // Its part is due first, then the warehouse itself.
+    assert_eq!(other.step().await, Step::Done(CycleOutcome::OtherSettings));
+    bench.redis_cli(&["ZADD", "inv:contoso:due", "0", "24"]);
+    assert_eq!(other.step().await, Step::Done(CycleOutcome::OtherSettings));
+    assert!(bench.pages().is_empty(), "nothing was read");
+    bench.redis_cli(&["ZADD", "inv:contoso:due", "0", "24#1/1"]);
+    assert!(is_complete(&cycle(&mut own).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cycle_read_is_not_older_than_its_begin_however_late_a_clock_is() {
+    let bench = bench().await;
+    let late = bench.worker.clock().now().minus(Duration::from_millis(300));
+    let late: Arc<dyn Clock> = Arc::new(ManualClock::at(late));
+    let source = Arc::new(ScriptedSource::new(late));
+    source.add_page(ScriptedPage::whole(vec![OnHandRow {
+        item: ItemNumber::parse("A").unwrap(),
+        dimensions: ProductDimensions::default(),
+        site: None,
+        warehouse: warehouse(),
+        quantities: Quantities::default(),
+    }]));
+    let settings = settings(&bench.redis, &bench.d365, "");
+    let feed = TenantFeed::new(settings.tenants[0].clone(), source as Arc<dyn OnHandSource>);
+    let store = bench.worker.store.clone();
+    let worker = Worker::with_feeds(settings.worker.clone(), store, vec![feed], Shutdown::new());
+    let mut poller = Poller::new(worker, 0);
+    let step = cycle(&mut poller).await;
+    assert!(is_complete(&step), "{step:?}");
+    let reader = bench.worker.store.reader();
+    let skus = [Sku::parse("A").unwrap()];
+    let reading = reader
+        .read_many(&tenant(), &[warehouse()], &skus)
+        .await
+        .unwrap();
+    let StoredLine::Value(line) = &reading.lines[0] else {
+        panic!("{reading:?}")
+    };
+    let (now, day) = (bench.worker.clock().now(), Duration::from_hours(24));
+    let judged = judge(Some(line), &reading.feeds[0], now, day);
+    assert_eq!(judged.state, StockState::Present, "{reading:?}");
+}
