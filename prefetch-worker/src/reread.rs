@@ -129,7 +129,7 @@ async fn read(
             } else {
                 mapper
             };
-            for line in fold_item(rows, mapper, as_of, Origin::Live)?.lines {
+            for line in fold_item(&rows, mapper, as_of, Origin::Live)?.lines {
                 if wanted
                     .as_ref()
                     .is_none_or(|wanted| wanted.contains(&line.sku))

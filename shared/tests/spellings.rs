@@ -1,6 +1,10 @@
 //! Names in Redis whatever the spelling, and names of earlier versions, against a real Redis.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use redis::Commands;
 use shared::process::clock::Clock as _;

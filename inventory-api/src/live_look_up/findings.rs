@@ -172,7 +172,7 @@ fn add_lines(
     }
     let mut unusable = Vec::new();
     for ((item, _), rows) in by_place {
-        match fold_item(rows, mapper, answer.as_of, Origin::Live) {
+        match fold_item(&rows, mapper, answer.as_of, Origin::Live) {
             Ok(folded) => {
                 for line in folded.lines {
                     add_line(lines, line);

@@ -112,7 +112,7 @@ mod tests {
             .into_iter()
             .flat_map(|item| {
                 let origin = Origin::Snapshot(Generation(1));
-                fold_item(item.rows, &SkuMapper::ItemNumber, item.as_of, origin)
+                fold_item(&item.rows, &SkuMapper::ItemNumber, item.as_of, origin)
                     .unwrap()
                     .lines
             })

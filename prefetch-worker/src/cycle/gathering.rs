@@ -161,7 +161,7 @@ impl Gathering {
                     && fresh.is_certain(&row.item, &row.dimensions)
             });
             self.learned.note_answer(&stranger.rows, &fresh);
-            items.extend(self.fold(stranger, Some(&fresh)));
+            items.extend(self.fold(&stranger, Some(&fresh)));
         }
         (items, is_news)
     }
@@ -206,14 +206,14 @@ impl Gathering {
             self.strangers.push(item);
             return None;
         }
-        self.fold(item, None)
+        self.fold(&item, None)
     }
 
-    fn fold(&mut self, item: CompleteItem, fresh: Option<&SkuMapper>) -> Option<GatheredItem> {
+    fn fold(&mut self, item: &CompleteItem, fresh: Option<&SkuMapper>) -> Option<GatheredItem> {
         let number = item.number()?.clone();
         let rows = item.rows.len() as u64;
         let mapper = fresh.unwrap_or(&self.mapper);
-        match fold_item(item.rows, mapper, item.as_of, self.origin) {
+        match fold_item(&item.rows, mapper, item.as_of, self.origin) {
             Ok(folded) => {
                 self.facts.unmapped_rows += folded.unmapped_rows as u64;
                 self.facts.rows += rows;

@@ -48,8 +48,8 @@ impl StockStore {
         renamed += self.respell_members(&low, key_of).await?.len();
         renamed += self.respell_stock(tenant, warehouses).await?;
         self.command(async |c| {
-            let set = redis::cmd("SET").arg(&mark).arg(RULE).query_async(c).await;
-            set.map(|()| ())
+            let mut set = redis::cmd("SET");
+            set.arg(&mark).arg(RULE).query_async::<()>(c).await
         })
         .await?;
         Ok(renamed)

@@ -21,7 +21,7 @@ pub struct FoldedItem {
 /// (offset paging over moving data repeats rows) counts once: the later one, which D365 read later.
 /// The same place in two spellings is two rows, and both count.
 pub fn fold_item(
-    rows: Vec<OnHandRow>,
+    rows: &[OnHandRow],
     mapper: &SkuMapper,
     as_of: AsOf,
     origin: Origin,
@@ -94,7 +94,7 @@ mod tests {
         }
     }
 
-    fn folded(rows: Vec<OnHandRow>, mapper: &SkuMapper) -> Vec<(String, String)> {
+    fn folded(rows: &[OnHandRow], mapper: &SkuMapper) -> Vec<(String, String)> {
         let as_of = AsOf::from_unix_ms(1_800_000_000_000).unwrap();
         fold_item(rows, mapper, as_of, Origin::Live)
             .unwrap()
@@ -113,7 +113,7 @@ mod tests {
     fn an_items_rows_are_summed_signed_over_its_dimensions() {
         let rows = vec![row("", 4), row("Black", -3), row("White", 15)];
         assert_eq!(
-            folded(rows, &SkuMapper::ItemNumber),
+            folded(&rows, &SkuMapper::ItemNumber),
             [("T".into(), "16".into())]
         );
     }
@@ -122,7 +122,7 @@ mod tests {
     fn a_repeated_row_counts_once_with_its_later_number() {
         let rows = vec![row("Black", 4), row("White", 1), row("Black", 2)];
         assert_eq!(
-            folded(rows, &SkuMapper::ItemNumber),
+            folded(&rows, &SkuMapper::ItemNumber),
             [("T".into(), "3".into())]
         );
     }
@@ -141,13 +141,13 @@ mod tests {
             spelled("t-1", "wh", 5),
         ];
         assert_eq!(
-            folded(rows, &SkuMapper::ItemNumber),
+            folded(&rows, &SkuMapper::ItemNumber),
             [("T-1".into(), "11".into())]
         );
         let template = SkuTemplate::parse("{ItemNumber}/{ProductColorId}").unwrap();
         let rows = vec![row("Black", 1), row("BLACK ", 2)];
         assert_eq!(
-            folded(rows, &SkuMapper::Template(template)),
+            folded(&rows, &SkuMapper::Template(template)),
             [("T/BLACK".into(), "3".into())]
         );
     }
@@ -157,7 +157,7 @@ mod tests {
         let template = SkuTemplate::parse("{ItemNumber}/{ProductColorId}").unwrap();
         let rows = vec![row("", 4), row("Black", -3)];
         assert_eq!(
-            folded(rows, &SkuMapper::Template(template)),
+            folded(&rows, &SkuMapper::Template(template)),
             [("T".into(), "4".into()), ("T/Black".into(), "-3".into())]
         );
     }

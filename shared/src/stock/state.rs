@@ -42,6 +42,7 @@ pub struct Judged {
 impl Judged {
     /// What is believed of this SKU: the absence of a doubtful one is not proved, since D365 may have it
     /// in another spelling.
+    #[must_use]
     pub fn believed_of(self, sku: &Sku) -> Self {
         if self.state == StockState::Absent && sku.is_doubtful() {
             Self::UNKNOWN

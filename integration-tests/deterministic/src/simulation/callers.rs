@@ -93,7 +93,12 @@ impl Simulation<'_> {
         };
         // The truth of that instant is history by now, so it can be asked for here.
         let rows = self.truth.rows(warehouse, item, read.at_ms);
-        let folded = fold_item(rows, &SkuMapper::ItemNumber, line.value.as_of, Origin::Live);
+        let folded = fold_item(
+            &rows,
+            &SkuMapper::ItemNumber,
+            line.value.as_of,
+            Origin::Live,
+        );
         if let Some(found) = folded
             .ok()
             .and_then(|folded| folded.lines.into_iter().next())
