@@ -13,4 +13,5 @@ pub mod management;
 pub mod request_id;
 pub mod route_pattern;
 pub mod secret_headers;
+pub mod shares;
 pub mod tls;
