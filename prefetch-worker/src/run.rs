@@ -60,13 +60,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
             .tasks
             .spawn("certificate", certificate.keep_fresh(stop));
     }
-    if worker.settings.demand_share > 0 {
-        for tenant in 0..worker.feeds.len() {
-            worker
-                .tasks
-                .spawn("demand", demand::keep_passing(worker.clone(), tenant));
-        }
-    }
+    start_demand(&worker);
     let refreshes = Refreshes::start(&worker);
     let hints = Hints::start(&worker);
 
@@ -88,8 +82,10 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
         let stop = worker.shutdown.soft().clone();
         worker.tasks.spawn(name, Arc::clone(watched).watch(stop));
     }
-    let management_server = management::serve(management, metrics, readiness, probes)?;
+    let names = &settings.api.auth.allowed_hosts;
+    let management_server = management::serve(management, metrics, readiness, probes, names)?;
     let parts = routes::Parts {
+        auth: &settings.api.auth,
         worker: worker.clone(),
         refreshes,
         hints,
@@ -125,6 +121,16 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     served?;
     managed?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn start_demand(worker: &Worker) {
+    if worker.settings.demand_share == 0 {
+        return;
+    }
+    for tenant in 0..worker.feeds.len() {
+        let passing = demand::keep_passing(worker.clone(), tenant);
+        worker.tasks.spawn("demand", passing);
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, WorkerError> {
