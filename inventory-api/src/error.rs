@@ -148,6 +148,14 @@ pub(crate) enum ApiError {
     /// A large body's turn did not come in time.
     #[error("too many large bodies are in work already: send fewer at once, or smaller ones")]
     LargeBodiesContend,
+    /// Too many of the caller's bodies are slow.
+    #[error("too many bodies are on their way already: send each at once, and whole")]
+    SlowBodiesContend,
+    /// Room for a large reply did not come in time.
+    #[error(
+        "too many large replies are in work or unread: read them, or ask for fewer lines at once"
+    )]
+    LargeRepliesContend,
     /// So many orders want the same products that one's turn did not come in time.
     #[error(
         "too many orders for these products at once: nothing was granted or held; send it again"
@@ -259,6 +267,8 @@ impl ApiError {
             ),
             Self::Overloaded { .. }
             | Self::LargeBodiesContend
+            | Self::SlowBodiesContend
+            | Self::LargeRepliesContend
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
@@ -296,6 +306,8 @@ impl ApiError {
         match self {
             Self::Overloaded { .. }
             | Self::LargeBodiesContend
+            | Self::SlowBodiesContend
+            | Self::LargeRepliesContend
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::CacheUnavailable { .. } => Some(COME_BACK_SOON),
@@ -363,6 +375,12 @@ impl ApiError {
             Self::LargeBodiesContend => problem
                 .parameter("name", "largeBodiesPerCaller")
                 .parameter("limit", &large_bodies::OF_ONE_CALLER),
+            Self::SlowBodiesContend => problem
+                .parameter("name", "slowBodiesPerCaller")
+                .parameter("limit", &large_bodies::SLOW_OF_ONE_CALLER),
+            Self::LargeRepliesContend => problem
+                .parameter("name", "linesPerCaller")
+                .parameter("limit", &large_bodies::LINES_OF_ONE_CALLER),
             Self::TooManyHolds { sku, name, limit } => problem
                 .parameter("name", name)
                 .parameter("limit", limit)
@@ -459,6 +477,7 @@ impl ResponseError for ApiError {
                 ..
             } | Self::BodyTooSlow { .. }
                 | Self::LargeBodiesContend
+                | Self::SlowBodiesContend
                 | Self::BodyBroken
         ) {
             // What is left of the body is not read, so the connection cannot carry another request.

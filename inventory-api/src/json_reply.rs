@@ -7,11 +7,13 @@ use crate::error::ApiError;
 use actix_web::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
 };
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use pieces::Pieces;
 use serde::Serialize;
+use shared::http_edge::shares::Share;
 use std::io::Write;
 
 /// Bodies below this are not compressed: they fit one packet anyway.
@@ -31,10 +33,21 @@ pub(crate) fn is_compressed_for(headers: &HeaderMap, body_bytes: usize) -> bool 
 
 /// Sends a JSON body.
 pub(crate) fn send(
+    reply: HttpResponseBuilder,
+    headers: &HeaderMap,
+    body: impl Into<Bytes>,
+) -> HttpResponse {
+    send_holding(reply, headers, body, None)
+}
+
+/// As [`send`]; the room the reply takes is given back when it was sent.
+pub(crate) fn send_holding(
     mut reply: HttpResponseBuilder,
     headers: &HeaderMap,
-    body: Vec<u8>,
+    body: impl Into<Bytes>,
+    room: Option<Share>,
 ) -> HttpResponse {
+    let body = body.into();
     reply.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     reply.insert_header((VARY, HeaderValue::from_static("accept-encoding")));
     if is_compressed_for(headers, body.len()) {
@@ -42,15 +55,15 @@ pub(crate) fn send(
         let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
         if let Ok(compressed) = encoder.write_all(&body).and_then(|()| encoder.finish()) {
             reply.insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
-            return with_body(reply, compressed);
+            return with_body(reply, compressed.into(), room);
         }
     }
-    with_body(reply, body)
+    with_body(reply, body, room)
 }
 
-fn with_body(mut reply: HttpResponseBuilder, body: Vec<u8>) -> HttpResponse {
+fn with_body(mut reply: HttpResponseBuilder, body: Bytes, room: Option<Share>) -> HttpResponse {
     if Pieces::suit(body.len()) {
-        reply.body(Pieces::of(body))
+        reply.body(Pieces::of(body, room))
     } else {
         reply.body(body)
     }

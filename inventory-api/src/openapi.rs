@@ -14,16 +14,15 @@ use crate::json_reply;
 use crate::orders::view::{OrderView, RejectionReply};
 use crate::service_limits::ServiceLimits;
 use crate::stock_query::reply::StockReply;
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
-use actix_web::web::{Data, Path};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
+use shared::http_edge::api_page::ApiPage;
 use shared::http_edge::feedback::Feedback;
 use shared::settings::ApiSettings;
 use std::fmt;
-use std::sync::Arc;
 use utoipa::OpenApi;
-use utoipa_swagger_ui::Config;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
@@ -39,8 +38,8 @@ struct ReplySchemas;
 
 /// What is served, made once.
 pub(crate) struct Served {
-    document: String,
-    page: Arc<Config<'static>>,
+    document: Bytes,
+    page: ApiPage,
 }
 
 impl fmt::Debug for Served {
@@ -53,8 +52,8 @@ impl Served {
     /// With the limits of these settings.
     pub(crate) fn of(settings: &ApiSettings) -> Self {
         Self {
-            document: document(settings),
-            page: Arc::new(Config::from(crate::routes::API).try_it_out_enabled(true)),
+            document: document(settings).into(),
+            page: ApiPage::of(crate::routes::API),
         }
     }
 }
@@ -106,26 +105,18 @@ pub(crate) async fn document_or_page(
     let mut reply = HttpResponse::Ok();
     reply.insert_header((CACHE_CONTROL, "max-age=60"));
     if prefers_html(request.headers()) {
-        let page = page_text(&served)?;
-        return Ok(reply
-            .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
-            .insert_header((VARY, "accept"))
-            .body(page));
+        let page = served.page.index("api/page/");
+        let mut page = page.ok_or(ApiError::RouteNotFound)?;
+        let by_accept = HeaderValue::from_static("accept");
+        page.headers_mut().insert(VARY, by_accept);
+        return Ok(page);
     }
-    let body = served.document.clone().into_bytes();
-    let mut reply = json_reply::send(reply, request.headers(), body);
+    let document = served.document.clone();
+    let mut reply = json_reply::send(reply, request.headers(), document);
     reply
         .headers_mut()
         .append(VARY, HeaderValue::from_static("accept"));
     Ok(reply)
-}
-
-/// The page, with its files found below the document's own path.
-fn page_text(served: &Served) -> Result<String, ApiError> {
-    let file = utoipa_swagger_ui::serve("index.html", Arc::clone(&served.page));
-    let file = file.ok().flatten().ok_or(ApiError::RouteNotFound)?;
-    let text = String::from_utf8_lossy(&file.bytes);
-    Ok(text.replacen("<head>", "<head>\n    <base href=\"api/page/\">", 1))
 }
 
 /// `GET /inventory/api/page/{file}`: a script, style or picture of the page.
@@ -133,12 +124,7 @@ pub(crate) async fn page_file(
     name: Path<String>,
     served: Data<Served>,
 ) -> Result<HttpResponse, ApiError> {
-    let file = utoipa_swagger_ui::serve(&name, Arc::clone(&served.page));
-    let file = file.ok().flatten().ok_or(ApiError::RouteNotFound)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, file.content_type))
-        .insert_header((CACHE_CONTROL, "max-age=3600"))
-        .body(file.bytes.into_owned()))
+    served.page.file(&name).ok_or(ApiError::RouteNotFound)
 }
 
 /// Whether HTML stands in `Accept` before any JSON, as browsers write it.

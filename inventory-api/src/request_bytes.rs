@@ -5,13 +5,14 @@
 
 use crate::error::ApiError;
 use crate::json_depth::is_deeper_than;
-use crate::large_bodies::{LARGE, LargeBodies, Turn};
+use crate::large_bodies::{LARGE, LargeBodies, SLOW_AFTER, Turn};
 use crate::state::AppState;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use shared::http_edge::caller_key::CallerKey;
+use shared::http_edge::shares::Share;
 use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -57,7 +58,8 @@ pub(crate) async fn read(
         most: limits.body_bytes,
         announced,
         time: limits.body_timeout,
-        time_is_up: pin!(sleep(limits.body_timeout)),
+        time_is_up: pin!(sleep(SLOW_AFTER.min(limits.body_timeout))),
+        slow: None,
         large: &state.large_bodies,
         request,
     };
@@ -85,7 +87,9 @@ struct Reading<'a> {
     most: usize,
     announced: Option<usize>,
     time: Duration,
+    /// When the body becomes a slow one, then when its time is over.
     time_is_up: Pin<&'a mut Sleep>,
+    slow: Option<Share>,
     large: &'a LargeBodies,
     request: &'a HttpRequest,
 }
@@ -122,10 +126,20 @@ impl Reading<'_> {
     }
 
     async fn next(&mut self, payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {
-        tokio::select! {
-            biased;
-            piece = payload.next() => piece.transpose().map_err(|_broken| ApiError::BodyBroken),
-            () = &mut self.time_is_up => Err(ApiError::BodyTooSlow { limit: self.time }),
+        loop {
+            tokio::select! {
+                biased;
+                piece = payload.next() => {
+                    return piece.transpose().map_err(|_broken| ApiError::BodyBroken);
+                }
+                () = &mut self.time_is_up => {}
+            }
+            let rest = self.time.saturating_sub(SLOW_AFTER);
+            if self.slow.is_some() || rest.is_zero() {
+                return Err(ApiError::BodyTooSlow { limit: self.time });
+            }
+            self.slow = Some(self.large.slow(CallerKey::of(self.request)).await?);
+            self.time_is_up.set(sleep(rest));
         }
     }
 
@@ -134,7 +148,11 @@ impl Reading<'_> {
     async fn turn(&mut self) -> Result<Turn, ApiError> {
         let turn = self.large.turn(CallerKey::of(self.request));
         let turn = timeout(self.time, turn).await;
-        self.time_is_up.set(sleep(self.time));
+        let again = match self.slow {
+            Some(_) => self.time.saturating_sub(SLOW_AFTER),
+            None => SLOW_AFTER.min(self.time),
+        };
+        self.time_is_up.set(sleep(again));
         turn.unwrap_or(Err(ApiError::LargeBodiesContend))
     }
 }
@@ -171,6 +189,7 @@ mod tests {
             announced: None,
             time,
             time_is_up: pin!(sleep(time)),
+            slow: None,
             large,
             request: &request,
         };

@@ -3,9 +3,10 @@
 use crate::error::ApiError;
 use crate::orders::handlers;
 use crate::{availability_check, drift, openapi, service_limits, stock_query};
-use actix_web::HttpResponse;
-use actix_web::web::{ServiceConfig, delete, get, post, put, resource, to};
+use actix_web::web::{ServiceConfig, delete, post, put, resource, to};
+use actix_web::{HttpRequest, HttpResponse};
 use shared::http_edge::auth::door::Need;
+use shared::http_edge::read_route::{get, options};
 use shared::settings::RoleName;
 use std::future::{Ready, ready};
 
@@ -38,66 +39,84 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
         resource(INVENTORIES)
             .route(post().to(stock_query::handler::post))
             .route(get().to(stock_query::handler::get))
-            .default_service(to(|| refuse_method("GET, POST"))),
+            .default_service(to(|request: HttpRequest| {
+                other_method(&request, "GET, HEAD, POST")
+            })),
     )
     .service(
         resource(AVAILABILITY_CHECKS)
             .route(post().to(availability_check::handler::post))
-            .default_service(to(|| refuse_method("POST"))),
+            .default_service(to(|request: HttpRequest| other_method(&request, "POST"))),
     )
     .service(
         resource(ORDER)
             .route(get().to(handlers::get_order))
             .route(delete().to(handlers::delete_order))
-            .default_service(to(|| refuse_method("GET, DELETE"))),
+            .default_service(to(|request: HttpRequest| {
+                other_method(&request, "GET, HEAD, DELETE")
+            })),
     )
     .service(
         resource(ORDER_CONFIRMED)
             .route(post().to(handlers::confirm_order))
-            .default_service(to(|| refuse_method("POST"))),
+            .default_service(to(|request: HttpRequest| other_method(&request, "POST"))),
     )
     .service(
         resource(RESERVATIONS)
             .route(post().to(handlers::post_reservation))
-            .default_service(to(|| refuse_method("POST"))),
+            .default_service(to(|request: HttpRequest| other_method(&request, "POST"))),
     )
     .service(
         resource(RESERVATION)
             .route(get().to(handlers::get_reservation))
             .route(put().to(handlers::put_reservation))
             .route(delete().to(handlers::delete_reservation))
-            .default_service(to(|| refuse_method("GET, PUT, DELETE"))),
+            .default_service(to(|request: HttpRequest| {
+                other_method(&request, "GET, HEAD, PUT, DELETE")
+            })),
     )
     .service(
         resource(REJECTIONS)
             .route(post().to(handlers::post_rejection))
-            .default_service(to(|| refuse_method("POST"))),
+            .default_service(to(|request: HttpRequest| other_method(&request, "POST"))),
     )
     .service(
         resource(DRIFT)
             .route(get().to(drift::handler::get))
-            .default_service(to(|| refuse_method("GET"))),
+            .default_service(to(|request: HttpRequest| {
+                other_method(&request, "GET, HEAD")
+            })),
     )
     .service(
         resource(LIMITS)
             .route(get().to(service_limits::get))
-            .default_service(to(|| refuse_method("GET"))),
+            .default_service(to(|request: HttpRequest| {
+                other_method(&request, "GET, HEAD")
+            })),
     )
     .service(
         resource(API)
             .route(get().to(openapi::document_or_page))
-            .default_service(to(|| refuse_method("GET"))),
+            .default_service(to(|request: HttpRequest| {
+                other_method(&request, "GET, HEAD")
+            })),
     )
     .service(
         resource(API_PAGE)
             .route(get().to(openapi::page_file))
-            .default_service(to(|| refuse_method("GET"))),
+            .default_service(to(|request: HttpRequest| {
+                other_method(&request, "GET, HEAD")
+            })),
     )
     .default_service(to(refuse_path));
 }
 
-fn refuse_method(allowed: &'static str) -> Ready<Result<HttpResponse, ApiError>> {
-    ready(Err(ApiError::MethodNotAllowed { allowed }))
+fn other_method(
+    request: &HttpRequest,
+    allowed: &'static str,
+) -> Ready<Result<HttpResponse, ApiError>> {
+    let told = options(request, allowed);
+    ready(told.ok_or(ApiError::MethodNotAllowed { allowed }))
 }
 
 fn refuse_path() -> Ready<Result<HttpResponse, ApiError>> {

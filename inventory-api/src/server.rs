@@ -10,16 +10,18 @@ use crate::readiness::ApiReadiness;
 use crate::state::AppState;
 use crate::tenant_directory::{Directory, Tenant, keep_fresh, settle_names};
 use crate::{caller_rate, request_gate, routes};
+use actix_web::App;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use arc_swap::ArcSwap;
 use shared::d365::{D365Client, OnHandSource, Purpose};
 use shared::http_edge::allowance::Allowance;
 use shared::http_edge::auth::door::{self, Door};
 use shared::http_edge::auth::{AuthSetupError, Authenticator};
 use shared::http_edge::connections::{self, ConnectionLimits, Connections};
+use shared::http_edge::cross_site::{self, AllowedHosts};
+use shared::http_edge::serving::{Serving, ServingError};
 use shared::http_edge::tls::{ServedCertificate, TlsError};
 use shared::http_edge::{closing, listener, management, request_id};
 use shared::process::clock::{Clock, SystemClock};
@@ -36,6 +38,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+impl From<ServingError> for StartError {
+    fn from(error: ServingError) -> Self {
+        match error {
+            ServingError::Listener(cause) => Self::Server(cause),
+            ServingError::Tls(cause) => Self::Tls(cause),
+        }
+    }
+}
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -213,11 +224,13 @@ pub async fn run(
         tasks.spawn(name, Arc::clone(watched).watch(background.clone()));
     }
     let readiness = Arc::new(ApiReadiness(Arc::clone(&state)));
+    let names = &state.settings.auth.allowed_hosts;
     let management = management::serve(
         listeners.management,
         metrics,
         readiness,
         probes,
+        names,
         shutdown.clone(),
     )?;
     let api = serve(
@@ -347,12 +360,13 @@ fn serve(
 ) -> Result<Server, StartError> {
     let shutdown = Data::new(shutdown);
     let settings = state.settings.clone();
-    let limits = &settings.limits;
     let document = Data::new(crate::openapi::Served::of(&settings));
     let store = state.store.clone();
     let door = Data::new(door);
     let state = Data::from(state);
-    let mut server = HttpServer::new(move || {
+    let hosts = AllowedHosts::where_open(&settings.auth, listener.local_addr()?);
+    let hosts = Data::new(hosts);
+    let app = move || {
         // Made per thread: each keeps one connection to Redis of its own.
         let reader = Data::new(store.reader());
         App::new()
@@ -361,33 +375,26 @@ fn serve(
             .app_data(reader)
             .app_data(door.clone())
             .app_data(shutdown.clone())
+            .app_data(hosts.clone())
             .wrap(from_fn(caller_rate::pass))
             // Behind the door: strangers take no places of those who may ask.
             .wrap(from_fn(request_gate::take_place))
             .wrap(from_fn(door::pass))
+            .wrap(from_fn(cross_site::refuse))
             .wrap(from_fn(request_gate::measure))
             .wrap(from_fn(request_id::echo))
             .wrap(from_fn(closing::close_when_stopping))
             .wrap(from_fn(connections::note_request))
             .configure(routes::configure)
-    })
-    .keep_alive(limits.keep_alive)
-    .client_request_timeout(limits.header_timeout)
-    .tls_handshake_timeout(limits.header_timeout)
-    // Otherwise 256 silent callers keep all others from shaking hands.
-    .max_connection_rate(limits.connections)
-    .on_connect(move |connection, data| connections.connected(connection, data))
-    .max_connections(limits.connections)
-    // A caller that goes away cancels its work.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(crate::reply_parts::whole_seconds(settings.drain_timeout))
-    .disable_signals();
-    if settings.workers > 0 {
-        server = server.workers(settings.workers);
-    }
-    let server = match certificate {
-        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?)?,
-        None => server.listen(listener)?,
     };
-    Ok(server.run())
+    let serving = Serving {
+        connections,
+        most_connections: settings.limits.connections,
+        threads: settings.workers,
+        // A caller that goes away cancels its work.
+        answers_half_closed: false,
+        stop_within: settings.drain_timeout,
+        certificate,
+    };
+    Ok(serving.serve(listener, app)?)
 }

@@ -44,13 +44,27 @@ pub(crate) struct ServiceLimits {
     /// Large bodies in work at once; more wait for their turn as long as a body may take, then they are
     /// refused with 429.
     #[schema(minimum = 1, example = 4)]
-    pub large_bodies: usize,
+    pub large_bodies: u32,
     /// And of one caller.
     #[schema(minimum = 1, example = 2)]
-    pub large_bodies_per_caller: usize,
+    pub large_bodies_per_caller: u32,
     /// Large bodies of one caller that may wait for their turn; more are refused with 429.
     #[schema(minimum = 1, example = 8)]
     pub large_bodies_waiting_per_caller: usize,
+    /// Bodies of one caller that may take longer than a quarter of a second to arrive; more are refused with
+    /// 429.
+    #[schema(minimum = 1, example = 64)]
+    pub slow_bodies_per_caller: u32,
+    /// Lines, SKUs times warehouses, beyond which a reply is a large one.
+    #[schema(minimum = 1, example = 230)]
+    pub large_reply_lines: usize,
+    /// Lines of large replies in work or unread; more wait as long as their question may take, then they are
+    /// refused with 429.
+    #[schema(minimum = 1, example = 50_000)]
+    pub lines: u32,
+    /// And of one caller.
+    #[schema(minimum = 1, example = 40_000)]
+    pub lines_per_caller: u32,
     /// How deep a body's JSON may be nested.
     #[schema(minimum = 1, example = 32)]
     pub json_depth: usize,
@@ -135,6 +149,10 @@ impl ServiceLimits {
             large_bodies: large_bodies::AT_ONCE,
             large_bodies_per_caller: large_bodies::OF_ONE_CALLER,
             large_bodies_waiting_per_caller: large_bodies::WAITING,
+            slow_bodies_per_caller: large_bodies::SLOW_OF_ONE_CALLER,
+            large_reply_lines: large_bodies::LARGE_LINES,
+            lines: large_bodies::LINES_AT_ONCE,
+            lines_per_caller: large_bodies::LINES_OF_ONE_CALLER,
             json_depth: limits.json_depth,
             header_timeout_ms: whole_ms(limits.header_timeout),
             body_timeout_ms: whole_ms(limits.body_timeout),

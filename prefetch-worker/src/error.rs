@@ -2,6 +2,7 @@
 
 use shared::d365::D365Error;
 use shared::http_edge::auth::AuthSetupError;
+use shared::http_edge::serving::ServingError;
 use shared::http_edge::tls::TlsError;
 use shared::process::metrics::MetricsError;
 use shared::process::telemetry::TelemetryError;
@@ -69,6 +70,15 @@ pub enum WorkerError {
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl From<ServingError> for WorkerError {
+    fn from(error: ServingError) -> Self {
+        match error {
+            ServingError::Listener(cause) => Self::Io(cause),
+            ServingError::Tls(cause) => Self::Tls(cause),
+        }
+    }
 }
 
 impl WorkerError {

@@ -6,10 +6,22 @@ use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::web::{Json, Payload};
 use actix_web::{Error, FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
+use shared::http_edge::caller_key::CallerKey;
+use shared::http_edge::shares::{NoShare, Shares, Sizes};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Longest time a body may take; senders are machines.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// Bodies that are read at once, each of at most [`crate::routes::BODY_LIMIT`] bytes.
+static BODIES: LazyLock<Shares> = LazyLock::new(|| {
+    Shares::new(Sizes {
+        all: 8,
+        of_one_caller: 4,
+        waiting: 64,
+    })
+});
 
 /// Reads the body. A compressed one is refused: a few kilobytes of it can become any number of
 /// megabytes before a limit is looked at.
@@ -33,7 +45,12 @@ async fn read_within<T: DeserializeOwned>(
         return Err(Refusal::encoded().into());
     }
     let mut payload = payload.into_inner();
-    match tokio::time::timeout(longest, Json::<T>::from_request(request, &mut payload)).await {
+    let reading = async {
+        let share = BODIES.take(CallerKey::of(request), 1).await;
+        let _share = share.map_err(|NoShare| Refusal::queue_full())?;
+        Json::<T>::from_request(request, &mut payload).await
+    };
+    match tokio::time::timeout(longest, reading).await {
         Ok(body) => Ok(body?.into_inner()),
         Err(_elapsed) => Err(Refusal::too_slow(longest).into()),
     }

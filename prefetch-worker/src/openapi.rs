@@ -1,13 +1,15 @@
 //! The OpenAPI document and its page, which works without the internet.
 
 use crate::events::EventsReply;
-use crate::routes::{ROOT, RefreshReply, RefreshRequest};
+use crate::routes::{RefreshReply, RefreshRequest};
 use crate::status::Status;
+use actix_web::HttpResponse;
+use actix_web::web::Path;
+use shared::http_edge::api_page::ApiPage;
 use shared::http_edge::feedback::Feedback;
 use std::sync::LazyLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 /// Where the page lies.
 pub(crate) const PAGE_ADDRESS: &str = "/inventoryPrefetcher/api/page/";
@@ -19,7 +21,7 @@ pub(crate) const PAGE_ADDRESS: &str = "/inventoryPrefetcher/api/page/";
         description = "How fresh the stock in the cache is, and how to have it read again now.",
     ),
     servers((url = "/")),
-    paths(status, refreshes, take_events, document_route, page_file),
+    paths(status, refreshes, take_events, document_route, page_file_route),
     components(schemas(Feedback)),
     security(("basic" = []), ("bearer" = [])),
     modifiers(&Credentials),
@@ -54,10 +56,14 @@ pub(crate) fn text() -> &'static str {
     &TEXT
 }
 
-/// The interactive page.
-pub(crate) fn page() -> SwaggerUi {
-    SwaggerUi::new(format!("{ROOT}/api/page/{{_:.*}}"))
-        .config(Config::new([format!("{ROOT}/api")]).use_base_layout())
+/// A file of the interactive page; without a name the page itself.
+pub(crate) async fn page_file(name: Path<String>) -> HttpResponse {
+    static PAGE: LazyLock<ApiPage> = LazyLock::new(|| ApiPage::of("/inventoryPrefetcher/api"));
+    let found = match name.as_str() {
+        "" | "index.html" => PAGE.index("./"),
+        name => PAGE.file(name),
+    };
+    found.unwrap_or_else(|| HttpResponse::NotFound().finish())
 }
 
 /// Feeds and workers.
@@ -172,7 +178,7 @@ fn document_route() {}
     dead_code,
     reason = "the attribute describes the route; the page serves itself"
 )]
-fn page_file() {}
+fn page_file_route() {}
 
 #[cfg(test)]
 mod tests {

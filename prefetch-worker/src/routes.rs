@@ -13,15 +13,18 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, ALLOW, ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, Json, JsonConfig, Payload, ServiceConfig};
-use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, Error, HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use shared::http_edge::auth::Caller;
 use shared::http_edge::auth::door::{self, Door, Need};
 use shared::http_edge::connections::{self, ConnectionLimits, Connections};
+use shared::http_edge::cross_site::{self, AllowedHosts};
 use shared::http_edge::feedback::{Feedback, Problem};
+use shared::http_edge::read_route::{get, options};
+use shared::http_edge::serving::Serving;
 use shared::http_edge::tls::ServedCertificate;
 use shared::http_edge::{closing, request_id};
-use shared::settings::RoleName;
+use shared::settings::{AuthSettings, RoleName};
 use shared::stock::{Sku, WarehouseId};
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -44,7 +47,8 @@ pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
 };
 
 /// What the API is made of.
-pub(crate) struct Parts {
+pub(crate) struct Parts<'s> {
+    pub(crate) auth: &'s AuthSettings,
     pub(crate) worker: Worker,
     pub(crate) refreshes: Refreshes,
     pub(crate) hints: Hints,
@@ -56,7 +60,7 @@ pub(crate) struct Parts {
 /// Serves the API on this listener.
 pub(crate) fn serve(
     listener: TcpListener,
-    parts: Parts,
+    parts: Parts<'_>,
     certificate: Option<&Arc<ServedCertificate>>,
 ) -> Result<Server, WorkerError> {
     let shutdown = Data::new(parts.worker.shutdown.clone());
@@ -64,35 +68,32 @@ pub(crate) fn serve(
     let door = Data::new(parts.door);
     let hints = Data::new(parts.hints);
     let refreshes = Data::new(parts.refreshes);
-    let connections = parts.connections;
-    let server = HttpServer::new(move || {
+    let hosts = AllowedHosts::where_open(parts.auth, listener.local_addr()?);
+    let hosts = Data::new(hosts);
+    let app = move || {
         App::new()
             .app_data(worker.clone())
             .app_data(refreshes.clone())
             .app_data(hints.clone())
             .app_data(door.clone())
             .app_data(shutdown.clone())
+            .app_data(hosts.clone())
             .configure(configure)
             .wrap(from_fn(door::pass))
+            .wrap(from_fn(cross_site::refuse))
             .wrap(from_fn(request_id::echo))
             .wrap(from_fn(closing::close_when_stopping))
             .wrap(from_fn(connections::note_request))
-    })
-    .workers(1)
-    .keep_alive(LIMITS.keep_alive)
-    .client_request_timeout(LIMITS.header_timeout)
-    .tls_handshake_timeout(LIMITS.header_timeout)
-    // Otherwise 256 silent callers keep all others from shaking hands.
-    .max_connection_rate(CONNECTIONS)
-    .on_connect(move |connection, data| connections.connected(connection, data))
-    .max_connections(CONNECTIONS)
-    .disable_signals()
-    .shutdown_timeout(2);
-    let server = match certificate {
-        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?)?,
-        None => server.listen(listener)?,
     };
-    Ok(server.run())
+    let serving = Serving {
+        connections: parts.connections,
+        most_connections: CONNECTIONS,
+        threads: 1,
+        answers_half_closed: true,
+        stop_within: Duration::from_secs(2),
+        certificate: certificate.cloned(),
+    };
+    Ok(serving.serve(listener, app)?)
 }
 
 fn configure(service: &mut ServiceConfig) {
@@ -101,24 +102,27 @@ fn configure(service: &mut ServiceConfig) {
         .content_type_required(true)
         .error_handler(|error, _| Refusal::of_json(&error).into());
     let status = web::resource(format!("{ROOT}/v1/status"))
-        .get(read_status)
-        .default_service(web::to(async || method_not_allowed("GET")));
+        .route(get().to(read_status))
+        .default_service(web::to(async |request| other_method(&request, "GET, HEAD")));
     let refreshes = web::resource(format!("{ROOT}/v1/refreshes"))
         .post(ask_refresh)
-        .default_service(web::to(async || method_not_allowed("POST")));
+        .default_service(web::to(async |request| other_method(&request, "POST")));
     let events = web::resource(format!("{ROOT}/v1/events"))
         .post(events::take)
-        .default_service(web::to(async || method_not_allowed("POST")));
+        .default_service(web::to(async |request| other_method(&request, "POST")));
     let document = web::resource(format!("{ROOT}/api"))
-        .get(document)
-        .default_service(web::to(async || method_not_allowed("GET")));
+        .route(get().to(document))
+        .default_service(web::to(async |request| other_method(&request, "GET, HEAD")));
+    let page = web::resource(format!("{ROOT}/api/page/{{file:.*}}"))
+        .route(get().to(openapi::page_file))
+        .default_service(web::to(async |request| other_method(&request, "GET, HEAD")));
     service
         .app_data(json)
         .service(status)
         .service(refreshes)
         .service(events)
         .service(document)
-        .service(openapi::page())
+        .service(page)
         .default_service(web::to(async || not_found()));
 }
 
@@ -366,7 +370,10 @@ async fn document(request: HttpRequest) -> HttpResponse {
         .body(openapi::text())
 }
 
-fn method_not_allowed(allowed: &'static str) -> HttpResponse {
+fn other_method(request: &HttpRequest, allowed: &'static str) -> HttpResponse {
+    if let Some(told) = options(request, allowed) {
+        return told;
+    }
     let problem = Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "inventory.request.method.error",

@@ -72,13 +72,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
             .tasks
             .spawn("certificate", certificate.keep_fresh(stop));
     }
-    if worker.settings.demand_share > 0 {
-        for tenant in 0..worker.feeds.len() {
-            worker
-                .tasks
-                .spawn("demand", demand::keep_passing(worker.clone(), tenant));
-        }
-    }
+    start_demand(&worker);
     let refreshes = Refreshes::start(&worker);
     let hints = Hints::start(&worker);
 
@@ -103,14 +97,17 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
         let stop = worker.shutdown.closing().clone();
         worker.tasks.spawn(name, Arc::clone(watched).watch(stop));
     }
+    let names = &settings.api.auth.allowed_hosts;
     let management_server = management::serve(
         management,
         metrics,
         readiness,
         probes,
+        names,
         worker.shutdown.clone(),
     )?;
     let parts = routes::Parts {
+        auth: &settings.api.auth,
         worker: worker.clone(),
         refreshes,
         hints,
@@ -148,6 +145,16 @@ async fn stopped(worker: Worker, api: ServerHandle, management: ServerHandle) {
         "stopped"
     );
     management.stop(false).await;
+}
+
+fn start_demand(worker: &Worker) {
+    if worker.settings.demand_share == 0 {
+        return;
+    }
+    for tenant in 0..worker.feeds.len() {
+        let passing = demand::keep_passing(worker.clone(), tenant);
+        worker.tasks.spawn("demand", passing);
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, WorkerError> {

@@ -104,6 +104,7 @@ async fn authenticator(
         Signer::Ec(_) => JwtAlgorithm::Es256,
     };
     let settings = AuthSettings {
+        allowed_hosts: Vec::new(),
         insecure_no_authentication: false,
         basic: vec![BasicUserSettings {
             name: "icm".to_owned(),

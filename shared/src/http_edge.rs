@@ -4,14 +4,19 @@
 //! Nothing here knows a route of a service or speaks to Redis or D365.
 
 pub mod allowance;
+pub mod api_page;
 pub mod auth;
 pub mod caller_key;
 pub mod closing;
 pub mod connections;
+pub mod cross_site;
 pub mod feedback;
 pub mod listener;
 pub mod management;
+pub mod read_route;
 pub mod request_id;
 pub mod route_pattern;
 pub mod secret_headers;
+pub mod serving;
+pub mod shares;
 pub mod tls;

@@ -57,6 +57,12 @@ impl Guarded {
         self.http.get(format!("{}{path}", self.services[0].url()))
     }
 
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = method.parse().unwrap();
+        let url = format!("{}{path}", self.services[0].url());
+        self.http.request(method, url)
+    }
+
     /// Everything the services wrote.
     pub(crate) fn logs(&mut self) -> String {
         let services = self.services.iter_mut();

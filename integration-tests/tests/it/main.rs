@@ -14,6 +14,7 @@ mod auth_attacks;
 mod auth_oidc;
 mod bad_input;
 mod canary;
+mod connections;
 mod dead_connections;
 mod demand;
 mod deployment;

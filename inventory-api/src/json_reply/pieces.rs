@@ -5,6 +5,7 @@
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
+use shared::http_edge::shares::Share;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,7 +15,11 @@ const PIECE: usize = 32 * 1024;
 
 /// What is left of a body.
 #[derive(Debug)]
-pub(super) struct Pieces(Bytes);
+pub(super) struct Pieces {
+    rest: Bytes,
+    /// Given back when the body was sent.
+    _room: Option<Share>,
+}
 
 impl Pieces {
     /// Whether a body of this length is better sent so.
@@ -23,8 +28,11 @@ impl Pieces {
     }
 
     /// All of it is to be sent.
-    pub(super) fn of(body: Vec<u8>) -> Self {
-        Self(body.into())
+    pub(super) fn of(body: Bytes, room: Option<Share>) -> Self {
+        Self {
+            rest: body,
+            _room: room,
+        }
     }
 }
 
@@ -32,15 +40,15 @@ impl MessageBody for Pieces {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.0.len() as u64)
+        BodySize::Sized(self.rest.len() as u64)
     }
 
     fn poll_next(
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let length = PIECE.min(self.0.len());
-        Poll::Ready((length > 0).then(|| Ok(self.0.split_to(length))))
+        let length = PIECE.min(self.rest.len());
+        Poll::Ready((length > 0).then(|| Ok(self.rest.split_to(length))))
     }
 }
 
@@ -56,7 +64,7 @@ mod tests {
             let body: Vec<u8> = (0..length)
                 .map(|at| u8::try_from(at % 251).unwrap())
                 .collect();
-            let mut pieces = Pieces::of(body.clone());
+            let mut pieces = Pieces::of(body.clone().into(), None);
             assert_eq!(pieces.size(), BodySize::Sized(length as u64));
             let first = Pin::new(&mut pieces).poll_next(&mut Context::from_waker(Waker::noop()));
             let expected =

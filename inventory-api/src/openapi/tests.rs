@@ -57,11 +57,3 @@ fn html_is_served_to_those_who_name_it_first() {
         assert_eq!(prefers_html(&headers), expected, "{accept}");
     }
 }
-
-#[test]
-fn the_page_finds_its_files_relative_to_the_document() {
-    let served = Served::of(&Layers::default().load().unwrap().api);
-    let page = page_text(&served).unwrap();
-    assert!(page.contains("<base href=\"api/page/\">"), "{page}");
-    assert!(!page.contains("//cdn") && !page.contains("unpkg"), "{page}");
-}

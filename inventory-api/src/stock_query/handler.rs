@@ -16,6 +16,8 @@ use crate::weight::Weight;
 use crate::{json_reply, metrics, request_bytes, request_gate};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use shared::http_edge::caller_key::CallerKey;
+use shared::http_edge::shares::Share;
 use shared::redis_store::StockReader;
 use shared::stock::{AsOf, Sku, StockState};
 use std::time::Duration;
@@ -42,15 +44,17 @@ pub(crate) async fn post(
     let question = StockQuestion::of_body(&body, &state.settings)?;
     let scope = scope_of(&request, &question, &state)?;
     let deadline = Deadline::of(&request, &state.clock, question.timeout);
+    let room = room(&request, &question, &scope, &state).await?;
     let known = know(&question, &scope, &state, &reader, &deadline).await?;
     let answered = answered(&question, &scope, &known);
     let reply = StockReply::of(&answered, manner(&question, &scope, &state));
     metrics::lines(reply.told());
     let body = json_reply::written(&reply, expected_bytes(&question, &scope))?;
-    Ok(json_reply::send(
+    Ok(json_reply::send_holding(
         HttpResponse::Ok(),
         request.headers(),
         body,
+        room,
     ))
 }
 
@@ -63,6 +67,7 @@ pub(crate) async fn get(
     let question = StockQuestion::of_query(request.query_string(), &state.settings)?;
     let scope = scope_of(&request, &question, &state)?;
     let deadline = Deadline::of(&request, &state.clock, question.timeout);
+    let room = room(&request, &question, &scope, &state).await?;
     let known = know(&question, &scope, &state, &reader, &deadline).await?;
     let answered = answered(&question, &scope, &known);
     let manner = manner(&question, &scope, &state);
@@ -87,7 +92,27 @@ pub(crate) async fn get(
     }
     let mut reply = HttpResponse::Ok();
     validators.insert_into(&mut reply);
-    Ok(json_reply::send(reply, request.headers(), body))
+    Ok(json_reply::send_holding(
+        reply,
+        request.headers(),
+        body,
+        room,
+    ))
+}
+
+/// Room for the reply, which may be large: so many lines cost as much whoever reads them, or does not.
+async fn room(
+    request: &HttpRequest,
+    question: &StockQuestion<'_>,
+    scope: &Scope,
+    state: &AppState,
+) -> Result<Option<Share>, ApiError> {
+    let lines = question.skus.all().len() * scope.warehouses.len();
+    let caller = CallerKey::of(request);
+    state
+        .large_bodies
+        .room_for(lines, caller, question.timeout)
+        .await
 }
 
 fn scope_of(

@@ -49,7 +49,7 @@ async fn a_caller_that_goes_away_frees_its_place() {
     let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
     let body = slow().to_string();
     let request = format!(
-        "POST /inventory/v1/inventories HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /inventory/v1/inventories HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     connection.write_all(request.as_bytes()).await.unwrap();

@@ -19,7 +19,7 @@ async fn connect(rig: &Rig) -> TcpStream {
 /// The head of a request with a JSON body that is sent as `framing` says.
 fn head(path: &str, framing: &str) -> String {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
     )
 }
 
@@ -44,7 +44,8 @@ async fn every_limit_is_served() {
         "largeBodies": 4, "largeBodiesPerCaller": 2, "largeBodiesWaitingPerCaller": 8,
         "wrongPasswordsPerSecond": 2, "wrongPasswordsAtOnce": 60, "tokenCharacters": 8_192,
         "longestReservationSeconds": 3_600, "holdsPerSku": 2_000, "reservationsPerSku": 1_000,
-        "smallestQuantity": 0.001 });
+        "smallestQuantity": 0.001, "slowBodiesPerCaller": 64, "largeReplyLines": 230,
+        "lines": 50_000, "linesPerCaller": 40_000 });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&limits[name], value, "{name}");
     }
@@ -119,7 +120,7 @@ async fn a_connection_nobody_uses_is_closed() {
     let rig = Rig::start_with("[api.limits]\nkeep_alive = \"1s\"\nheader_timeout = \"1s\"").await;
     let mut silent = connect(&rig).await;
     let mut used = connect(&rig).await;
-    used.write_all(b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n")
+    used.write_all(b"GET /inventory/v1/limits HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .unwrap();
     assert!(rest_of(&mut used).await.starts_with("HTTP/1.1 200 "));
@@ -287,7 +288,7 @@ const QUICK: &str = "[api.limits]\nkeep_alive = \"1s\"\nheader_timeout = \"1s\""
 async fn a_second_head_that_never_ends_is_not_waited_for() {
     let rig = Rig::start_with(QUICK).await;
     let mut connection = connect(&rig).await;
-    let first = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n";
+    let first = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: localhost\r\n\r\n";
     connection.write_all(first).await.unwrap();
     assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
     // In the first one's wake it would be timed as the pause between the two.
@@ -322,7 +323,7 @@ async fn a_reply_nobody_fetches_is_not_kept_for_ever() {
     let rig = Rig::start_with(QUICK).await;
     let mut connection = connect(&rig).await;
     // More than the system takes between the two.
-    let asked = b"GET /inventory/api HTTP/1.1\r\nhost: x\r\n\r\n";
+    let asked = b"GET /inventory/api HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let asking = async { while connection.write_all(asked).await.is_ok() {} };
     let ended = timeout(PATIENCE, asking).await;
     assert!(ended.is_ok(), "the connection is closed");
@@ -333,11 +334,38 @@ async fn a_request_that_is_asked_again_and_again_keeps_its_connection() {
     let rig = Rig::start_with(QUICK).await;
     let mut connection = connect(&rig).await;
     for _ in 0..8 {
-        let request = b"HEAD /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n";
+        let request = b"HEAD /inventory/v1/limits HTTP/1.1\r\nhost: localhost\r\n\r\n";
         connection.write_all(request).await.unwrap();
         let mut reply = [0; 1024];
         let read = timeout(PATIENCE, connection.read(&mut reply)).await;
         assert!(read.unwrap().unwrap() > 0, "the connection stays");
         sleep(Duration::from_millis(400)).await;
     }
+}
+
+#[tokio::test]
+async fn bodies_that_trickle_are_few_of_one_caller_and_hold_nobody_up() {
+    let rig = Rig::start().await;
+    let head = head(STOCK, "content-length: 100");
+    let mut trickling = Vec::new();
+    for _ in 0..65 {
+        let mut connection = connect(&rig).await;
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.write_all(b"{").await.unwrap();
+        trickling.push(connection);
+    }
+    // Sooner than the time of a body is over.
+    let replies = trickling.iter_mut().map(|connection| {
+        Box::pin(async {
+            let mut reply = [0; 4096];
+            let length = connection.read(&mut reply).await.unwrap();
+            String::from_utf8_lossy(&reply[..length]).into_owned()
+        })
+    });
+    let first = timeout(PATIENCE, futures_util::future::select_all(replies));
+    let (first, ..) = first.await.unwrap();
+    assert!(first.starts_with("HTTP/1.1 429"), "{first}");
+    assert!(first.contains("slowBodiesPerCaller"), "{first}");
+    let (status, _) = told(rig.get("/inventory/v1/limits").send().await.unwrap()).await;
+    assert_eq!(status, 200);
 }

@@ -336,6 +336,7 @@ async fn one_address_does_not_take_all_connections() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let authenticator = Authenticator::new(&settings.api.auth, &clock).unwrap();
     let parts = Parts {
+        auth: &settings.api.auth,
         refreshes: Refreshes::start(&worker),
         hints: Hints::default(),
         door: Door::new(Arc::new(authenticator), need),

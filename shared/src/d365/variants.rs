@@ -20,6 +20,9 @@ pub const VARIANT_SKUS_PER_CALL: usize = 12;
 /// Longest filter of one question, encoded; the rest of the address needs about 500 characters.
 const LONGEST_FILTER: usize = 1_450;
 
+/// Variants of one answer: about 300 MB. Beyond them the list is taken for one that never ends.
+const MOST: usize = 1_000_000;
+
 /// The question for all variants of a company.
 pub(in crate::d365) fn all_variants_query(legal_entity: &LegalEntity) -> Result<Query, D365Error> {
     company_filter(legal_entity).map(|filter| query(&filter))
@@ -96,6 +99,7 @@ pub(in crate::d365) struct VariantRows<'q> {
     legal_entity: &'q LegalEntity,
     // None: all were asked for.
     asked: Option<HashSet<&'q str>>,
+    most: usize,
     /// Variants that were asked for.
     pub(in crate::d365) variants: Vec<Variant>,
     /// Rows that were not, or that name no item or number.
@@ -108,6 +112,7 @@ impl<'q> VariantRows<'q> {
         Self {
             legal_entity,
             asked: asked.map(|skus| skus.iter().map(Sku::key).collect()),
+            most: MOST,
             variants: Vec::new(),
             dropped_rows: 0,
         }
@@ -119,6 +124,11 @@ impl<'q> VariantRows<'q> {
         let row: Row =
             serde_json::from_slice(json).map_err(|cause| bad_row(number, &cause.to_string()))?;
         match self.asked_for(row) {
+            Some(_) if self.variants.len() >= self.most => {
+                return Err(D365Error::BadAnswer {
+                    problem: format!("it has more than {} released product variants", self.most),
+                });
+            }
             Some(variant) => self.variants.push(variant),
             None => self.dropped_rows += 1,
         }
@@ -240,5 +250,16 @@ mod tests {
         ] {
             assert!(rows.take(7, bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_list_that_does_not_end_is_refused() {
+        let company = company();
+        let mut rows = VariantRows::new(&company, None);
+        rows.most = 2;
+        let row = br#"{"dataAreaId":"usmf","ItemNumber":"I","ProductVariantNumber":"V"}"#;
+        assert!(rows.take(1, row).is_ok() && rows.take(2, row).is_ok());
+        let refused = rows.take(3, row).unwrap_err().to_string();
+        assert!(refused.contains("more than 2"), "{refused}");
     }
 }

@@ -15,24 +15,28 @@
 
 mod activity;
 mod crowd;
-mod rest_of_body;
+mod heads;
+mod reading;
 mod sending;
+mod stream;
+
+pub use stream::WatchedStream;
 
 use super::caller_key::CallerKey;
 use crate::process::clock::Clock;
 use activity::{Activity, UnderWay, whole_ms};
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
+use actix_web::http::header::TRANSFER_ENCODING;
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
-use rest_of_body::RestOfBody;
+use reading::Reading;
 use sending::Sending;
 use socket2::{SockRef, Socket};
-use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -142,12 +146,14 @@ struct Held {
     number: u64,
     address: CallerKey,
     activity: Arc<Activity>,
+    reading: Rc<Reading>,
 }
 
 impl Held {
     fn put_to_work(&self) -> UnderWay {
         let clock = Arc::clone(&self.connections.clock);
-        UnderWay::begin(&self.activity, clock, self.connections.longest_quiet())
+        let quiet_for = self.connections.longest_quiet();
+        UnderWay::begin(&self.activity, &self.reading, clock, quiet_for)
     }
 }
 
@@ -192,21 +198,19 @@ impl Connections {
         self.limits
     }
 
-    /// For `HttpServer::on_connect`: counts a connection and watches it, or closes it.
-    pub fn connected(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
-        let stream = connection.downcast_ref::<TcpStream>().or_else(|| {
-            let secured = connection.downcast_ref::<TlsStream<TcpStream>>()?;
-            Some(secured.get_ref().0)
-        });
-        let Some(stream) = stream else {
-            return;
-        };
+    /// For `on_connect_ext`: counts a connection and watches it, or closes it. `stream` is what it runs over.
+    pub fn connected<T>(
+        self: &Arc<Self>,
+        connection: &WatchedStream<T>,
+        stream: &TcpStream,
+        data: &mut Extensions,
+    ) {
         let socket = SockRef::from(stream);
         let peer = stream.peer_addr();
         let watched = peer.and_then(|peer| Ok((peer, socket.try_clone()?)));
         let held = watched
             .map_err(NotTaken::Unwatchable)
-            .and_then(|(peer, socket)| self.enter(peer, socket));
+            .and_then(|(peer, socket)| self.enter(peer, socket, connection.reading()));
         match held {
             Ok(held) => {
                 data.insert(held);
@@ -219,7 +223,12 @@ impl Connections {
         }
     }
 
-    fn enter(self: &Arc<Self>, peer: SocketAddr, socket: Socket) -> Result<Held, NotTaken> {
+    fn enter(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        socket: Socket,
+        reading: &Rc<Reading>,
+    ) -> Result<Held, NotTaken> {
         let address = CallerKey::of_address(peer.ip());
         let most = self.limits.per_address;
         let now = self.clock.monotonic();
@@ -242,6 +251,7 @@ impl Connections {
             number,
             address,
             activity,
+            reading: Rc::clone(reading),
         })
     }
 
@@ -328,12 +338,17 @@ pub async fn note_request<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, Sending>>, actix_web::Error> {
-    let Some(mut under_way) = request.conn_data::<Held>().map(Held::put_to_work) else {
+    let held = request.conn_data::<Held>();
+    let Some((mut under_way, reading)) =
+        held.map(|held| (held.put_to_work(), Rc::clone(&held.reading)))
+    else {
         return Ok(next.call(request).await?.map_into_left_body());
     };
-    let rest = RestOfBody::of(&mut request);
+    let is_read = reading::follow_body(&mut request, &reading);
+    // What is left of a body whose length is known the library does not wait for.
+    let is_in_chunks = request.headers().contains_key(TRANSFER_ENCODING);
     let reply = next.call(request).await;
-    if rest.is_some_and(|rest| !rest.is_read()) {
+    if is_in_chunks && is_read.is_some_and(|is_read| !is_read.get()) {
         under_way.is_quiet_for(REST_OF_BODY);
     }
     let reply = reply?;

@@ -2,14 +2,17 @@
 
 use super::closing;
 use super::connections::{self, ConnectionLimits, Connections};
+use super::cross_site::{self, AllowedHosts};
+use super::read_route::{get, options};
+use super::serving::{Serving, ServingError};
 use crate::process::clock::Clock;
 use crate::process::metrics::MetricsHandle;
 use crate::process::shutdown::Shutdown;
 use actix_web::dev::Server;
-use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, ContentType};
 use actix_web::middleware::from_fn;
-use actix_web::web::{Data, get};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::web::{Data, resource, to};
+use actix_web::{App, HttpRequest, HttpResponse};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -52,32 +55,48 @@ pub fn serve(
     metrics: MetricsHandle,
     readiness: Arc<dyn Readiness>,
     connections: Arc<Connections>,
+    allowed_hosts: &[String],
     shutdown: Shutdown,
-) -> std::io::Result<Server> {
+) -> Result<Server, ServingError> {
     let metrics = Data::new(metrics);
     let shutdown = Data::new(shutdown);
     let readiness: Data<dyn Readiness> = Data::from(readiness);
-    let server = HttpServer::new(move || {
+    let hosts = AllowedHosts::of(listener.local_addr()?, allowed_hosts);
+    let hosts = Data::new(hosts);
+    let app = move || {
         App::new()
+            .app_data(hosts.clone())
             .app_data(metrics.clone())
             .app_data(readiness.clone())
             .app_data(shutdown.clone())
-            .route("/health/live", get().to(live))
-            .route("/health/ready", get().to(ready))
-            .route("/metrics", get().to(render))
+            .service(
+                resource("/health/live")
+                    .route(get().to(live))
+                    .default_service(to(other)),
+            )
+            .service(
+                resource("/health/ready")
+                    .route(get().to(ready))
+                    .default_service(to(other)),
+            )
+            .service(
+                resource("/metrics")
+                    .route(get().to(render))
+                    .default_service(to(other)),
+            )
+            .wrap(from_fn(cross_site::refuse))
             .wrap(from_fn(closing::close_when_stopping))
             .wrap(from_fn(connections::note_request))
-    })
-    .workers(1)
-    .keep_alive(LIMITS.keep_alive)
-    .client_request_timeout(LIMITS.header_timeout)
-    .on_connect(move |connection, data| connections.connected(connection, data))
-    .max_connections(CONNECTIONS)
-    .disable_signals()
-    .shutdown_timeout(1)
-    .listen(listener)?
-    .run();
-    Ok(server)
+    };
+    Serving {
+        connections,
+        most_connections: CONNECTIONS,
+        threads: 1,
+        answers_half_closed: true,
+        stop_within: Duration::from_secs(1),
+        certificate: None,
+    }
+    .serve(listener, app)
 }
 
 /// Answers as long as the process can answer at all: a liveness probe that asked Redis or D365
@@ -102,6 +121,14 @@ async fn ready(readiness: Data<dyn Readiness>) -> HttpResponse {
     reply
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(detail)
+}
+
+async fn other(request: HttpRequest) -> HttpResponse {
+    const ALLOWED: &str = "GET, HEAD";
+    options(&request, ALLOWED).unwrap_or_else(|| {
+        let mut reply = HttpResponse::MethodNotAllowed();
+        reply.insert_header((ALLOW, ALLOWED)).finish()
+    })
 }
 
 async fn render(metrics: Data<MetricsHandle>) -> HttpResponse {
@@ -148,6 +175,7 @@ mod tests {
             metrics,
             switch.clone(),
             connections,
+            &[],
             shutdown.clone(),
         )
         .unwrap();
@@ -184,7 +212,7 @@ mod tests {
         let switch = Arc::new(Switch(AtomicBool::new(true)));
         let metrics = crate::process::metrics::install().unwrap();
         let connections = connections(Arc::new(SystemClock::default()));
-        let server = serve(listener, metrics, switch, connections, Shutdown::new()).unwrap();
+        let server = serve(listener, metrics, switch, connections, &[], Shutdown::new()).unwrap();
         let handle = server.handle();
         let tasks = crate::process::tasks::Tasks::new();
         tasks.spawn("management", async { server.await.unwrap() });
@@ -200,7 +228,7 @@ mod tests {
         assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
         let mut first = open.swap_remove(0);
         first
-            .write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+            .write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
             .await
             .unwrap();
         assert!(first.read(&mut [0; 1]).await.unwrap() > 0);

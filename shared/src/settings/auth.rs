@@ -14,6 +14,10 @@ pub struct AuthSettings {
     /// Whether everybody who reaches the listener may do everything. Loopback listeners only.
     #[serde(default, deserialize_with = "switch::deserialize")]
     pub insecure_no_authentication: bool,
+    /// Names in `Host` that loopback listeners without authentication answer to, beside loopback's own;
+    /// with the port as a caller writes it.
+    #[serde(default, deserialize_with = "list::deserialize")]
+    pub allowed_hosts: Vec<String>,
     /// Callers who show a name and a password.
     #[serde(default)]
     pub basic: Vec<BasicUserSettings>,

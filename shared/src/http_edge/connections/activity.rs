@@ -1,7 +1,9 @@
 //! What a connection does, seen from outside. Times are milliseconds of the monotonic clock.
 
+use super::reading::Reading;
 use crate::process::clock::Clock;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -51,6 +53,7 @@ impl Activity {
 /// A request in a handler, until it is answered or dropped.
 pub(super) struct UnderWay {
     activity: Arc<Activity>,
+    reading: Rc<Reading>,
     clock: Arc<dyn Clock>,
     quiet_for: Duration,
 }
@@ -59,12 +62,15 @@ impl UnderWay {
     /// From now on. Afterwards the connection may be quiet for so long.
     pub(super) fn begin(
         activity: &Arc<Activity>,
+        reading: &Rc<Reading>,
         clock: Arc<dyn Clock>,
         quiet_for: Duration,
     ) -> Self {
         activity.since.store(BUSY, Ordering::Release);
+        reading.note_handler(true);
         Self {
             activity: Arc::clone(activity),
+            reading: Rc::clone(reading),
             clock,
             quiet_for,
         }
@@ -85,6 +91,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        self.reading.note_handler(false);
         self.activity.is_sending.store(false, Ordering::Relaxed);
         let now = self.clock.monotonic();
         self.activity.becomes_quiet(now, self.quiet_for);

@@ -29,7 +29,7 @@ fn pair() -> (BlockingStream, Socket) {
 
 fn enter(connections: &Arc<Connections>, address: &str) -> Option<Held> {
     let peer = SocketAddr::new(address.parse().unwrap(), 1);
-    connections.enter(peer, pair().1).ok()
+    connections.enter(peer, pair().1, &Rc::default()).ok()
 }
 
 #[test]
@@ -52,7 +52,10 @@ fn a_quiet_connection_is_shut_and_one_at_work_is_not() {
     let connections = connections(&clock);
     let (mut caller, socket) = pair();
     let peer = caller.local_addr().unwrap();
-    let held = connections.enter(peer, socket).ok().unwrap();
+    let held = connections
+        .enter(peer, socket, &Rc::default())
+        .ok()
+        .unwrap();
     let under_way = held.put_to_work();
     clock.advance(Duration::from_hours(1));
     assert_eq!(connections.look().overdue, 0);
@@ -85,7 +88,10 @@ fn of_too_many_quiet_ones_some_give_way_and_those_at_work_do_not() {
         clock.advance(Duration::from_millis(10));
         let (caller, socket) = pair();
         let peer = SocketAddr::new(format!("10.0.0.{}", all.len()).parse().unwrap(), 1);
-        let held = connections.enter(peer, socket).ok().unwrap();
+        let held = connections
+            .enter(peer, socket, &Rc::default())
+            .ok()
+            .unwrap();
         match name {
             "at work" => at_work = Some(held.put_to_work()),
             "sending" => {
@@ -137,11 +143,76 @@ fn a_reply_nobody_fetches_is_overdue_in_the_end() {
     let connections = connections(&clock);
     let (_caller, socket) = pair();
     let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), 1);
-    let held = connections.enter(peer, socket).ok().unwrap();
+    let held = connections
+        .enter(peer, socket, &Rc::default())
+        .ok()
+        .unwrap();
     let body = BoxBody::new(vec![0; 100_000]);
     let _sending = Sending::begin(body, held.put_to_work());
     clock.advance(Duration::from_secs(5));
     assert_eq!(connections.look().overdue, 0);
     clock.advance(Duration::from_millis(1));
     assert_eq!(connections.look().overdue, 1);
+}
+
+/// A connection as the library has it, and its caller's end.
+fn watched() -> (
+    tokio::io::DuplexStream,
+    WatchedStream<tokio::io::DuplexStream>,
+) {
+    let (caller, ours) = tokio::io::duplex(1 << 20);
+    (caller, WatchedStream::new(ours))
+}
+
+#[tokio::test]
+async fn however_it_is_cut_what_a_caller_sends_arrives_whole() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let request =
+        "GET / HTTP/1.1\r\nConnection: keep-alive\r\nu: c\r\nhost: x\r\n\r\n{\"a\":\n\n1}c";
+    let sent = request.repeat(20);
+    for piece in [1, 2, 7, 64, 100_000] {
+        for room in [1, 3, 1_024, 8_192] {
+            let (mut caller, mut stream) = watched();
+            let sending = async {
+                for piece in sent.as_bytes().chunks(piece) {
+                    caller.write_all(piece).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                drop(caller);
+            };
+            let reading = async {
+                let (mut all, mut part) = (Vec::new(), vec![0; room]);
+                loop {
+                    match stream.read(&mut part).await.unwrap() {
+                        0 => return all,
+                        length => all.extend_from_slice(&part[..length]),
+                    }
+                }
+            };
+            let ((), arrived) = tokio::join!(sending, reading);
+            assert_eq!(String::from_utf8(arrived).unwrap(), sent, "{piece} {room}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_ahead_of_a_handler_but_its_body_and_the_end() {
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (mut caller, mut stream) = watched();
+    let reading = Rc::clone(stream.reading());
+    let mut part = [0; 64];
+    reading.note_handler(true);
+    caller.write_all(b"GET /next").await.unwrap();
+    assert!(stream.read(&mut part).now_or_never().is_none());
+    reading.note_handler(false);
+    assert_eq!(stream.read(&mut part).await.unwrap(), 9);
+    reading.note_blocked(true);
+    caller.write_all(b" HTTP/1.1").await.unwrap();
+    assert!(stream.read(&mut part).now_or_never().is_none());
+    reading.note_blocked(false);
+    assert_eq!(stream.read(&mut part).await.unwrap(), 9);
+    reading.note_handler(true);
+    drop(caller);
+    assert_eq!(stream.read(&mut part).await.unwrap(), 0, "it has gone");
 }

@@ -70,14 +70,16 @@ async fn connect(last: u8, api: SocketAddr, receives: Option<u32>) -> Result<Tcp
 }
 
 fn head(path: &str, body: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{body}\r\n")
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{body}\r\n"
+    )
 }
 
 fn stock_head(body: &str) -> String {
     head("/inventory/v1/inventories", body)
 }
 
-const SHORT_QUESTION: &[u8] = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\n\r\n";
+const SHORT_QUESTION: &[u8] = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// A connection of somebody who asks now and then.
 pub(super) async fn modest(api: SocketAddr) -> Result<TcpStream, RowError> {
@@ -160,7 +162,7 @@ async fn go_on(connections: &mut Vec<TcpStream>, piece: &[u8], mut closed: impl 
 
 /// Who asked once, and then begins a head that grows to 100 KiB and does not end.
 pub(super) async fn second_heads(api: SocketAddr) -> Result<(), RowError> {
-    let mut second = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: x\r\nx-long: ".to_vec();
+    let mut second = b"GET /inventory/v1/limits HTTP/1.1\r\nhost: localhost\r\nx-long: ".to_vec();
     second.resize(SECOND_HEAD_BYTES, b'a');
     let begun = (0..SECOND_HEADS).map(async |_| {
         let mut connection = connect(SECOND_HEADS_FROM, api, None).await?;
