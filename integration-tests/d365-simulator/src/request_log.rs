@@ -217,7 +217,9 @@ mod tests {
     fn the_list_is_bounded_and_the_counters_go_on() {
         let log = log(3);
         for _ in 0..5 {
-            log.open("GET", "/data/", "").close(&Answer::empty(200), 10);
+            let mut record = log.open("GET", "/data/", "");
+            record.sending(&Answer::empty(200));
+            record.finish(10);
         }
         let kept: Vec<_> = log.since(0).iter().map(|record| record.seq).collect();
         assert_eq!(kept, [3, 4, 5]);

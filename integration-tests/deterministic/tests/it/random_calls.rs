@@ -29,7 +29,7 @@ const GRANTING: [&str; 5] = [
     "take_call.lua",
 ];
 /// Not run by the simulation: they serve demand and operators.
-const NOT_MODELLED: [&str; 7] = [
+const NOT_MODELLED: [&str; 8] = [
     "accept.lua",
     "change_settings.lua",
     "mark_live.lua",
