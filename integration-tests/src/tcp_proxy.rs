@@ -318,10 +318,12 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut piece = [0; 100];
-                while let Ok(count @ 1..) = stream.read(&mut piece).await {
-                    stream.write_all(&piece[..count]).await.unwrap();
-                }
+                tokio::spawn(async move {
+                    let mut piece = [0; 100];
+                    while let Ok(count @ 1..) = stream.read(&mut piece).await {
+                        stream.write_all(&piece[..count]).await.unwrap();
+                    }
+                });
             }
         });
         address

@@ -130,7 +130,7 @@ async fn bad_questions_are_refused_by_name_and_the_service_goes_on() {
         (413, too_large.to_owned())
     );
 
-    // Odd, and answered: quotes, wildcards and letter case are part of a SKU.
+    // Odd, and answered: quotes and wildcards are part of a SKU.
     let odd = [
         "A'B",
         "A*",
@@ -143,12 +143,9 @@ async fn bad_questions_are_refused_by_name_and_the_service_goes_on() {
     let reply = api.fast("24", &odd).await.unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text);
     for sku in odd {
-        assert_eq!(
-            reply.line(sku).unwrap()["state"],
-            "ABSENT",
-            "{}",
-            reply.text
-        );
+        // Outside ASCII a database may know another spelling.
+        let state = if sku.is_ascii() { "ABSENT" } else { "UNKNOWN" };
+        assert_eq!(reply.line(sku).unwrap()["state"], state, "{}", reply.text);
     }
     service.stop().await.unwrap();
 }
@@ -175,7 +172,7 @@ async fn live_questions_get_the_row_they_ask_for_or_none() {
     let reply = api.exact("24", &asked).await.unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text);
     for (sku, state) in asked.into_iter().zip([
-        "PRESENT", "PRESENT", "PRESENT", "UNKNOWN", "ABSENT", "ABSENT",
+        "PRESENT", "PRESENT", "PRESENT", "PRESENT", "ABSENT", "ABSENT",
     ]) {
         assert_eq!(
             reply.line(sku).unwrap()["state"],

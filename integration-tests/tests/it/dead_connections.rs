@@ -34,11 +34,11 @@ impl Between {
             let stock = StockChange::on_hand("40");
             house.d365().put_stock(&key, &stock).unwrap();
         }
-        house.snapshot().await;
         house.reconfigure(|config| {
             config.d365_url = d365_url;
             config.redis_url = format!("redis://{}", to_redis.address());
         });
+        house.snapshot().await;
         Self {
             house,
             d365: to_d365,

@@ -121,7 +121,7 @@ async fn exchange(mut connection: BufReader<TcpStream>) -> std::io::Result<Told>
     let broken = || std::io::Error::other("no whole answer");
     connection
         .write_all(
-            b"GET /inventory/v1/inventories?sku=D0001&warehouseId=24 HTTP/1.1\r\nhost: api\r\n\r\n",
+            b"GET /inventory/v1/inventories?sku=D0001&warehouseId=24 HTTP/1.1\r\nhost: localhost\r\n\r\n",
         )
         .await?;
     let (mut line, mut status, mut length, mut closes) = (String::new(), None, 0, false);

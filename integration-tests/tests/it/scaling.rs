@@ -99,7 +99,7 @@ async fn all_complete(house: &House) {
         for item in &items {
             pipeline
                 .cmd("HGET")
-                .arg(format!("inv:contoso:stock:{item}"))
+                .arg(format!("inv:contoso:stock:{}", key_of(item)))
                 .arg(warehouse);
         }
         let lines: Vec<String> = pipeline.query_async(&mut connection).await.unwrap();
@@ -109,6 +109,18 @@ async fn all_complete(house: &House) {
             .count();
         assert_eq!(of_this_cycle, items.len(), "{warehouse}");
     }
+}
+
+/// An item number as Redis' names spell it: upper case letter by letter, no trailing blanks.
+fn key_of(item: &str) -> String {
+    let upper = |letter: char| {
+        let mut upper = letter.to_uppercase();
+        match (upper.next(), upper.next()) {
+            (Some(single), None) => single,
+            _ => letter,
+        }
+    };
+    item.trim_end_matches(' ').chars().map(upper).collect()
 }
 
 fn pages_since(house: &House, seq: u64) -> Vec<RequestRecord> {

@@ -29,12 +29,13 @@ const GRANTING: [&str; 5] = [
     "take_call.lua",
 ];
 /// Not run by the simulation: they serve demand and operators.
-const NOT_MODELLED: [&str; 8] = [
+const NOT_MODELLED: [&str; 9] = [
     "accept.lua",
     "change_settings.lua",
     "mark_live.lua",
     "note_asked.lua",
     "note_event.lua",
+    "respell.lua",
     "swap_orders.lua",
     "take_demand_calls.lua",
     "take_live.lua",

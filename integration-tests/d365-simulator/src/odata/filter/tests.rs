@@ -121,12 +121,12 @@ fn a_doubled_quote_is_one_quote() {
 }
 
 #[test]
-fn comparison_ignores_case_and_counts_blanks() {
+fn comparison_ignores_case_and_trailing_blanks_and_counts_leading_ones() {
     assert_eq!(found("ItemNumber eq 'MÜLLER'"), ["Müller"]);
     assert_eq!(found("dataAreaId eq 'USMF' and ItemNumber eq 'a'"), ["A"]);
     assert_eq!(found("ItemNumber eq 'lead'"), [""; 0]);
     assert_eq!(found("ItemNumber eq ' lead'"), [" lead"]);
-    assert_eq!(found("ItemNumber eq 'A '"), [""; 0]);
+    assert_eq!(found("ItemNumber eq 'A '"), ["A"]);
     assert_eq!(found("InventoryWarehouseId eq ''"), ["Müller"]);
     assert_eq!(
         found("InventoryWarehouseId ne '' and ItemNumber lt 'B'"),
