@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// How often a failure that lasts is told.
+const TOLD_AGAIN: Duration = Duration::from_secs(30);
 /// A refresh may be asked for at any time, so nobody sleeps longer than this.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
@@ -56,12 +58,21 @@ impl Poller {
 
     /// Works until this; what is under way then is finished first, unless the worker itself stops.
     pub(crate) async fn run_until(mut self, stop: CancellationToken) {
+        let mut told = None;
         while !stop.is_cancelled() {
-            let rest = match self.step().await {
+            let step = self.step().await;
+            if !matches!(step, Step::Failed(_)) {
+                told = None;
+            }
+            let rest = match step {
                 Step::Done(_) | Step::Reread(_) => continue,
                 Step::NothingDue(rest) => rest.min(LONGEST_REST),
                 Step::Failed(error) => {
-                    tracing::warn!(%error, "no work could be claimed");
+                    let now = self.worker.clock().monotonic();
+                    if told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN) {
+                        tracing::warn!(%error, "no work could be claimed");
+                        told = Some(now);
+                    }
                     LONGEST_REST
                 }
             };

@@ -70,6 +70,11 @@ impl Guarded {
         logs.collect()
     }
 
+    /// The process of the first service.
+    pub(crate) fn process_id(&mut self) -> u32 {
+        self.services[0].process().id()
+    }
+
     pub(crate) async fn stop(mut self) {
         for service in &mut self.services {
             service.stop().await.unwrap();

@@ -392,3 +392,49 @@ async fn a_page_of_another_site_changes_nothing() {
         guarded.stop().await;
     }
 }
+
+/// Blank lines within a body may be heads' ends as far as the connection knows: each is looked at, but
+/// what follows it is not looked at again for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_full_of_blank_lines_is_read_in_its_time() {
+    let house = House::with(world(10), &["24"]).await;
+    house.snapshot().await;
+    let (_service, api) = house.api().await;
+    for filler in ["\n", "\r\n", "\n\n   "] {
+        let mut body = json!({ "warehouseId": "24", "skus": ["D0001"] }).to_string();
+        body.push_str(&filler.repeat(900_000 / filler.len()));
+        let path = "/inventory/v1/inventories";
+        let reply = api.post_raw(path, "application/json", body.into_bytes());
+        assert_eq!(reply.await.unwrap().status, 200, "{filler:?}");
+    }
+}
+
+/// Each look takes 19 MiB, which the next one takes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_that_are_tried_cost_the_memory_of_few() {
+    const PASSWORD: &str = "k3ep-th1s-to-yourself";
+    let hash = hash_of(PASSWORD).unwrap();
+    let callers = format!(
+        "[[api.auth.basic]]\nname = \"all\"\npassword_hash = \"{hash}\"\nroles = [\"browse\"]\n"
+    );
+    let mut guarded = Guarded::api(&callers).await;
+    let before = resident(guarded.process_id());
+    let mut looked_at = 0;
+    for round in 0..6 {
+        let tries = (0..10).map(|number| {
+            let wrong = format!("wr0ng-passw0rd-{round}-{number}");
+            let asked = guarded.get("/inventory/v1/limits");
+            asked.basic_auth("all", Some(wrong)).send()
+        });
+        let replies = futures_util::future::join_all(tries).await;
+        let refused = |reply: &Result<_, _>| {
+            let reply: &reqwest::Response = reply.as_ref().unwrap();
+            reply.status() == 401
+        };
+        looked_at += replies.iter().filter(|reply| refused(reply)).count();
+    }
+    let more = resident(guarded.process_id()) - before;
+    assert!(looked_at >= 20, "{looked_at} of 60");
+    assert!(more <= 20 * 4, "{more} MB for {looked_at} passwords");
+    guarded.stop().await;
+}

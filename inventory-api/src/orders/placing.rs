@@ -338,7 +338,7 @@ async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
         ))
         .await;
         if granted.iter().any(|(sku, ..)| *sku == held.sku) {
-            check_share(state, &held.sku, &holds, &commit.owner)
+            check_share(state, &held.sku, &holds, (&commit.owner, now))
                 .inspect_err(|_| metrics::hold("too_many"))
                 .map_err(PlacingError::Refused)?;
         }
@@ -365,15 +365,17 @@ async fn attempt<F: Fn(&[Evidence]) -> Vec<Verdict>>(
 }
 
 /// A channel has so many holds of a SKU and no more, whatever other channels have; reservations are
-/// bounded on their own, so that carts leave places to orders.
+/// bounded on their own, so that carts leave places to orders. Holds that D365 shows already take none.
 fn check_share(
     state: &AppState,
     sku: &Sku,
     holds: &[Hold],
-    owner: &HoldOwner,
+    (owner, now): (&HoldOwner, AsOf),
 ) -> Result<(), ApiError> {
     let orders = &state.settings.orders;
-    let of_channel = |hold: &&Hold| hold.owner.id().channel() == owner.id().channel();
+    let of_channel = |hold: &&Hold| {
+        hold.owner.id().channel() == owner.id().channel() && !superseded::ends_soon(hold, now)
+    };
     let is_reservation = |hold: &&Hold| matches!(hold.owner, HoldOwner::Reservation(_));
     let of_channel = holds.iter().filter(of_channel);
     let reservations = match owner {

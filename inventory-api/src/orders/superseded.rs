@@ -22,7 +22,7 @@ pub(super) async fn end_soon(
 ) {
     let end = now.plus(STAYS);
     let candidates = holds.iter().filter(|hold| may_end(hold, end));
-    if candidates.clone().count() < LOOKED_AT_FROM {
+    if candidates.clone().count() < LOOKED_AT_FROM.min(state.settings.orders.holds_per_sku) {
         return;
     }
     let skus = std::slice::from_ref(sku);
@@ -30,6 +30,11 @@ pub(super) async fn end_soon(
         return;
     };
     shorten(holds, |warehouse| stored.as_of(0, warehouse), end);
+}
+
+/// Whether a confirmed hold is about to end.
+pub(super) fn ends_soon(hold: &Hold, now: AsOf) -> bool {
+    hold.confirmed.is_some() && !may_end(hold, now.plus(STAYS))
 }
 
 fn may_end(hold: &Hold, end: AsOf) -> bool {

@@ -44,10 +44,10 @@ pub(crate) async fn keep_fresh(
             Ok(published) => {
                 note_spelling(&state, &published);
                 if looks < LOOKS_FOR_HOLDS {
-                    looks += 1;
                     let published = published.iter().map(|published| &published.id);
                     let configured = configured.iter().map(|tenant| &tenant.id);
-                    respell_holds(&state, configured.chain(published)).await;
+                    let were_looked_for = respell_holds(&state, configured.chain(published)).await;
+                    looks += u32::from(were_looked_for);
                 }
                 adopt(&mut adopted, published, &configured, &state, &sources);
                 let directory = state.directory().with_published(all(&configured, &adopted));
@@ -98,16 +98,22 @@ fn note_spelling(state: &AppState, published: &[PublishedTenant]) {
     state.store.distrust_missing_lines_of(ids.collect());
 }
 
-async fn respell_holds(state: &AppState, tenants: impl Iterator<Item = &TenantId>) {
+/// Whether all of them could be looked for.
+async fn respell_holds(state: &AppState, tenants: impl Iterator<Item = &TenantId>) -> bool {
+    let mut were_looked_for = true;
     for id in tenants {
         match state.store.respell_holds(id).await {
             Ok(0) => {}
             Ok(renamed) => tracing::info!(tenant.id = %id, renamed,
                 "holds of an earlier version were renamed"),
-            Err(error) => tracing::warn!(tenant.id = %id, %error,
-                "holds of an earlier version could not be looked for"),
+            Err(error) => {
+                were_looked_for = false;
+                tracing::warn!(tenant.id = %id, %error,
+                    "holds of an earlier version could not be looked for");
+            }
         }
     }
+    were_looked_for
 }
 
 fn all(configured: &[Arc<Tenant>], adopted: &HashMap<TenantId, Adopted>) -> Vec<Arc<Tenant>> {

@@ -9,11 +9,11 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// Whether a member of this name is an error: `error`, or a note about one (`@odata.error`,
-/// `value@error`), in any letter case.
+/// Whether a member of this name is an error: `error`, what stands inside of one (`innererror`), or a
+/// note about one (`@odata.error`, `value@error`), in any letter case.
 pub(in crate::d365) fn is_error(member: &str) -> bool {
     let name = member.rsplit(['@', '.']).next().unwrap_or_default();
-    ["error", "errors"]
+    ["error", "errors", "innererror"]
         .iter()
         .any(|error| name.eq_ignore_ascii_case(error))
 }

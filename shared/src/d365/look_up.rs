@@ -188,13 +188,15 @@ impl<'q> EchoCheck<'q> {
         }
     }
 
-    /// Items whose absence this answer does not prove: doubtful ones among them.
+    /// Items whose absence this answer does not prove: doubtful ones among them, and those a doubtful
+    /// one that was found may be.
     pub(in crate::d365) fn unproved(&self) -> Vec<ItemNumber> {
         let mut unproved = self.unproved.clone();
-        if self.proves_nothing {
-            let missing = self.items.values().copied();
-            unproved.extend(missing.filter(|item| !self.found.contains(item)));
-        }
+        let missing = self.items.values().copied();
+        unproved.extend(missing.filter(|item| {
+            let is_in_doubt = || self.found.iter().any(|found| item.may_be(found));
+            !self.found.contains(item) && (self.proves_nothing || is_in_doubt())
+        }));
         unproved.into_iter().cloned().collect()
     }
 }
@@ -286,6 +288,10 @@ mod tests {
         assert_eq!(checked(&asked, &[]), (0, 0, sorted(doubtful.clone())));
         let answer = checked(&asked, &[("usmf", "CAF\u{c9}", "11")]);
         assert_eq!(answer, (1, 0, sorted(doubtful)));
+        // Nor that of an item the doubtful one may be.
+        let asked = ["Stra\u{df}e", "STRASSE", "B"];
+        let answer = checked(&asked, &[("usmf", "Stra\u{df}e", "11")]);
+        assert_eq!(answer, (1, 0, sorted(items(&["Stra\u{df}e", "STRASSE"]))));
     }
 
     fn sorted(mut items: Vec<ItemNumber>) -> Vec<ItemNumber> {

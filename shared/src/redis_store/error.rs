@@ -83,11 +83,12 @@ impl From<RedisError> for StoreError {
             return Self::TimedOut;
         }
         match (error.kind(), error.code()) {
-            (ErrorKind::Server(_) | ErrorKind::Extension, Some(code)) => Self::Refused {
-                code: code.to_owned(),
+            (ErrorKind::Server(_) | ErrorKind::Extension, code) => Self::Refused {
+                // A transaction that was given up has none.
+                code: code.unwrap_or("EXECABORT").to_owned(),
                 detail: error
                     .detail()
-                    .unwrap_or_default()
+                    .map_or_else(|| error.to_string(), str::to_owned)
                     .chars()
                     .take(200)
                     .collect(),

@@ -6,7 +6,7 @@
 //! renames holds, which it alone writes. Until both are done nobody takes a missing line for a proof.
 
 use super::error::StoreError;
-use super::hold_codec::holds_of;
+use super::hold_codec::{each_hold_of, holds_of, texts_of};
 use super::line_codec::read_line;
 use super::orders;
 use super::script::Call;
@@ -23,6 +23,12 @@ static RESPELL: LazyLock<Script> =
 const RULE: &str = "comparison-key";
 /// Names looked at by one command.
 const NAMES_PER_SCAN: usize = 1_000;
+
+/// Two texts of holds as one.
+fn joined(one: &str, other: &str) -> String {
+    let lines = [one, other].into_iter().filter(|text| !text.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
 
 impl StockStore {
     /// Renames what earlier versions of the worker wrote about a tenant, unless that was done before;
@@ -60,44 +66,66 @@ impl StockStore {
     /// # Errors
     /// If Redis fails.
     pub async fn respell_holds(&self, tenant: &TenantId) -> Result<usize, StoreError> {
-        let (held, ends) = (self.keys().held(tenant), self.keys().held_until(tenant));
+        let held = self.keys().held(tenant);
         let texts: HashMap<String, String> = self
             .command(async |c| redis::cmd("HGETALL").arg(&held).query_async(c).await)
             .await?;
         let mut renamed = 0;
         for (name, text) in &texts {
             let key = comparison_key(name);
-            if key == *name || key.is_empty() {
-                continue;
+            if key != *name && !key.is_empty() {
+                renamed += usize::from(self.respell_held(tenant, (name, text), &key).await?);
             }
-            // Another spelling may have been joined to it a moment ago.
-            let there: Option<String> = self
-                .command(async |c| {
-                    let mut get = redis::cmd("HGET");
-                    get.arg(&held).arg(&*key).query_async(c).await
-                })
-                .await?;
-            let there = there.unwrap_or_default();
-            let both = [there.as_str(), text.as_str()];
-            let both = both.iter().filter(|text| !text.is_empty());
-            let both = both.copied().collect::<Vec<_>>().join("\n");
-            // Unreadable holds are looked at again at once.
-            let until = holds_of(&both).and_then(|holds| holds.iter().map(|h| h.until).min());
-            let mut call = Call::of(&orders::SWAP)
-                .key(held.clone())
-                .key(ends.clone())
-                .argument(0)
-                .argument(2);
-            for (name, before, after) in [(name.as_str(), text, ""), (&key, &there, &both)] {
-                call.push_argument(name.to_owned());
-                call.push_argument(before.clone());
-                call.push_argument(after.to_owned());
-                call.push_argument(until.map_or(0, AsOf::unix_ms).to_string());
-            }
-            // Changed meanwhile by a replica of an earlier version: it is tried again.
-            renamed += usize::from(self.run::<u8>(call).await?);
         }
         Ok(renamed)
+    }
+
+    /// Joins what is held under another name to what is held under the key. False if either was changed
+    /// meanwhile by a replica of an earlier version: it is tried again.
+    async fn respell_held(
+        &self,
+        tenant: &TenantId,
+        (name, text): (&str, &str),
+        key: &str,
+    ) -> Result<bool, StoreError> {
+        let hashes = [self.keys().held(tenant), self.keys().each_held(tenant)];
+        // Another spelling may have been joined to it a moment ago.
+        let [told, each]: [Option<String>; 2] = self
+            .command(async |c| {
+                let mut pipeline = redis::pipe();
+                for hash in &hashes {
+                    pipeline.cmd("HGET").arg(hash).arg(key);
+                }
+                pipeline.query_async(c).await
+            })
+            .await?;
+        let (told, each) = (told.unwrap_or_default(), each.unwrap_or_default());
+        let holds = each_hold_of(&told, &each).zip(holds_of(text));
+        let holds = holds.map(|(there, others)| [there, others].concat());
+        // Unreadable holds are kept as they are, and looked at again at once.
+        let until = (holds.iter().flatten()).map(|hold| hold.until).min();
+        let (told_after, each_after) = match &holds {
+            Some(holds) => texts_of(holds),
+            None => (joined(&told, text), each.clone()),
+        };
+        let until = until.map_or(0, AsOf::unix_ms).to_string();
+        let [held, each_held] = hashes;
+        let mut call = Call::of(&orders::SWAP)
+            .key(held)
+            .key(each_held)
+            .key(self.keys().held_until(tenant))
+            .argument(0)
+            .argument(2);
+        for texts in [
+            [name, text, "", "", "", "0"],
+            [key, &told, &each, &told_after, &each_after, &until],
+        ] {
+            texts
+                .into_iter()
+                .for_each(|text| call.push_argument(text.to_owned()));
+        }
+        let done = self.run_in_time::<u8>(call, self.script_limit()).await?;
+        Ok(done == 1)
     }
 
     /// Whether names of a published tenant may still be spelled as an earlier version did.

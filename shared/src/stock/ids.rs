@@ -100,6 +100,11 @@ macro_rules! d365_id {
                 self.0.is_doubtful()
             }
 
+            /// Whether D365 may take it for this doubtful one.
+            pub fn may_be(&self, doubtful: &Self) -> bool {
+                self.0.may_be(&doubtful.0)
+            }
+
             /// Whether a text is a spelling of it.
             pub fn is_named_by(&self, text: &str) -> bool {
                 self.0.is_named_by(text)

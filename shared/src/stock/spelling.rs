@@ -15,7 +15,8 @@
 //! **Doubtful** is a text whose key has a character outside ASCII. A database may still take it for
 //! another one (`ß` for `ss`, full-width for plain, `é` for `e`; it may pass over zero-width characters),
 //! depending on its collation, which is not known here. So a number is told for a doubtful SKU if D365
-//! reports one, but its absence is never proved. Plain ASCII leaves no such doubt.
+//! reports one, but its absence is never proved. Plain ASCII leaves such doubt only beside a doubtful one:
+//! see [`Spelling::may_be`].
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -79,6 +80,16 @@ impl Spelling {
     /// Whether a database may take it for a text with another key.
     pub fn is_doubtful(&self) -> bool {
         !self.key().is_ascii()
+    }
+
+    /// Whether a database may take it for this doubtful one (`STRASSE` for `straße`, `V1` for `Ｖ1`): what
+    /// that one has of ASCII stands here too, in this order, and it is at most twice as long.
+    pub fn may_be(&self, doubtful: &Self) -> bool {
+        let mut letters = self.key().bytes();
+        doubtful.is_doubtful()
+            && self.key().len() <= 2 * doubtful.key().chars().count()
+            && (doubtful.key().bytes().filter(u8::is_ascii))
+                .all(|known| letters.any(|letter| letter == known))
     }
 
     /// Whether a text is a spelling of it.
@@ -169,6 +180,23 @@ mod tests {
                 format!("X{two}{}", " ".repeat(other_blanks)),
             )
         })
+    }
+
+    #[test]
+    fn plain_texts_are_in_doubt_beside_what_a_database_may_take_for_them() {
+        for (plain, doubtful, expected) in [
+            ("STRASSE", "straße", true),
+            ("V1", "Ｖ1", true),
+            ("CAFE", "café", true),
+            ("STRASSE-2", "straße", false),
+            ("ABSENT", "straße", false),
+            ("ABSENT", "ABSENCE", false),
+            ("A", "A", false),
+            ("LONGER", "ｖ", false),
+        ] {
+            let found = Spelling::from(plain).may_be(&Spelling::from(doubtful));
+            assert_eq!(found, expected, "{plain} {doubtful}");
+        }
     }
 
     #[test]

@@ -59,14 +59,16 @@ pub(super) fn cut(bytes: &mut [u8], at_line_start: bool, head_was_given: bool) -
         rest,
     };
     while let Some(length) = memchr(b'\n', &bytes[from..]) {
+        let begin = from;
         let line = &mut bytes[from..from + length];
         from += length + 1;
         if at_start {
             ignore_offer(line);
             if matches!(line, [] | [b'\r']) {
                 match end_of_head {
-                    Some(end) => return cut(end, end_of_head, Rest::Later),
-                    None => end_of_head = Some(from),
+                    // More blank lines: no request has none but these.
+                    Some(end) if end < begin => return cut(end, end_of_head, Rest::Later),
+                    _ => end_of_head = Some(from),
                 }
             }
         }
@@ -134,6 +136,13 @@ mod tests {
                 Rest::Later,
             ),
             (get.to_owned(), true, "", Rest::Later),
+            (
+                format!("{get}\r\n\n\n{get}"),
+                false,
+                &format!("{get}\r\n\n\n"),
+                Rest::Later,
+            ),
+            ("\n".repeat(9), true, &"\n".repeat(9), Rest::Nothing),
             ("GET / HT".to_owned(), true, "GET / HT", Rest::Nothing),
             (String::new(), false, "", Rest::Nothing),
         ] {

@@ -8,6 +8,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Bytes of what was kept that are looked at together: what is given of them is little, and the rest is
+/// looked at again.
+const PIECE: usize = 4 * 1024;
 /// Bytes read ahead of what may be given, so that a caller's end is seen.
 const AHEAD: usize = 512;
 
@@ -16,8 +19,9 @@ const AHEAD: usize = 512;
 pub struct WatchedStream<T> {
     io: T,
     reading: Rc<Reading>,
-    /// Read, and not given yet.
+    /// Read, and of it so many bytes were given.
     kept: Vec<u8>,
+    given: usize,
     rest: Rest,
     at_line_start: bool,
     /// Since the library's last pause.
@@ -31,6 +35,7 @@ impl<T> WatchedStream<T> {
             io,
             reading: Rc::default(),
             kept: Vec::new(),
+            given: 0,
             rest: Rest::Nothing,
             at_line_start: true,
             head_was_given: false,
@@ -46,6 +51,23 @@ impl<T> WatchedStream<T> {
         &self.reading
     }
 
+    /// Read, and not given yet.
+    fn left(&self) -> &[u8] {
+        &self.kept[self.given..]
+    }
+
+    /// So many more bytes are given; of what was shown, these came after all that was kept.
+    fn keep(&mut self, given: usize, shown: usize, filled: &[u8]) {
+        let of_kept = given.min(shown);
+        self.given += of_kept;
+        if self.left().is_empty() {
+            self.kept = filled[given..].to_vec();
+            self.given = 0;
+        } else {
+            self.kept.extend_from_slice(&filled[shown..]);
+        }
+    }
+
     /// The library reads until there is nothing, then decodes: it has done so when it comes again.
     fn pause(&mut self) -> Poll<io::Result<()>> {
         self.head_was_given = false;
@@ -56,7 +78,7 @@ impl<T> WatchedStream<T> {
 impl<T: AsyncRead + Unpin> WatchedStream<T> {
     /// Looks whether the caller has gone, and keeps what it sent instead.
     fn look_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.kept.is_empty() {
+        if self.left().is_empty() {
             let mut ahead = [0; AHEAD];
             let mut ahead = ReadBuf::new(&mut ahead);
             match Pin::new(&mut self.io).poll_read(cx, &mut ahead) {
@@ -72,24 +94,27 @@ impl<T: AsyncRead + Unpin> WatchedStream<T> {
         self.pause()
     }
 
-    /// Fills with what was kept, and with what comes if that is not enough. True: it is all there will
-    /// be, or all there is room for.
-    fn fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+    /// Shows what was kept, and what comes if that is not enough. Gives how many bytes were kept, and
+    /// whether it is all there will be, or all there is room for.
+    fn fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<(usize, bool)>> {
         let begin = buf.filled().len();
-        let length = self.kept.len().min(buf.remaining());
-        buf.put_slice(&self.kept[..length]);
-        let is_all = self.rest != Rest::Later && {
+        let length = self.left().len().min(buf.remaining()).min(PIECE);
+        buf.put_slice(&self.left()[..length]);
+        let is_all = self.rest != Rest::Later && length == self.left().len() && {
             if buf.remaining() > 0
                 && let not_read @ (Poll::Pending | Poll::Ready(Err(_))) =
                     Pin::new(&mut self.io).poll_read(cx, buf)
             {
                 buf.set_filled(begin);
-                return not_read.map_ok(|()| false);
+                return not_read.map_ok(|()| (0, false));
             }
             buf.filled().len() == begin + length
         };
-        self.kept.drain(..length);
-        Poll::Ready(Ok(is_all))
+        Poll::Ready(Ok((length, is_all)))
     }
 }
 
@@ -105,8 +130,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedStream<T> {
         }
         let begin = buf.filled().len();
         loop {
-            let is_all = match this.fill(cx, buf) {
-                Poll::Ready(is_all) => is_all?,
+            let (shown, is_all) = match this.fill(cx, buf) {
+                Poll::Ready(filled) => filled?,
                 Poll::Pending => return this.pause(),
             };
             let filled = &mut buf.filled_mut()[begin..];
@@ -115,14 +140,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedStream<T> {
             } else {
                 heads::cut(filled, this.at_line_start, this.head_was_given)
             };
-            this.kept.splice(..0, filled[cut.given..].iter().copied());
+            this.keep(cut.given, shown, filled);
             this.rest = match cut.rest {
-                Rest::Nothing if !this.kept.is_empty() => Rest::Later,
+                Rest::Nothing if !this.left().is_empty() => Rest::Later,
                 rest => rest,
             };
-            if this.kept.is_empty() {
-                this.kept = Vec::new();
-            }
             this.head_was_given = cut.head_was_given;
             if let Some(last) = filled[..cut.given].last() {
                 this.at_line_start = *last == b'\n';
