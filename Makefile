@@ -97,24 +97,25 @@ bench-demand: redis ## Age of the 1,000 SKUs asked for most between snapshots, a
 bench-auth: ## Cost of a caller: token seen before, first look at a token, password
 	@cargo bench --locked --quiet -p shared --bench authentication
 
-faults: redis ## The fault rig: QUICK=1 for CI's rows, ROWS=F1,F8, SEED=n
-	@cargo build --locked --profile $(PROFILE) $(RIG) --bins \
-		--features inventory-api/negative-controls,prefetch-worker/negative-controls
+faults: redis ## The fault rig: QUICK=1 for CI's rows, ROWS=F1,F8, SEED=n, CONTROLS=1 also without each guard
 	@mkdir -p $(BUILT)/controls
 	@$(CC) -shared -fPIC -O2 -Wall -Wextra -o $(BUILT)/controls/clock_shim.so integration-tests/clock-shim/clock_shim.c
-	@cp $(BUILT)/inventory-api $(BUILT)/prefetch-worker $(BUILT)/controls/
+	@$(if $(CONTROLS),$(BUILD_CONTROLS))
 	@cargo build --locked --profile $(PROFILE) $(RIG) --bins
 	@exec env CONNECTOR_CLOCK_SHIM=$(abspath $(BUILT)/controls/clock_shim.so) $(BUILT)/lab faults --controls $(BUILT)/controls \
+		$(if $(CONTROLS),,--without-controls) \
 		$(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(FAULTS_FLAGS)
 
-histories: redis ## Random histories of orders against the whole house: HISTORIES=100000, SEED=n
-	@cargo build --locked --profile $(PROFILE) $(RIG) --bins \
-		--features inventory-api/negative-controls,prefetch-worker/negative-controls
-	@mkdir -p $(BUILT)/controls
-	@cp $(BUILT)/inventory-api $(BUILT)/prefetch-worker $(BUILT)/controls/
+histories: redis ## Random histories of orders: HISTORIES=100000, SEED=n, CONTROLS=1 also without each guard
+	@$(if $(CONTROLS),$(BUILD_CONTROLS))
 	@cargo build --locked --profile $(PROFILE) $(RIG) --bins
-	@exec $(BUILT)/lab histories --controls $(BUILT)/controls \
+	@exec $(BUILT)/lab histories $(if $(CONTROLS),--controls $(BUILT)/controls) \
 		$(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED)) $(HISTORIES_FLAGS)
+
+# The services with guards that can be switched off.
+BUILD_CONTROLS = cargo build --locked --profile $(PROFILE) $(RIG) --bins \
+		--features inventory-api/negative-controls,prefetch-worker/negative-controls && \
+	mkdir -p $(BUILT)/controls && cp $(BUILT)/inventory-api $(BUILT)/prefetch-worker $(BUILT)/controls/
 
 api-fuzz: redis build ## Attacks the live OpenAPI documents of both services (schemathesis)
 	@scripts/api-fuzz $(BUILT)/demo
