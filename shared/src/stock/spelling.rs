@@ -188,7 +188,7 @@ mod tests {
             ("STRASSE", "straße", true),
             ("V1", "Ｖ1", true),
             ("CAFE", "café", true),
-            ("STRASSE-2", "straße", false),
+            ("STRASSENBAHN-2", "straße", false),
             ("ABSENT", "straße", false),
             ("ABSENT", "ABSENCE", false),
             ("A", "A", false),
