@@ -24,7 +24,12 @@ pub(crate) async fn explain(
     store.clock().sample().await?;
     let now = store.clock().now();
     let mut out = std::io::stdout().lock();
-    for (id, configured, own) in tenants_of(settings, tenant)? {
+    for Explained {
+        id,
+        warehouses: configured,
+        settings: own,
+    } in tenants_of(settings, tenant)?
+    {
         let (stored, ttl) = store.stored_lines(&id, &sku).await?;
         let mut warehouses = configured;
         for line in &stored {
@@ -62,17 +67,23 @@ pub(crate) async fn explain(
     Ok(ExitCode::SUCCESS)
 }
 
-fn tenants_of(
-    settings: &Settings,
-    wanted: Option<&str>,
-) -> Result<Vec<(TenantId, Vec<WarehouseId>, Option<Fingerprint>)>, WorkerError> {
+/// A tenant that is looked at.
+struct Explained {
+    id: TenantId,
+    warehouses: Vec<WarehouseId>,
+    /// Those its own section has.
+    settings: Option<Fingerprint>,
+}
+
+fn tenants_of(settings: &Settings, wanted: Option<&str>) -> Result<Vec<Explained>, WorkerError> {
     let tenants: Vec<_> = settings
         .tenants
         .iter()
         .filter(|tenant| wanted.is_none_or(|wanted| tenant.id.as_str() == wanted))
-        .map(|tenant| {
-            let own = tenant.line_meaning().fingerprint();
-            (tenant.id.clone(), tenant.warehouses.clone(), Some(own))
+        .map(|tenant| Explained {
+            id: tenant.id.clone(),
+            warehouses: tenant.warehouses.clone(),
+            settings: Some(tenant.line_meaning().fingerprint()),
         })
         .collect();
     match (tenants.is_empty(), wanted) {
@@ -81,7 +92,11 @@ fn tenants_of(
         (true, Some(wanted)) => {
             let id =
                 TenantId::parse(wanted).or(Err(WorkerError::UnknownTenant(wanted.to_owned())))?;
-            Ok(vec![(id, Vec::new(), None)])
+            Ok(vec![Explained {
+                id,
+                warehouses: Vec::new(),
+                settings: None,
+            }])
         }
         (true, None) => Err(WorkerError::NoTenant),
     }

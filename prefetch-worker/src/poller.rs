@@ -60,11 +60,11 @@ impl Poller {
     pub(crate) async fn run_until(mut self, stop: CancellationToken) {
         let mut told = None;
         while !stop.is_cancelled() {
-            let step = self.step().await;
-            if !matches!(step, Step::Failed(_)) {
+            let done = self.step().await;
+            if !matches!(done, Step::Failed(_)) {
                 told = None;
             }
-            let rest = match step {
+            let rest = match done {
                 Step::Done(_) | Step::Reread(_) => continue,
                 Step::NothingDue(rest) => rest.min(LONGEST_REST),
                 Step::Failed(error) => {

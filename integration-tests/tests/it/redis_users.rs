@@ -240,14 +240,13 @@ async fn each_redis_user_can_do_its_own_work_only() {
         .connection_as("operator", &password_of("operator"))
         .await
         .unwrap();
-    let runaway =
-        tokio::spawn(async move { run(&mut admin, &["EVAL", "while true do end", "0"]).await });
-    eventually("it is stopped", async || {
+    let stopped = eventually("it is stopped", async || {
         run(&mut operator.clone(), &["SCRIPT", "KILL"]).await.ok()
-    })
-    .await
-    .unwrap();
-    assert!(runaway.await.unwrap().is_err());
+    });
+    let runaway = run(&mut admin, &["EVAL", "while true do end", "0"]);
+    let (ended, stopped) = futures_util::join!(runaway, stopped);
+    stopped.unwrap();
+    assert!(ended.is_err());
     run(&mut operator, &["PING"]).await.unwrap();
 }
 

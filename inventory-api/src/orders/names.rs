@@ -83,13 +83,11 @@ fn candidates(
     channel: Option<&ChannelId>,
     channels: &[ChannelId],
 ) -> Vec<HoldOwner> {
-    match channel {
-        Some(channel) => vec![named.in_channel(channel), named.clone()],
-        None => {
-            let in_channels = channels.iter().map(|channel| named.in_channel(channel));
-            std::iter::once(named.clone()).chain(in_channels).collect()
-        }
+    if let Some(channel) = channel {
+        return vec![named.in_channel(channel), named.clone()];
     }
+    let in_channels = channels.iter().map(|channel| named.in_channel(channel));
+    std::iter::once(named.clone()).chain(in_channels).collect()
 }
 
 /// PURE: the one that is meant among these candidates.
@@ -127,6 +125,9 @@ mod tests {
     use super::*;
     use shared::stock::{AsOf, HoldId};
 
+    /// Owners with a record, and the channel it names.
+    type Known<'a> = &'a [(&'a HoldOwner, Option<&'a str>)];
+
     /// Who has a record under the id, by which channel; who asks -> whose is meant.
     #[test]
     fn an_id_is_a_name_within_its_channel() {
@@ -138,11 +139,7 @@ mod tests {
             named.in_channel(&channels[0]),
             named.in_channel(&channels[1]),
         );
-        let cases: [(
-            &[(&HoldOwner, Option<&str>)],
-            Option<&str>,
-            Option<&HoldOwner>,
-        ); 10] = [
+        let cases: [(Known<'_>, Option<&str>, Option<&HoldOwner>); 10] = [
             (&[], Some("a"), Some(&in_a)),
             (&[], None, Some(&named)),
             (&[(&in_b, Some("b"))], Some("a"), Some(&in_a)),

@@ -120,9 +120,9 @@ impl StockStore {
             [name, text, "", "", "", "0"],
             [key, &told, &each, &told_after, &each_after, &until],
         ] {
-            texts
-                .into_iter()
-                .for_each(|text| call.push_argument(text.to_owned()));
+            for text in texts {
+                call.push_argument(text.to_owned());
+            }
         }
         let done = self.run_in_time::<u8>(call, self.script_limit()).await?;
         Ok(done == 1)
