@@ -8,8 +8,11 @@ use shared::process::guards::{self, Guard};
 use shared::redis_store::{PublishedTenant, StoreError, WorkerHeartbeat};
 use shared::stock::WarehouseId;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const BEAT: Duration = Duration::from_secs(10);
+/// How often Redis' clock is looked at between two beats.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 const BEAT_UNTIL_FIRST_SUCCESS: Duration = Duration::from_millis(500);
 
 /// Beats until a stop is asked for; each beat also publishes the configuration and puts back what
@@ -44,10 +47,24 @@ pub(crate) async fn run(worker: Worker) {
         } else {
             BEAT_UNTIL_FIRST_SUCCESS
         };
-        let _ = tokio::time::timeout(rest, stop.cancelled()).await;
+        pause(&worker, &stop, rest).await;
     }
     if let Err(error) = worker.store.leave(&worker.id).await {
         tracing::info!(%error, "the good-bye could not be written; the heartbeat expires by itself");
+    }
+}
+
+/// Waits for the next beat. If Redis' clock is set back meanwhile it is due at once: the settings of feeds
+/// may hold since an instant that lies ahead by now, and no line counts until then.
+async fn pause(worker: &Worker, stop: &CancellationToken, rest: Duration) {
+    let clock = worker.clock();
+    let (begun, before) = (clock.monotonic(), clock.now());
+    loop {
+        let left = rest.saturating_sub(clock.monotonic().saturating_sub(begun));
+        if left.is_zero() || stop.is_cancelled() || clock.now() < before {
+            return;
+        }
+        let _ = tokio::time::timeout(left.min(BETWEEN_LOOKS), stop.cancelled()).await;
     }
 }
 
