@@ -7,8 +7,8 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use shared::http_edge::allowance::TooOften;
-use shared::http_edge::caller_key::CallerKey;
+use shared::http::allowance::TooOften;
+use shared::http::caller_key::CallerKey;
 
 /// Middleware (`wrap(from_fn(caller_rate::pass))`), inside of whatever finds out who calls.
 pub(crate) async fn pass<B: MessageBody>(

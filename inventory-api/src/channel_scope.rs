@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::question_body::{QuestionBody, text, texts};
 use crate::tenant_directory::{Channel, Directory, Tenant};
 use actix_web::HttpRequest;
-use shared::http_edge::auth::{Caller, NotAllowed};
+use shared::http::auth::{Caller, NotAllowed};
 use shared::stock::{ChannelPolicy, WarehouseId};
 use sight::Sight;
 use std::borrow::Cow;

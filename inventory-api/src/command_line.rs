@@ -3,7 +3,7 @@
 use crate::openapi;
 use crate::server::{Listeners, StartError, open_d365, run};
 use clap::{Parser, Subcommand};
-use shared::http_edge::auth;
+use shared::http::auth;
 use shared::process::shutdown::Shutdown;
 use shared::process::tasks::Tasks;
 use shared::process::telemetry;

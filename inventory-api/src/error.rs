@@ -10,8 +10,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use shared::d365::D365Error;
-use shared::http_edge::auth::NotAllowed;
-use shared::http_edge::feedback::{Feedback, Problem};
+use shared::http::auth::NotAllowed;
+use shared::http::feedback::{Feedback, Problem};
 use shared::redis_store::StoreError;
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use pieces::Pieces;
 use serde::Serialize;
-use shared::http_edge::shares::Share;
+use shared::http::shares::Share;
 use std::io::Write;
 
 /// Bodies below this are not compressed: they fit one packet anyway.

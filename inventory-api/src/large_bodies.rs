@@ -2,8 +2,8 @@
 
 use crate::error::ApiError;
 use crate::metrics;
-use shared::http_edge::caller_key::CallerKey;
-use shared::http_edge::shares::{NoShare, Share, Shares, Sizes};
+use shared::http::caller_key::CallerKey;
+use shared::http::shares::{NoShare, Share, Shares, Sizes};
 use std::time::Duration;
 use tokio::time::timeout;
 

@@ -18,8 +18,8 @@ use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, VAR
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
-use shared::http_edge::api_page::ApiPage;
-use shared::http_edge::feedback::Feedback;
+use shared::http::api_page::ApiPage;
+use shared::http::feedback::Feedback;
 use shared::settings::ApiSettings;
 use std::fmt;
 use utoipa::OpenApi;

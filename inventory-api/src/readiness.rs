@@ -11,7 +11,7 @@ use crate::tenant_directory::Tenant;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
-use shared::http_edge::management::{REDIS_LIMIT, Readiness};
+use shared::http::management::{REDIS_LIMIT, Readiness};
 use shared::redis_store::StoreError;
 use std::sync::Arc;
 

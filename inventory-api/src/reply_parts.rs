@@ -8,7 +8,7 @@ use crate::evidence::{Evidence, Source};
 use crate::feed::{Feed, FeedState};
 use crate::stock_query::answer::{Freshness, Told, tell_one};
 use serde::Serialize;
-use shared::http_edge::feedback::Problem;
+use shared::http::feedback::Problem;
 use shared::stock::{AsOf, ChannelPolicy, QuantityDisplay, StockLevel, StockState, WarehouseId};
 use std::time::Duration;
 use utoipa::ToSchema;

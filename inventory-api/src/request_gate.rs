@@ -10,7 +10,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, ResponseError};
-use shared::http_edge::route_pattern::route_pattern;
+use shared::http::route_pattern::route_pattern;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

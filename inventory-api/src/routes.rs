@@ -5,8 +5,8 @@ use crate::orders::handlers;
 use crate::{availability_check, drift, openapi, service_limits, stock_query};
 use actix_web::web::{ServiceConfig, delete, post, put, resource, to};
 use actix_web::{HttpRequest, HttpResponse};
-use shared::http_edge::auth::door::Need;
-use shared::http_edge::read_route::{get, options};
+use shared::http::auth::door::Need;
+use shared::http::read_route::{get, options};
 use shared::settings::RoleName;
 use std::future::{Ready, ready};
 

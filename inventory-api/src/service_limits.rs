@@ -10,7 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use shared::http_edge::auth;
+use shared::http::auth;
 use shared::settings::ApiSettings;
 use shared::stock::Sku;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use crate::large_bodies::LargeBodies;
 use crate::orders::Turns;
 use crate::tenant_directory::{Directory, Tenant};
 use arc_swap::{ArcSwap, Guard};
-use shared::http_edge::allowance::Allowance;
+use shared::http::allowance::Allowance;
 use shared::process::clock::Clock;
 use shared::redis_store::{StockStore, StoreError};
 use shared::settings::ApiSettings;

@@ -1,9 +1,9 @@
 //! Why the worker cannot work.
 
 use shared::d365::D365Error;
-use shared::http_edge::auth::AuthSetupError;
-use shared::http_edge::serving::ServingError;
-use shared::http_edge::tls::TlsError;
+use shared::http::auth::AuthSetupError;
+use shared::http::serving::ServingError;
+use shared::http::tls::TlsError;
 use shared::process::metrics::MetricsError;
 use shared::process::telemetry::TelemetryError;
 use shared::redis_store::StoreError;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use shared::d365::check_askable;
-use shared::http_edge::secret_headers::EVENT_KEY;
+use shared::http::secret_headers::EVENT_KEY;
 use shared::settings::Secret;
 use shared::stock::{ItemNumber, WarehouseId};
 use utoipa::ToSchema;

@@ -6,8 +6,8 @@ use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::web::{Json, Payload};
 use actix_web::{Error, FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
-use shared::http_edge::caller_key::CallerKey;
-use shared::http_edge::shares::{NoShare, Shares, Sizes};
+use shared::http::caller_key::CallerKey;
+use shared::http::shares::{NoShare, Shares, Sizes};
 use std::sync::LazyLock;
 use std::time::Duration;
 

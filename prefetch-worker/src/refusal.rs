@@ -5,7 +5,7 @@ use actix_web::error::{JsonPayloadError, PayloadError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
-use shared::http_edge::feedback::{Feedback, Problem};
+use shared::http::feedback::{Feedback, Problem};
 use std::fmt;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use crate::state::{TenantFeed, Worker};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared::http_edge::management::{REDIS_LIMIT, Readiness};
+use shared::http::management::{REDIS_LIMIT, Readiness};
 use shared::process::clock::Clock as _;
 use shared::redis_store::{PartId, ShardRecord, StoreError};
 use shared::stock::{AsOf, WarehouseId, WarehouseSnapshot};

@@ -12,8 +12,8 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use shared::http_edge::auth::{Authenticator, hash_password};
-use shared::http_edge::caller_key::CallerKey;
+use shared::http::auth::{Authenticator, hash_password};
+use shared::http::caller_key::CallerKey;
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::tasks::Tasks;
 use shared::settings::{

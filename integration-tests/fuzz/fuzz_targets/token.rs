@@ -9,8 +9,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
-use shared::http_edge::auth::UnverifiedToken;
-use shared::http_edge::auth::issuers_bytes::{judge_claims, try_keys};
+use shared::http::auth::UnverifiedToken;
+use shared::http::auth::issuers_bytes::{judge_claims, try_keys};
 use shared::settings::{JwtAlgorithm, JwtSettings, Layers};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

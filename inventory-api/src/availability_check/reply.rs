@@ -10,7 +10,7 @@ use crate::reply_parts::{
 };
 use crate::stock_query::answer::Offer;
 use serde::Serialize;
-use shared::http_edge::feedback::Problem;
+use shared::http::feedback::Problem;
 use shared::stock::{AsOf, HoldOwner};
 use std::time::Duration;
 use utoipa::ToSchema;

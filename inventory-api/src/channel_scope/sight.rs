@@ -3,7 +3,7 @@
 use super::{MayAsk, shown};
 use crate::error::ApiError;
 use crate::tenant_directory::{Channel, Directory, Tenant};
-use shared::http_edge::auth::NotAllowed;
+use shared::http::auth::NotAllowed;
 use std::sync::Arc;
 
 /// No tenant has this id, so only a caller who is bound to no tenants may ask about it.

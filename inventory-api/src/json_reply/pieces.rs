@@ -5,7 +5,7 @@
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
-use shared::http_edge::shares::Share;
+use shared::http::shares::Share;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -10,7 +10,7 @@ use crate::reply_parts::{
 use crate::stock_query::answer::{Told, tell_several};
 use crate::stock_query::request::Severity;
 use serde::{Serialize, Serializer};
-use shared::http_edge::feedback::Problem;
+use shared::http::feedback::Problem;
 use shared::stock::{AsOf, QuantityDisplay};
 use std::time::Duration;
 use utoipa::ToSchema;

@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, told};
 use serde_json::{Value, json};
-use shared::http_edge::auth::hash_password;
+use shared::http::auth::hash_password;
 use shared::settings::Secret;
 
 const PASSWORD: &str = "a long enough password";

@@ -3,7 +3,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use serde_json::{Value, json};
-use shared::http_edge::auth::{Authenticator, hash_password};
+use shared::http::auth::{Authenticator, hash_password};
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::shutdown::Shutdown;
 use shared::redis_store::test_server::TestRedis;

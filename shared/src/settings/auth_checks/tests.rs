@@ -1,4 +1,4 @@
-use crate::http_edge::auth::hash_password;
+use crate::http::auth::hash_password;
 use crate::settings::{Layers, RoleName, Secret, Settings, SettingsError};
 use std::collections::BTreeMap;
 

@@ -55,7 +55,7 @@ fn the_commented_examples_are_valid_settings() {
         .collect::<Vec<_>>()
         .join("\n");
     let text = text.replace("client_id =", "client_secret = \"x\"\nclient_id =");
-    let hash = crate::http_edge::auth::hash_password(&Secret::new("twelve and more")).unwrap();
+    let hash = crate::http::auth::hash_password(&Secret::new("twelve and more")).unwrap();
     let text = text.replace(
         "name = \"icm\"",
         &format!("name = \"icm\"\npassword_hash = \"{hash}\""),

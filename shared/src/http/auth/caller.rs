@@ -1,6 +1,6 @@
 //! Who asks, and what about.
 
-use crate::http_edge::caller_key::CallerName;
+use crate::http::caller_key::CallerName;
 use crate::settings::RoleName;
 use actix_web::{HttpMessage, HttpRequest};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::http_edge::caller_key::CallerName;
+use crate::http::caller_key::CallerName;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -163,7 +163,7 @@ fn cost(hash: &Secret) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http_edge::auth::hash_password;
+    use crate::http::auth::hash_password;
     use crate::settings::RoleName;
 
     fn basic() -> Basic {

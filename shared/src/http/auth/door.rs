@@ -3,9 +3,9 @@
 use super::authenticator::Authenticator;
 use super::refused::Refused;
 use super::{Caller, metrics};
-use crate::http_edge::caller_key::CallerKey;
-use crate::http_edge::route_pattern::route_pattern;
-use crate::http_edge::secret_headers;
+use crate::http::caller_key::CallerKey;
+use crate::http::route_pattern::route_pattern;
+use crate::http::secret_headers;
 use crate::process::guards;
 use crate::settings::RoleName;
 use actix_web::HttpMessage;

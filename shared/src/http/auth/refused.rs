@@ -1,7 +1,7 @@
 //! Why a request was not let in, and what its sender is told: one table.
 
 use super::token::TokenProblem;
-use crate::http_edge::feedback::{Feedback, Problem};
+use crate::http::feedback::{Feedback, Problem};
 use crate::settings::RoleName;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -1,4 +1,4 @@
-//! The borders between rooms, read from the sources: which words may not occur where.
+//! The borders between folders, read from the sources: which words may not occur where.
 
 use std::fmt;
 use std::fs;
@@ -27,7 +27,7 @@ const BORDERS: &[Border] = &[
             "crate::process",
             "crate::d365",
             "crate::redis_store",
-            "crate::http_edge",
+            "crate::http",
             "async fn",
             "tokio::",
             "redis::",
@@ -43,7 +43,7 @@ const BORDERS: &[Border] = &[
             "crate::process",
             "crate::d365",
             "crate::redis_store",
-            "crate::http_edge",
+            "crate::http",
             "tokio::",
             "redis::",
             "reqwest::",
@@ -55,7 +55,7 @@ const BORDERS: &[Border] = &[
         &[
             "crate::d365",
             "crate::redis_store",
-            "crate::http_edge",
+            "crate::http",
             "redis::",
             "reqwest::",
         ],
@@ -64,16 +64,16 @@ const BORDERS: &[Border] = &[
         "shared/src/d365",
         &[
             "crate::redis_store",
-            "crate::http_edge",
+            "crate::http",
             "redis::",
             "actix_web::",
         ],
     ),
     everywhere(
         "shared/src/redis_store",
-        &["crate::http_edge", "reqwest::", "actix_web::"],
+        &["crate::http", "reqwest::", "actix_web::"],
     ),
-    everywhere("shared/src/http_edge", &["redis::", "deadpool_redis::"]),
+    everywhere("shared/src/http", &["redis::", "deadpool_redis::"]),
     everywhere(
         "inventory-api/src",
         &[
@@ -131,7 +131,7 @@ fn workspace() -> PathBuf {
         .into()
 }
 
-/// Source files of a room: its folder and, for `x/`, its face `x.rs`.
+/// Source files of a folder, and `x.rs` for `x/`.
 fn sources(place: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut waiting = vec![place.to_owned()];
@@ -184,7 +184,7 @@ fn offences_in(file: &Path, text: &str, forbidden: &[&'static str]) -> Vec<Offen
 }
 
 #[test]
-fn every_room_keeps_its_borders() {
+fn every_folder_keeps_its_borders() {
     let mut offences = Vec::new();
     for border in BORDERS {
         let files: Vec<_> = sources(&workspace().join(border.place))
