@@ -1,6 +1,6 @@
 //! Commands and flags.
 
-use crate::openapi;
+use crate::http::openapi;
 use crate::server::{Listeners, StartError, open_d365, run};
 use clap::{Parser, Subcommand};
 use shared::http::auth;

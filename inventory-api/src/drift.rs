@@ -8,10 +8,10 @@
 pub(crate) mod bands;
 pub(crate) mod handler;
 
-use crate::evidence;
 use crate::live_look_up::{Finding, Findings};
 use crate::metrics;
-use bands::{AGES, QUANTITIES, band_of};
+use crate::stock::evidence;
+use bands::{AGES, QUANTITIES, band_of, names};
 use shared::redis_store::{DriftCounts, Reading, StockStore};
 use shared::stock::{
     AsOf, LineContent, LineValue, Quantity, Sku, StockState, TenantId, WarehouseId,
@@ -26,22 +26,6 @@ use tokio_util::sync::CancellationToken;
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// Days and warehouses a process holds between two flushes.
 const MOST_TALLIES: usize = 10_000;
-
-/// Names of counts in Redis; the bands' names are made from these.
-pub(crate) mod names {
-    /// Lines compared.
-    pub(crate) const COMPARED: &str = "compared";
-    /// Lines the cache had no proof about.
-    pub(crate) const UNKNOWN: &str = "unknown";
-    /// Lines where the cache promised more than there was.
-    pub(crate) const OVERSOLD: &str = "oversold";
-    /// Lines where it promised less.
-    pub(crate) const UNDERSOLD: &str = "undersold";
-    /// By how much more, added up, in millionths.
-    pub(crate) const OVERSOLD_MILLIONTHS: &str = "oversold_millionths";
-    /// By how much less, added up, in millionths.
-    pub(crate) const UNDERSOLD_MILLIONTHS: &str = "undersold_millionths";
-}
 
 /// Whose counts, of which day.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

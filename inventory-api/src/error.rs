@@ -3,8 +3,7 @@
 //! Two messages: the caller's names the offence, the limit and what to do; the log's carries the
 //! cause. Nothing internal goes out.
 
-use crate::large_bodies;
-use crate::live_look_up::LiveFailure;
+use crate::live::failure::LiveFailure;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -147,15 +146,24 @@ pub(crate) enum ApiError {
     },
     /// A large body's turn did not come in time.
     #[error("too many large bodies are in work already: send fewer at once, or smaller ones")]
-    LargeBodiesContend,
+    LargeBodiesContend {
+        /// How many one caller may have.
+        limit: u32,
+    },
     /// Too many of the caller's bodies are slow.
     #[error("too many bodies are on their way already: send each at once, and whole")]
-    SlowBodiesContend,
+    SlowBodiesContend {
+        /// How many one caller may have.
+        limit: u32,
+    },
     /// Room for a large reply did not come in time.
     #[error(
         "too many large replies are in work or unread: read them, or ask for fewer lines at once"
     )]
-    LargeRepliesContend,
+    LargeRepliesContend {
+        /// How many one caller may have.
+        limit: u32,
+    },
     /// So many orders want the same products that one's turn did not come in time.
     #[error(
         "too many orders for these products at once: nothing was granted or held; send it again"
@@ -266,9 +274,9 @@ impl ApiError {
                 "inventory.request.timeout.error",
             ),
             Self::Overloaded { .. }
-            | Self::LargeBodiesContend
-            | Self::SlowBodiesContend
-            | Self::LargeRepliesContend
+            | Self::LargeBodiesContend { .. }
+            | Self::SlowBodiesContend { .. }
+            | Self::LargeRepliesContend { .. }
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
@@ -305,9 +313,9 @@ impl ApiError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Overloaded { .. }
-            | Self::LargeBodiesContend
-            | Self::SlowBodiesContend
-            | Self::LargeRepliesContend
+            | Self::LargeBodiesContend { .. }
+            | Self::SlowBodiesContend { .. }
+            | Self::LargeRepliesContend { .. }
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::CacheUnavailable { .. } => Some(COME_BACK_SOON),
@@ -372,15 +380,15 @@ impl ApiError {
             Self::Overloaded { limit } => problem
                 .parameter("name", "requestsInFlight")
                 .parameter("limit", limit),
-            Self::LargeBodiesContend => problem
+            Self::LargeBodiesContend { limit } => problem
                 .parameter("name", "largeBodiesPerCaller")
-                .parameter("limit", &large_bodies::OF_ONE_CALLER),
-            Self::SlowBodiesContend => problem
+                .parameter("limit", limit),
+            Self::SlowBodiesContend { limit } => problem
                 .parameter("name", "slowBodiesPerCaller")
-                .parameter("limit", &large_bodies::SLOW_OF_ONE_CALLER),
-            Self::LargeRepliesContend => problem
+                .parameter("limit", limit),
+            Self::LargeRepliesContend { limit } => problem
                 .parameter("name", "linesPerCaller")
-                .parameter("limit", &large_bodies::LINES_OF_ONE_CALLER),
+                .parameter("limit", limit),
             Self::TooManyHolds { sku, name, limit } => problem
                 .parameter("name", name)
                 .parameter("limit", limit)
@@ -476,8 +484,8 @@ impl ResponseError for ApiError {
                 name: "bodyBytes",
                 ..
             } | Self::BodyTooSlow { .. }
-                | Self::LargeBodiesContend
-                | Self::SlowBodiesContend
+                | Self::LargeBodiesContend { .. }
+                | Self::SlowBodiesContend { .. }
                 | Self::BodyBroken
         ) {
             // What is left of the body is not read, so the connection cannot carry another request.

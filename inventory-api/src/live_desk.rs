@@ -6,16 +6,15 @@
 
 mod board;
 mod flight;
-mod gathered;
+pub(crate) mod gathered;
 mod replicas;
 mod write_through;
 
-pub(crate) use gathered::{Gathered, Wanted, gather};
-
 use crate::drift::DriftMeter;
-use crate::live_look_up::{Deadline, Finding, LiveFailure, LiveLookUp};
-use crate::reply_parts::WriteThrough;
-use crate::weight::Weight;
+use crate::http::priority::Priority;
+use crate::live::failure::LiveFailure;
+use crate::live_look_up::{Deadline, Finding, LiveLookUp};
+use crate::stock::reply_parts::WriteThrough;
 use board::{Board, Subject, longest_wait};
 use shared::process::clock::Clock;
 use shared::process::guards::{self, Guard};
@@ -46,7 +45,7 @@ struct Seat {
     /// The latest deadline of those who wait.
     ends: Deadline,
     /// What matters most of what they ask for.
-    weight: Weight,
+    priority: Priority,
 }
 
 /// What the desk works with.
@@ -125,7 +124,7 @@ impl LiveDesk {
         skus: &[Sku],
         warehouses: &[WarehouseId],
         deadline: &Deadline,
-        weight: Weight,
+        priority: Priority,
     ) -> Answers {
         let warehouses: Arc<[WarehouseId]> = warehouses.into();
         let subjects = skus.iter().map(|sku| Subject {
@@ -133,9 +132,10 @@ impl LiveDesk {
             sku: sku.clone(),
         });
         let mut told = if guards::is_off(Guard::SharedQuestions) {
-            self.0.take_off_alone(subjects.collect(), deadline, weight)
+            self.0
+                .take_off_alone(subjects.collect(), deadline, priority)
         } else {
-            self.0.sit_down(subjects, deadline, weight)
+            self.0.sit_down(subjects, deadline, priority)
         };
         let everybody = async {
             for told in &mut told {
@@ -198,7 +198,7 @@ impl Desk {
         self: &Arc<Self>,
         subjects: impl Iterator<Item = Subject>,
         deadline: &Deadline,
-        weight: Weight,
+        priority: Priority,
     ) -> Vec<Listener> {
         let now = self.tools.clock.monotonic();
         let left = deadline.left().unwrap_or_default();
@@ -208,9 +208,9 @@ impl Desk {
             subjects
                 .map(|subject| {
                     let seat =
-                        board.seat(subject, now, longest_wait, || Seat::new(deadline, weight));
+                        board.seat(subject, now, longest_wait, || Seat::new(deadline, priority));
                     seat.ends = seat.ends.clone().or_later(deadline);
-                    seat.weight = seat.weight.max(weight);
+                    seat.priority = seat.priority.max(priority);
                     seat.tell.subscribe()
                 })
                 .collect()
@@ -265,7 +265,7 @@ impl Desk {
         for (subject, seat, patience_ends) in departing {
             let group = groups.iter_mut().find(|group| {
                 group.warehouses == subject.warehouses
-                    && group.is_of_orders == (seat.weight == Weight::Order)
+                    && group.is_of_orders == (seat.priority == Priority::Order)
                     && group.seats.len() < TOGETHER
             });
             match group {
@@ -275,7 +275,7 @@ impl Desk {
                 }
                 None => groups.push(Departure {
                     warehouses: Arc::clone(&subject.warehouses),
-                    is_of_orders: seat.weight == Weight::Order,
+                    is_of_orders: seat.priority == Priority::Order,
                     seats: vec![(subject, seat)],
                     patience_ends,
                 }),
@@ -291,12 +291,12 @@ impl Desk {
         self: &Arc<Self>,
         subjects: Vec<Subject>,
         deadline: &Deadline,
-        weight: Weight,
+        priority: Priority,
     ) -> Vec<Listener> {
         let now = self.tools.clock.monotonic();
         let departing: Vec<(Subject, Seat, Duration)> = subjects
             .into_iter()
-            .map(|subject| (subject, Seat::new(deadline, weight), now))
+            .map(|subject| (subject, Seat::new(deadline, priority), now))
             .collect();
         let seats = departing.iter();
         let listeners = seats.map(|(_, seat, _)| seat.tell.subscribe()).collect();
@@ -321,11 +321,11 @@ impl Desk {
 }
 
 impl Seat {
-    fn new(deadline: &Deadline, weight: Weight) -> Self {
+    fn new(deadline: &Deadline, priority: Priority) -> Self {
         Self {
             tell: watch::Sender::new(None),
             ends: deadline.clone(),
-            weight,
+            priority,
         }
     }
 }

@@ -14,10 +14,9 @@ pub(crate) use deadline::{Arrival, Deadline};
 pub(crate) use environment::Environment;
 pub(crate) use findings::{Finding, Findings};
 
-use crate::asked_skus::AskedSkus;
-use crate::error::ApiError;
+use crate::http::priority::Priority;
+use crate::live::failure::LiveFailure;
 use crate::metrics;
-use crate::weight::Weight;
 use findings::collect;
 use futures_util::future::join_all;
 use items::ItemsOfSkus;
@@ -35,59 +34,6 @@ const ORDER_ADDRESS: usize = 2_000;
 const VARIANT_CHUNK: usize = 25;
 /// SKUs whose variants one process remembers, per tenant.
 const REMEMBERED_SKUS: u64 = 50_000;
-
-/// What a caller wants when D365 does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnLiveFailure {
-    /// No answer.
-    Fail,
-    /// The cached number, marked as such.
-    Cache,
-}
-
-/// Why there is no live answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LiveFailure {
-    /// Nobody gave us a sign-in for this tenant's D365.
-    #[error("no D365 credentials are configured for this organization (api.live.entra)")]
-    NoCredentials,
-    /// D365 kept failing and is left alone for a while.
-    #[error("D365 keeps failing; it is asked again in {} s", wait.as_secs().max(1))]
-    Resting {
-        /// How long.
-        wait: Duration,
-    },
-    /// The deadline passed first.
-    #[error("the deadline passed before D365 was asked or had answered")]
-    DeadlinePassed,
-    /// D365 or Entra ID failed.
-    #[error(transparent)]
-    Erp(#[from] D365Error),
-}
-
-impl LiveFailure {
-    /// What a caller may know.
-    pub(crate) fn outside(&self) -> &'static str {
-        match self {
-            Self::NoCredentials => "Live stock is not available for this organization.",
-            Self::DeadlinePassed | Self::Erp(D365Error::TimedOut { .. }) => {
-                "The ERP did not answer in time."
-            }
-            Self::Erp(D365Error::Throttled { .. }) => "The ERP asks to wait.",
-            Self::Erp(D365Error::Crowded) => "Too many questions to the ERP are under way.",
-            Self::Resting { .. }
-            | Self::Erp(D365Error::Connection { .. } | D365Error::Token { .. }) => {
-                "The ERP cannot be reached."
-            }
-            Self::Erp(
-                D365Error::Status { .. }
-                | D365Error::BadAnswer { .. }
-                | D365Error::Setup { .. }
-                | D365Error::Unaskable { .. },
-            ) => "The ERP answered with an error.",
-        }
-    }
-}
 
 /// Asks one tenant's D365.
 #[derive(Debug)]
@@ -142,19 +88,10 @@ impl LiveLookUp {
         Ok(())
     }
 
-    /// Whether D365 can be asked for all of a question's SKUs.
-    pub(crate) fn check_all_askable(&self, skus: &AskedSkus) -> Result<(), ApiError> {
-        for (number, sku) in skus.all().iter().enumerate() {
-            self.check_askable(sku)
-                .map_err(|problem| ApiError::invalid(skus.path(number), problem))?;
-        }
-        Ok(())
-    }
-
     /// Whether a look-up could be sent right away that ends with this deadline.
-    pub(crate) fn has_room(&self, weight: Weight, deadline: &Deadline) -> bool {
+    pub(crate) fn has_room(&self, priority: Priority, deadline: &Deadline) -> bool {
         let left = deadline.left().unwrap_or_default();
-        self.environment.has_room(weight, left)
+        self.environment.has_room(priority, left)
     }
 
     /// How long D365's last answer took; nothing before the first.
@@ -168,10 +105,10 @@ impl LiveLookUp {
         skus: &[Sku],
         warehouses: &[WarehouseId],
         deadline: &Deadline,
-        weight: Weight,
+        priority: Priority,
     ) -> Findings {
         let started = deadline.now();
-        let mapper = match self.mapper(skus, deadline, weight).await {
+        let mapper = match self.mapper(skus, deadline, priority).await {
             Ok(mapper) => mapper,
             Err(failure) => {
                 metrics::live_answer(Err(&failure), deadline.since(started));
@@ -182,7 +119,7 @@ impl LiveLookUp {
         let chunks = look_up_chunks(&items.items, warehouses, ORDER_ADDRESS);
         let answers = join_all(chunks.into_iter().map(async |chunk| {
             let started = deadline.now();
-            let answer = self.ask_chunk(&chunk, warehouses, deadline, weight).await;
+            let answer = self.ask_chunk(&chunk, warehouses, deadline, priority).await;
             metrics::live_answer(answer.as_ref().map(|_| ()), deadline.since(started));
             (chunk, answer)
         }))
@@ -195,15 +132,15 @@ impl LiveLookUp {
         items: &[ItemNumber],
         warehouses: &[WarehouseId],
         deadline: &Deadline,
-        weight: Weight,
+        priority: Priority,
     ) -> Result<LookUpAnswer, LiveFailure> {
         self.environment
-            .call(deadline, weight, async |time_left| {
+            .call(deadline, priority, async |time_left| {
                 let question = LookUp {
                     items: items.to_vec(),
                     warehouses: warehouses.to_vec(),
                     time_left,
-                    gives_way: weight < Weight::Order,
+                    gives_way: priority < Priority::Order,
                 };
                 self.source.look_up(&question).await
             })
@@ -215,13 +152,13 @@ impl LiveLookUp {
         &self,
         skus: &[Sku],
         deadline: &Deadline,
-        weight: Weight,
+        priority: Priority,
     ) -> Result<SkuMapper, LiveFailure> {
         Ok(match &self.mapping {
             SkuMapping::ItemNumber => SkuMapper::ItemNumber,
             SkuMapping::Template(template) => SkuMapper::Template(template.clone()),
             SkuMapping::Variants => {
-                SkuMapper::Variants(Arc::new(self.variants_of(skus, deadline, weight).await?))
+                SkuMapper::Variants(Arc::new(self.variants_of(skus, deadline, priority).await?))
             }
         })
     }
@@ -230,7 +167,7 @@ impl LiveLookUp {
         &self,
         skus: &[Sku],
         deadline: &Deadline,
-        weight: Weight,
+        priority: Priority,
     ) -> Result<VariantIndex, LiveFailure> {
         let mut known: Vec<Variant> = Vec::new();
         let mut unknown: Vec<Sku> = Vec::new();
@@ -243,7 +180,7 @@ impl LiveLookUp {
         let answers = join_all(unknown.chunks(VARIANT_CHUNK).map(async |chunk| {
             let variants = self
                 .environment
-                .call(deadline, weight, async |time_left| {
+                .call(deadline, priority, async |time_left| {
                     let question = VariantQuestion::Of {
                         skus: chunk.to_vec(),
                         time_left,

@@ -19,13 +19,12 @@
 //! | `inventory_api_asked_skus_dropped_total` | counter | | counts of asked SKUs that Redis did not take |
 //! | `inventory_api_published_tenants_refused` | gauge | | tenants in Redis that are not usable |
 
-use crate::evidence::Source;
-use crate::feed::Feed;
-use crate::live_look_up::LiveFailure;
-use crate::stock_query::answer::Told;
+use crate::live::failure::LiveFailure;
+use crate::stock::evidence::Source;
+use crate::stock::feed::Feed;
 use ::metrics::{counter, gauge, histogram};
-use shared::d365::D365Error;
 use shared::stock::{StockState, TenantId, WarehouseId};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A request was answered.
@@ -77,53 +76,25 @@ pub(crate) fn large_body(is_begin: bool) {
     }
 }
 
-/// SKUs were told. Counted first, since a request tells hundreds.
-pub(crate) fn lines(told: &[Told]) {
-    for source in [Source::Live, Source::Cache, Source::None] {
-        for state in [
-            StockState::Present,
-            StockState::Suspect,
-            StockState::Absent,
-            StockState::Unknown,
-        ] {
-            let count = told
-                .iter()
-                .filter(|told| told.source == source && told.state == state)
-                .count();
-            if count > 0 {
-                counter!(
-                    "inventory_api_lines_total",
-                    "source" => source.as_str(),
-                    "state" => state.as_str(),
-                )
-                .increment(count as u64);
-            }
-        }
+/// SKUs were answered. Counted first, since a request names hundreds.
+pub(crate) fn lines(lines: impl Iterator<Item = (Source, StockState)>) {
+    let mut counts: HashMap<(Source, StockState), u64> = HashMap::new();
+    for line in lines {
+        *counts.entry(line).or_default() += 1;
     }
-}
-
-fn outcome_of(failure: &LiveFailure) -> &'static str {
-    match failure {
-        LiveFailure::NoCredentials => "no_credentials",
-        LiveFailure::Resting { .. } => "resting",
-        LiveFailure::DeadlinePassed => "deadline",
-        LiveFailure::Erp(cause) => match cause {
-            D365Error::Throttled { .. } => "throttled",
-            D365Error::Crowded => "crowded",
-            D365Error::TimedOut { .. } => "timed_out",
-            D365Error::Connection { .. } => "connection",
-            D365Error::Token { .. } => "token",
-            D365Error::Status { .. } => "status",
-            D365Error::BadAnswer { .. } => "bad_answer",
-            D365Error::Setup { .. } => "setup",
-            D365Error::Unaskable { .. } => "unaskable",
-        },
+    for ((source, state), count) in counts {
+        counter!(
+            "inventory_api_lines_total",
+            "source" => source.as_str(),
+            "state" => state.as_str(),
+        )
+        .increment(count);
     }
 }
 
 /// A request to D365 was answered or failed.
 pub(crate) fn live_answer(answer: Result<(), &LiveFailure>, took: Duration) {
-    let outcome = answer.err().map_or("answered", outcome_of);
+    let outcome = answer.err().map_or("answered", LiveFailure::outcome);
     counter!("inventory_api_live_requests_total", "outcome" => outcome).increment(1);
     histogram!("inventory_api_live_request_seconds", "outcome" => outcome).record(took);
 }

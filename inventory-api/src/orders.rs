@@ -17,11 +17,10 @@ mod reservation_id;
 mod settling;
 mod stored_stamps;
 mod superseded;
-mod turns;
+pub(crate) mod turns;
 pub(crate) mod view;
 
 pub(crate) use ending::keep_ending;
-pub(crate) use turns::Turns;
 
 use shared::redis_store::HeldSku;
 use shared::stock::{AsOf, Hold, HoldOwner};

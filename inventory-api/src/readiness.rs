@@ -5,9 +5,9 @@
 //! Redis is not ready, so that a wrong address stops a rollout. A dead feed or a D365 that is away
 //! shows in the detail: old numbers, marked as such, are better than none.
 
-use crate::feed::Feed;
 use crate::state::AppState;
-use crate::tenant_directory::Tenant;
+use crate::stock::feed::Feed;
+use crate::tenants::directory::Tenant;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Value, json};

@@ -1,8 +1,13 @@
-//! The only place with paths.
+//! Which path leads to which handler, and what it asks of its caller.
 
 use crate::error::ApiError;
+use crate::http::paths::{
+    API, API_PAGE, AVAILABILITY_CHECKS, DRIFT, INVENTORIES, LIMITS, ORDER, ORDER_CONFIRMED,
+    REJECTIONS, RESERVATION, RESERVATIONS,
+};
+use crate::http::{limits, openapi};
 use crate::orders::handlers;
-use crate::{availability_check, drift, openapi, service_limits, stock_query};
+use crate::{availability_check, drift, inventories};
 use actix_web::web::{ServiceConfig, delete, post, put, resource, to};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::http::auth::door::Need;
@@ -10,35 +15,12 @@ use shared::http::read_route::{get, options};
 use shared::settings::RoleName;
 use std::future::{Ready, ready};
 
-/// Stock questions.
-pub(crate) const INVENTORIES: &str = "/inventory/v1/inventories";
-/// Order checks.
-pub(crate) const AVAILABILITY_CHECKS: &str = "/inventory/v1/availability-checks";
-/// One order.
-pub(crate) const ORDER: &str = "/inventory/v1/orders/{orderId}";
-/// The ERP's confirmation of an order.
-pub(crate) const ORDER_CONFIRMED: &str = "/inventory/v1/orders/{orderId}/confirmed";
-/// Reservations.
-pub(crate) const RESERVATIONS: &str = "/inventory/v1/reservations";
-/// One reservation.
-pub(crate) const RESERVATION: &str = "/inventory/v1/reservations/{reservationId}";
-/// Giving reserved stock back.
-pub(crate) const REJECTIONS: &str = "/inventory/v1/rejections";
-/// What the cache would have got wrong.
-pub(crate) const DRIFT: &str = "/inventory/v1/drift";
-/// Limits.
-pub(crate) const LIMITS: &str = "/inventory/v1/limits";
-/// The OpenAPI document, or its page.
-pub(crate) const API: &str = "/inventory/api";
-/// The page's own files.
-pub(crate) const API_PAGE: &str = "/inventory/api/page/{file}";
-
 /// Every path; anything else is told about in the same form as other refusals.
 pub(crate) fn configure(app: &mut ServiceConfig) {
     app.service(
         resource(INVENTORIES)
-            .route(post().to(stock_query::handler::post))
-            .route(get().to(stock_query::handler::get))
+            .route(post().to(inventories::handler::post))
+            .route(get().to(inventories::handler::get))
             .default_service(to(|request: HttpRequest| {
                 other_method(&request, "GET, HEAD, POST")
             })),
@@ -89,7 +71,7 @@ pub(crate) fn configure(app: &mut ServiceConfig) {
     )
     .service(
         resource(LIMITS)
-            .route(get().to(service_limits::get))
+            .route(get().to(limits::get))
             .default_service(to(|request: HttpRequest| {
                 other_method(&request, "GET, HEAD")
             })),
@@ -135,27 +117,6 @@ pub(crate) fn need(pattern: Option<&str>) -> Need {
         Some(LIMITS | API | API_PAGE) | None => Need::Caller,
         Some(_) => Need::Role(RoleName::Operate),
     }
-}
-
-/// The label of a path in metrics: a route's pattern, or one word for everything else.
-pub(crate) fn label(pattern: Option<&str>) -> &'static str {
-    let routes = [
-        INVENTORIES,
-        AVAILABILITY_CHECKS,
-        ORDER,
-        ORDER_CONFIRMED,
-        RESERVATIONS,
-        RESERVATION,
-        REJECTIONS,
-        DRIFT,
-        LIMITS,
-        API,
-        API_PAGE,
-    ];
-    routes
-        .into_iter()
-        .find(|route| pattern == Some(route))
-        .unwrap_or("other")
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! Start, serve, drain, end.
 
-use crate::asked_recorder::AskedRecorder;
 use crate::drift::DriftMeter;
-use crate::large_bodies::LargeBodies;
+use crate::http::large_bodies::LargeBodies;
+use crate::http::{caller_rate, request_gate};
 use crate::live_desk::DeskTools;
-use crate::live_sources::{LiveSources, OpenSource};
-use crate::orders::{self, Turns};
+use crate::orders::keep_ending;
+use crate::orders::turns::Turns;
 use crate::readiness::ApiReadiness;
+use crate::routes;
 use crate::state::AppState;
-use crate::tenant_directory::{Directory, Tenant, keep_fresh, settle_names};
-use crate::{caller_rate, request_gate, routes};
+use crate::stock::popularity::AskedRecorder;
+use crate::tenants::directory::{Directory, Tenant};
+use crate::tenants::refresh::{keep_fresh, settle_names};
+use crate::tenants::sources::{LiveSources, OpenSource};
 use actix_web::App;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
@@ -200,7 +203,7 @@ pub async fn run(
     });
     let (cleaning, stop) = (Arc::clone(&state), background.clone());
     tasks.spawn("ended-holds", async move {
-        orders::keep_ending(&cleaning, stop).await;
+        keep_ending(&cleaning, stop).await;
     });
     settle_names(&state).await;
     tasks.spawn(
@@ -360,7 +363,7 @@ fn serve(
 ) -> Result<Server, StartError> {
     let shutdown = Data::new(shutdown);
     let settings = state.settings.clone();
-    let document = Data::new(crate::openapi::Served::of(&settings));
+    let document = Data::new(crate::http::openapi::Served::of(&settings));
     let store = state.store.clone();
     let door = Data::new(door);
     let state = Data::from(state);

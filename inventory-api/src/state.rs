@@ -1,10 +1,10 @@
 //! What every request may use.
 
-use crate::asked_recorder::AskedRecorder;
-use crate::feed::Feed;
-use crate::large_bodies::LargeBodies;
-use crate::orders::Turns;
-use crate::tenant_directory::{Directory, Tenant};
+use crate::http::large_bodies::LargeBodies;
+use crate::orders::turns::Turns;
+use crate::stock::feed::Feed;
+use crate::stock::popularity::AskedRecorder;
+use crate::tenants::directory::{Directory, Tenant};
 use arc_swap::{ArcSwap, Guard};
 use shared::http::allowance::Allowance;
 use shared::process::clock::Clock;

@@ -94,7 +94,7 @@ const BORDERS: &[Border] = &[
     ),
     Border {
         place: "inventory-api/src",
-        only_files: &["answer.rs", "verdict.rs"],
+        only_files: &["availability.rs", "verdict.rs"],
         forbidden: &["async fn", "tokio::", "Clock"],
     },
     Border {

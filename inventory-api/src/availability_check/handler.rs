@@ -3,18 +3,20 @@
 use super::reply::{CheckReply, Checked, HoldWord};
 use super::request::OrderQuestion;
 use super::verdict::{Fallback, Rules, Verdict, decide, decided_before};
-use crate::channel_scope::{Scope, rights_of};
 use crate::error::ApiError;
-use crate::evidence::{self, Evidence};
-use crate::live_desk::{Gathered, Wanted, gather};
-use crate::live_look_up::{Deadline, LiveFailure};
+use crate::http::priority::Priority;
+use crate::http::{body, json_reply};
+use crate::live::failure::LiveFailure;
+use crate::live_desk::gathered::{Gathered, Wanted, gather};
+use crate::live_look_up::Deadline;
+use crate::metrics;
 use crate::orders::names;
 use crate::orders::placing::{Asked, Commit, Judge, Placed, place, recall};
-use crate::reply_parts::{Ages, Manner};
 use crate::state::AppState;
-use crate::stock_query::answer::{Freshness, Told};
-use crate::weight::Weight;
-use crate::{json_reply, metrics, request_bytes};
+use crate::stock::availability::{Availability, Freshness};
+use crate::stock::evidence::{self, Evidence};
+use crate::stock::reply_parts::{Ages, ReplyContext};
+use crate::tenants::scope::{Scope, rights_of};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::redis_store::StockReader;
@@ -33,7 +35,7 @@ pub(crate) async fn post(
     state: Data<AppState>,
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = request_bytes::read(&request, payload, &state).await?;
+    let body = body::read(&request, payload, &state).await?;
     let question = OrderQuestion::of_body(&body, &state.settings)?;
     let reservation = question.reservation.clone().map(HoldOwner::Reservation);
     let order = question.order.clone().map(HoldOwner::Order);
@@ -92,7 +94,8 @@ pub(crate) async fn answer(
         ..check
     };
     if let Some(live) = &scope.tenant.live {
-        live.look_up().check_all_askable(&question.skus)?;
+        let live = live.look_up();
+        question.skus.check_each(|sku| live.check_askable(sku))?;
     }
     let fallback = Fallback::of(question.on_live_failure, &scope.policy);
     let asked = Asked {
@@ -109,13 +112,13 @@ pub(crate) async fn answer(
         Some(until) => repeat(check, &scope, state, reader, (&deadline, until)).await,
         None => decide_now(check, asked, state, reader, (&deadline, fallback)).await?,
     };
-    let manner = manner(&scope, state);
-    let told: Vec<Told> = outcome
+    let context = context(&scope, state);
+    let told: Vec<Availability> = outcome
         .verdicts
         .iter()
-        .map(|verdict| verdict.told)
+        .map(|verdict| verdict.availability)
         .collect();
-    metrics::lines(&told);
+    metrics::lines(told.iter().map(|told| (told.source, told.state)));
     let hold = outcome.hold.map(|(hold, _)| hold);
     let gathered = &outcome.gathered;
     let shares = question.shares(outcome.verdicts.iter().map(|verdict| verdict.granted));
@@ -147,7 +150,7 @@ pub(crate) async fn answer(
             .zip(outcome.hold)
             .map(|(commit, (hold, until))| (&commit.owner, hold, until)),
     };
-    let reply = CheckReply::of(&checked, &manner);
+    let reply = CheckReply::of(&checked, &context);
     let expected = evidence.len() * BYTES_PER_LINE + 512;
     Ok((json_reply::written(&reply, expected)?, hold))
 }
@@ -200,8 +203,8 @@ fn granted_before(
     state: &AppState,
     evidence: &[Evidence],
 ) -> Vec<Verdict> {
-    let manner = manner(scope, state);
-    let rules = rules(&manner, Fallback::Cache);
+    let context = context(scope, state);
+    let rules = rules(&context, Fallback::Cache);
     let of_skus = evidence.chunks(scope.warehouses.len().max(1));
     let lines = check.question.requested.iter().zip(of_skus);
     lines
@@ -220,7 +223,7 @@ async fn decide_now(
         scope: asked.scope,
         skus: asked.skus,
         own: check.own,
-        weight: Weight::Order,
+        priority: Priority::Order,
     };
     // What is granted at the very end could not be held any more.
     let kept = match check.commit {
@@ -232,8 +235,8 @@ async fn decide_now(
         let policy = fallback.as_str();
         return Err(ApiError::Live { failure, policy });
     }
-    let manner = manner(asked.scope, state);
-    let rules = rules(&manner, fallback);
+    let context = context(asked.scope, state);
+    let rules = rules(&context, fallback);
     let (mut evidence, is_answered) = (
         std::mem::take(&mut gathered.evidence),
         std::mem::take(&mut gathered.is_answered),
@@ -264,8 +267,8 @@ async fn decide_now(
     })
 }
 
-fn manner<'a>(scope: &'a Scope, state: &AppState) -> Manner<'a> {
-    Manner {
+fn context<'a>(scope: &'a Scope, state: &AppState) -> ReplyContext<'a> {
+    ReplyContext {
         warehouses: &scope.warehouses,
         policy: &scope.policy,
         freshness: Freshness {
@@ -276,11 +279,11 @@ fn manner<'a>(scope: &'a Scope, state: &AppState) -> Manner<'a> {
     }
 }
 
-fn rules<'a>(manner: &Manner<'a>, fallback: Fallback) -> Rules<'a> {
+fn rules<'a>(context: &ReplyContext<'a>, fallback: Fallback) -> Rules<'a> {
     Rules {
-        policy: manner.policy,
+        policy: context.policy,
         fallback,
-        freshness: manner.freshness,
+        freshness: context.freshness,
     }
 }
 

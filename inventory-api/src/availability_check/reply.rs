@@ -1,14 +1,15 @@
 //! JSON out. Field names, their order and the words are contract.
 
 use super::verdict::{DecidedBy, Fallback, Verdict};
-use crate::asked_skus::AskedSkus;
-use crate::evidence::Evidence;
-use crate::feed::Feed;
-use crate::reply_parts::{
-    FeedSummary, FeedWord, Instant, Level, Manner, Number, SourceWord, State, SupplierStock,
-    WarehouseFeed, WriteThrough, warehouse_feeds, whole_seconds,
+use crate::http::asked_skus::AskedSkus;
+use crate::stock::availability::Offer;
+use crate::stock::evidence::Evidence;
+use crate::stock::feed::Feed;
+use crate::stock::number::{Instant, Number};
+use crate::stock::reply_parts::{
+    FeedSummary, FeedWord, Level, ReplyContext, SourceWord, State, SupplierStock, WarehouseFeed,
+    WriteThrough, warehouse_feeds, whole_seconds,
 };
-use crate::stock_query::answer::Offer;
 use serde::Serialize;
 use shared::http::feedback::Problem;
 use shared::stock::{AsOf, HoldOwner};
@@ -262,15 +263,15 @@ pub(crate) struct Checked<'a> {
 
 impl<'a> CheckReply<'a> {
     /// Puts a reply together.
-    pub(crate) fn of(checked: &Checked<'a>, manner: &Manner<'a>) -> Self {
-        let warehouses = manner.warehouses.len().max(1);
+    pub(crate) fn of(checked: &Checked<'a>, context: &ReplyContext<'a>) -> Self {
+        let warehouses = context.warehouses.len().max(1);
         let skus = checked.skus.all();
         let data: Vec<CheckedLine<'a>> = skus
             .iter()
             .zip(checked.verdicts)
             .zip(checked.evidence.chunks(warehouses))
             .map(|((sku, verdict), evidence)| {
-                line(sku.as_str(), verdict, evidence, checked.fallback, manner)
+                line(sku.as_str(), verdict, evidence, checked.fallback, context)
             })
             .collect();
         let numbered = || checked.verdicts.iter().enumerate();
@@ -281,7 +282,7 @@ impl<'a> CheckReply<'a> {
         let infos = numbered()
             .filter_map(|(number, verdict)| {
                 let path = || checked.skus.path(number);
-                manner.hint(&verdict.told, skus[number].as_str(), path)
+                context.hint(&verdict.availability, skus[number].as_str(), path)
             })
             .collect();
         let orderable = checked.verdicts.iter().all(Verdict::is_orderable);
@@ -309,9 +310,9 @@ impl<'a> CheckReply<'a> {
                 write_through: checked.write_through,
                 state: summary.map(|summary| summary.state.into()),
                 snapshot_at: watermark.map(Instant),
-                feed_age_seconds: manner.age(summary.and_then(|summary| summary.since)),
+                feed_age_seconds: context.age(summary.and_then(|summary| summary.since)),
                 refresh_interval_seconds: whole_seconds(checked.refresh_interval),
-                warehouses: warehouse_feeds(manner, checked.feeds),
+                warehouses: warehouse_feeds(context, checked.feeds),
             },
         }
     }
@@ -331,34 +332,38 @@ fn line<'a>(
     verdict: &Verdict,
     evidence: &[Evidence],
     fallback: Fallback,
-    manner: &Manner<'a>,
+    context: &ReplyContext<'a>,
 ) -> CheckedLine<'a> {
-    let told = &verdict.told;
+    let told = &verdict.availability;
     CheckedLine {
         sku,
-        warehouse_id: manner.only_warehouse(),
+        warehouse_id: context.only_warehouse(),
         requested: Number(verdict.requested),
         granted: Number(verdict.granted),
         orderable: verdict.is_orderable(),
         basis: basis(verdict, fallback),
         evidence: (verdict.by == DecidedBy::Fallback)
-            .then(|| policy_evidence(verdict, fallback, manner)),
+            .then(|| policy_evidence(verdict, fallback, context)),
         in_stock: told.offer.is_in_stock(),
-        available_stock: Number(told.shown_offer(manner.policy).number()),
+        available_stock: Number(told.shown_offer(context.policy).number()),
         state: told.state.into(),
         source: told.source.into(),
         as_of: told.as_of.map(Instant),
-        age_seconds: manner.age(told.as_of),
+        age_seconds: context.age(told.as_of),
         stale: told.is_stale,
         found: told.is_found(),
-        held: manner.held(told),
+        held: context.held(told),
         stock_level: told.level.map(Into::into),
-        supplier_stock: manner.supplier_stock(evidence),
+        supplier_stock: context.supplier_stock(evidence),
     }
 }
 
-fn policy_evidence(verdict: &Verdict, fallback: Fallback, manner: &Manner<'_>) -> PolicyEvidence {
-    let told = &verdict.told;
+fn policy_evidence(
+    verdict: &Verdict,
+    fallback: Fallback,
+    context: &ReplyContext<'_>,
+) -> PolicyEvidence {
+    let told = &verdict.availability;
     let quantity = match told.offer {
         Offer::Amount(amount) if told.is_found() => Some(Number(amount)),
         Offer::Amount(_) | Offer::Unspecified => None,
@@ -371,7 +376,7 @@ fn policy_evidence(verdict: &Verdict, fallback: Fallback, manner: &Manner<'_>) -
     };
     PolicyEvidence {
         quantity,
-        age_seconds: manner.age(told.as_of),
+        age_seconds: context.age(told.as_of),
         max_age_seconds,
         buffer,
     }

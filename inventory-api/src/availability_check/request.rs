@@ -1,11 +1,11 @@
 //! JSON in -> an order's question, parsed, deduplicated, limited and summed up.
 
-use crate::asked_skus::{AskedSkus, MentionedIn};
-use crate::channel_scope::AskedScope;
 use crate::error::ApiError;
-use crate::live_look_up::OnLiveFailure;
-use crate::question_body::{self, ProductEntry, number, text};
-use crate::stock_query::request::{check_live_size, on_live_failure, timeout};
+use crate::http::asked_skus::{AskedSkus, MentionedIn};
+use crate::http::question_body::{self, ProductEntry, number, text};
+use crate::http::question_fields::{check_live_size, on_live_failure, timeout};
+use crate::live::failure::OnLiveFailure;
+use crate::tenants::scope::AskedScope;
 use serde_json::value::RawValue;
 use shared::settings::ApiSettings;
 use shared::stock::{HoldId, Quantity};

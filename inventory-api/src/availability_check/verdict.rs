@@ -1,8 +1,8 @@
 //! PURE: evidence or its lack, and the policy -> what is granted of each line.
 
-use crate::evidence::Evidence;
-use crate::live_look_up::OnLiveFailure;
-use crate::stock_query::answer::{Freshness, Offer, Told, tell_several};
+use crate::live::failure::OnLiveFailure;
+use crate::stock::availability::{Availability, Freshness, Offer};
+use crate::stock::evidence::Evidence;
 use shared::stock::{
     ChannelPolicy, LiveFailurePolicy, Quantity, StockState, clamp_to_sellable, sum_sellable,
 };
@@ -79,8 +79,8 @@ pub(crate) struct Verdict {
     pub granted: Quantity,
     /// What decided.
     pub by: DecidedBy,
-    /// What is told about the SKU.
-    pub told: Told,
+    /// What is known and offered of the SKU.
+    pub availability: Availability,
 }
 
 impl Verdict {
@@ -111,8 +111,8 @@ pub(crate) fn decide(
     is_answered: bool,
     rules: Rules<'_>,
 ) -> Verdict {
-    let told = tell_several(evidence, rules.policy, rules.freshness);
-    let offered = || match told.offer {
+    let availability = Availability::across_warehouses(evidence, rules.policy, rules.freshness);
+    let offered = || match availability.offer {
         Offer::Amount(amount) => requested.min(amount),
         Offer::Unspecified => requested,
     };
@@ -136,7 +136,7 @@ pub(crate) fn decide(
         } else {
             DecidedBy::Fallback
         },
-        told,
+        availability,
     }
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn decided_before(
         requested,
         granted: requested,
         by: DecidedBy::EarlierCheck,
-        told: tell_several(evidence, rules.policy, rules.freshness),
+        availability: Availability::across_warehouses(evidence, rules.policy, rules.freshness),
     }
 }
 

@@ -1,7 +1,22 @@
 //! PURE: bands of ages and quantities, and what follows from how they are filled.
 
-use super::names;
 use shared::redis_store::DriftCounts;
+
+/// Names of counts in Redis; the bands' names are made from these.
+pub(crate) mod names {
+    /// Lines compared.
+    pub(crate) const COMPARED: &str = "compared";
+    /// Lines the cache had no proof about.
+    pub(crate) const UNKNOWN: &str = "unknown";
+    /// Lines where the cache promised more than there was.
+    pub(crate) const OVERSOLD: &str = "oversold";
+    /// Lines where it promised less.
+    pub(crate) const UNDERSOLD: &str = "undersold";
+    /// By how much more, added up, in millionths.
+    pub(crate) const OVERSOLD_MILLIONTHS: &str = "oversold_millionths";
+    /// By how much less, added up, in millionths.
+    pub(crate) const UNDERSOLD_MILLIONTHS: &str = "undersold_millionths";
+}
 
 /// Upper bounds, and how the counts between them are called in Redis.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,13 @@
 //! `GET /inventory/v1/drift`: what the cache would have got wrong, warehouse by warehouse.
 
-use super::bands::{AGES, buffer_against};
-use super::{day_of, names};
-use crate::channel_scope::{AskedScope, Places, rights_of};
+use super::bands::{AGES, buffer_against, names};
+use super::day_of;
 use crate::error::ApiError;
-use crate::json_reply;
-use crate::reply_parts::Number;
+use crate::http::json_reply;
+use crate::http::query::{decoded, set_once};
 use crate::state::AppState;
-use crate::stock_query::request::{decoded, set_once};
+use crate::stock::number::Number;
+use crate::tenants::scope::{AskedScope, Places, rights_of};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;

@@ -1,12 +1,13 @@
 //! Cache and D365 asked side by side: everything an EXACT question or an order check decides from.
 
 use super::Answers;
-use crate::channel_scope::Scope;
-use crate::evidence::{self, Evidence};
-use crate::live_look_up::{Deadline, Finding, LiveFailure};
-use crate::reply_parts::WriteThrough;
+use crate::http::priority::Priority;
+use crate::live::failure::LiveFailure;
+use crate::live_look_up::{Deadline, Finding};
 use crate::state::AppState;
-use crate::weight::Weight;
+use crate::stock::evidence::{self, Evidence};
+use crate::stock::reply_parts::WriteThrough;
+use crate::tenants::scope::Scope;
 use shared::redis_store::StockReader;
 use shared::stock::{FeedStanding, HoldOwner, Sku};
 
@@ -20,7 +21,7 @@ pub(crate) struct Wanted<'a> {
     /// Whose holds do not count: the asker's own.
     pub own: &'a [HoldOwner],
     /// What it is for.
-    pub weight: Weight,
+    pub priority: Priority,
 }
 
 /// What was learned.
@@ -51,7 +52,7 @@ pub(crate) async fn gather(
     let ask = async {
         match &tenant.live {
             Some(live) => {
-                let asking = live.ask(wanted.skus, warehouses, deadline, wanted.weight);
+                let asking = live.ask(wanted.skus, warehouses, deadline, wanted.priority);
                 asking.await
             }
             None => Answers::all_failed(

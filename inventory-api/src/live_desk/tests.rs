@@ -20,7 +20,7 @@ struct House {
 }
 
 fn has_room(house: &House) -> bool {
-    house.environments[0].has_room(Weight::Order, LONG)
+    house.environments[0].has_room(Priority::Order, LONG)
 }
 
 async fn house(processes: usize, permits: usize) -> House {
@@ -79,7 +79,7 @@ impl House {
         let desk = &self.desks[process];
         let deadline = Deadline::begin(&desk.0.tools.clock, time);
         let sku = Sku::parse(sku).unwrap();
-        desk.ask(&[sku], &[warehouse()], &deadline, Weight::Order)
+        desk.ask(&[sku], &[warehouse()], &deadline, Priority::Order)
             .await
     }
 

@@ -2,7 +2,7 @@
 
 use crate::live_look_up::Deadline;
 use crate::metrics;
-use crate::reply_parts::WriteThrough;
+use crate::stock::reply_parts::WriteThrough;
 use shared::process::clock::Clock;
 use shared::redis_store::StockStore;
 use shared::stock::{StockLine, TenantId, Verdict};

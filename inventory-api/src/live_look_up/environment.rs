@@ -4,9 +4,10 @@
 //! out does not hold for them, since whoever browses chooses what is asked, and how much of it.
 
 use super::breaker::{Breaker, CallVerdict, Leave};
-use super::{Deadline, LiveFailure};
+use super::deadline::Deadline;
+use crate::http::priority::Priority;
+use crate::live::failure::LiveFailure;
 use crate::metrics;
-use crate::weight::Weight;
 use shared::d365::D365Error;
 use shared::process::clock::Clock;
 use shared::process::guards::{self, Guard};
@@ -50,8 +51,8 @@ struct Leaves {
 }
 
 impl Breakers {
-    fn rest_left(&self, now: Duration, weight: Weight, time: Duration) -> Option<Duration> {
-        if weight == Weight::Order {
+    fn rest_left(&self, now: Duration, priority: Priority, time: Duration) -> Option<Duration> {
+        if priority == Priority::Order {
             return self.orders.rest_left(now, time);
         }
         let orders = self
@@ -60,8 +61,13 @@ impl Breakers {
         orders.max(self.others.rest_left(now, time))
     }
 
-    fn ask(&mut self, now: Duration, weight: Weight, time: Duration) -> Result<Leaves, Duration> {
-        if weight == Weight::Order {
+    fn ask(
+        &mut self,
+        now: Duration,
+        priority: Priority,
+        time: Duration,
+    ) -> Result<Leaves, Duration> {
+        if priority == Priority::Order {
             return match self.orders.ask(now, time) {
                 Leave::Rest(wait) => Err(wait),
                 leave => Ok(Leaves {
@@ -70,7 +76,7 @@ impl Breakers {
                 }),
             };
         }
-        if let Some(wait) = self.rest_left(now, weight, time) {
+        if let Some(wait) = self.rest_left(now, priority, time) {
             return Err(wait);
         }
         match self.others.ask(now, time) {
@@ -116,33 +122,33 @@ struct Permits {
 
 impl Permits {
     fn new(limit: usize) -> Self {
-        let of = |weight: Weight| Semaphore::new(weight.places_of(limit));
+        let of = |priority: Priority| Semaphore::new(priority.places_of(limit));
         Self {
-            all: of(Weight::Order),
-            details: of(Weight::Detail),
-            lists: of(Weight::List),
+            all: of(Priority::Order),
+            details: of(Priority::Product),
+            lists: of(Priority::Listing),
         }
     }
 
     /// Waits for the right to one call: a list's, a browse question's, and anybody's, as far as the
-    /// weight needs them.
-    async fn take(&self, weight: Weight) -> Option<[Option<SemaphorePermit<'_>>; 3]> {
-        let list = match weight {
-            Weight::List => Some(self.lists.acquire().await.ok()?),
-            Weight::Detail | Weight::Order => None,
+    /// priority needs them.
+    async fn take(&self, priority: Priority) -> Option<[Option<SemaphorePermit<'_>>; 3]> {
+        let list = match priority {
+            Priority::Listing => Some(self.lists.acquire().await.ok()?),
+            Priority::Product | Priority::Order => None,
         };
-        let detail = match weight {
-            Weight::List | Weight::Detail => Some(self.details.acquire().await.ok()?),
-            Weight::Order => None,
+        let detail = match priority {
+            Priority::Listing | Priority::Product => Some(self.details.acquire().await.ok()?),
+            Priority::Order => None,
         };
         Some([list, detail, Some(self.all.acquire().await.ok()?)])
     }
 
-    fn has_room(&self, weight: Weight) -> bool {
+    fn has_room(&self, priority: Priority) -> bool {
         let has_room = |permits: &Semaphore| permits.available_permits() > 0;
         has_room(&self.all)
-            && (weight > Weight::Detail || has_room(&self.details))
-            && (weight > Weight::List || has_room(&self.lists))
+            && (priority > Priority::Product || has_room(&self.details))
+            && (priority > Priority::Listing || has_room(&self.lists))
     }
 }
 
@@ -226,9 +232,9 @@ impl Environment {
         }
     }
 
-    /// Whether a call of this weight that has so much time could be sent right away.
-    pub(crate) fn has_room(&self, weight: Weight, time: Duration) -> bool {
-        self.permits.has_room(weight) && self.rest_left(weight, time).is_none()
+    /// Whether a call of this priority that has so much time could be sent right away.
+    pub(crate) fn has_room(&self, priority: Priority, time: Duration) -> bool {
+        self.permits.has_room(priority) && self.rest_left(priority, time).is_none()
     }
 
     /// How long D365's last answer took; nothing before the first.
@@ -244,14 +250,14 @@ impl Environment {
     pub(crate) async fn call<T>(
         &self,
         deadline: &Deadline,
-        weight: Weight,
+        priority: Priority,
         call: impl AsyncFnOnce(Duration) -> Result<T, D365Error>,
     ) -> Result<T, LiveFailure> {
         let left = deadline.left().ok_or(LiveFailure::DeadlinePassed)?;
-        if let Some(wait) = self.rest_left(weight, left) {
+        if let Some(wait) = self.rest_left(priority, left) {
             return Err(LiveFailure::Resting { wait });
         }
-        let _permits = tokio::time::timeout(left, self.permits.take(weight))
+        let _permits = tokio::time::timeout(left, self.permits.take(priority))
             .await
             .ok()
             .flatten()
@@ -260,7 +266,7 @@ impl Environment {
         if allowed < LEAST_TIME {
             return Err(LiveFailure::DeadlinePassed);
         }
-        let leaves = self.leaves(weight, allowed);
+        let leaves = self.leaves(priority, allowed);
         let leaves = leaves.map_err(|wait| LiveFailure::Resting { wait })?;
         let under_way = CallUnderWay {
             environment: self,
@@ -285,15 +291,15 @@ impl Environment {
     }
 
     /// How long nothing may be asked, without taking the trial.
-    fn rest_left(&self, weight: Weight, allowed: Duration) -> Option<Duration> {
+    fn rest_left(&self, priority: Priority, allowed: Duration) -> Option<Duration> {
         if guards::is_off(Guard::Breaker) {
             return None;
         }
         let now = self.clock.monotonic();
-        self.breakers().rest_left(now, weight, allowed)
+        self.breakers().rest_left(now, priority, allowed)
     }
 
-    fn leaves(&self, weight: Weight, allowed: Duration) -> Result<Leaves, Duration> {
+    fn leaves(&self, priority: Priority, allowed: Duration) -> Result<Leaves, Duration> {
         if guards::is_off(Guard::Breaker) {
             return Ok(Leaves {
                 orders: None,
@@ -301,7 +307,7 @@ impl Environment {
             });
         }
         let now = self.clock.monotonic();
-        self.breakers().ask(now, weight, allowed)
+        self.breakers().ask(now, priority, allowed)
     }
 
     fn note(&self, leaves: Leaves, verdict: Option<CallVerdict>, began: Duration) {
@@ -348,7 +354,7 @@ mod tests {
     }
 
     async fn seven(environment: &Environment, deadline: &Deadline) -> Result<u8, LiveFailure> {
-        let call = environment.call(deadline, Weight::Order, async |_| Ok(7));
+        let call = environment.call(deadline, Priority::Order, async |_| Ok(7));
         call.await
     }
 
@@ -364,7 +370,7 @@ mod tests {
         let mut sent = 0;
         for _ in 0..8 {
             let answer = environment
-                .call(&deadline, Weight::Order, async |_| {
+                .call(&deadline, Priority::Order, async |_| {
                     sent += 1;
                     failing()
                 })
@@ -372,26 +378,26 @@ mod tests {
             assert!(answer.is_err());
         }
         assert_eq!(sent, 5);
-        assert!(!environment.has_room(Weight::Order, LONG));
+        assert!(!environment.has_room(Priority::Order, LONG));
         clock.advance(Duration::from_secs(10));
-        assert!(environment.has_room(Weight::Order, LONG));
+        assert!(environment.has_room(Priority::Order, LONG));
         assert_eq!(seven(&environment, &deadline).await, Ok(7));
-        assert!(environment.has_room(Weight::Order, LONG));
+        assert!(environment.has_room(Priority::Order, LONG));
     }
 
     #[tokio::test]
     async fn callers_who_leave_say_nothing_to_those_who_wait_longer() {
         let (clock, environment, deadline) = house(4);
         for number in 0..6 {
-            let call = environment.call(&deadline, Weight::Order, async |_| {
+            let call = environment.call(&deadline, Priority::Order, async |_| {
                 std::future::pending::<Result<(), D365Error>>().await
             });
             let mut call = Box::pin(call);
             assert!(call.as_mut().now_or_never().is_none(), "{number}");
             clock.advance(Duration::from_millis(700));
         }
-        assert!(!environment.has_room(Weight::Order, Duration::from_millis(600)));
-        assert!(environment.has_room(Weight::Order, Duration::from_millis(900)));
+        assert!(!environment.has_room(Priority::Order, Duration::from_millis(600)));
+        assert!(environment.has_room(Priority::Order, Duration::from_millis(900)));
         assert_eq!(seven(&environment, &deadline).await, Ok(7));
     }
 
@@ -400,22 +406,22 @@ mod tests {
         let (clock, environment, deadline) = house(4);
         // Somebody asks for what D365 fails on, over and over.
         for _ in 0..20 {
-            let call = environment.call(&deadline, Weight::Detail, async |_| failing());
+            let call = environment.call(&deadline, Priority::Product, async |_| failing());
             let _failed = call.await;
         }
-        assert!(!environment.has_room(Weight::Detail, LONG));
-        assert!(!environment.has_room(Weight::List, LONG));
-        assert!(environment.has_room(Weight::Order, LONG));
+        assert!(!environment.has_room(Priority::Product, LONG));
+        assert!(!environment.has_room(Priority::Listing, LONG));
+        assert!(environment.has_room(Priority::Order, LONG));
         clock.advance(Duration::from_millis(1));
         assert_eq!(seven(&environment, &deadline).await, Ok(7));
         // What an order finds out holds for everybody.
-        assert!(environment.has_room(Weight::Detail, LONG));
+        assert!(environment.has_room(Priority::Product, LONG));
         for _ in 0..5 {
-            let call = environment.call(&deadline, Weight::Order, async |_| failing());
+            let call = environment.call(&deadline, Priority::Order, async |_| failing());
             let _failed = call.await;
         }
-        for weight in [Weight::List, Weight::Detail, Weight::Order] {
-            assert!(!environment.has_room(weight, LONG));
+        for priority in [Priority::Listing, Priority::Product, Priority::Order] {
+            assert!(!environment.has_room(priority, LONG));
         }
     }
 
@@ -424,8 +430,8 @@ mod tests {
         let (clock, environment, deadline) = house(4);
         let mut tried = Vec::new();
         for second in 0..60 {
-            for weight in [Weight::List, Weight::Order, Weight::Detail] {
-                let call = environment.call(&deadline, weight, async |_| {
+            for priority in [Priority::Listing, Priority::Order, Priority::Product] {
+                let call = environment.call(&deadline, priority, async |_| {
                     tried.push(second);
                     failing()
                 });
@@ -443,26 +449,26 @@ mod tests {
     async fn an_order_waits_for_orders_only() {
         let (_clock, environment, deadline) = house(8);
         let mut under_way = Vec::new();
-        let mut begin = |weight| {
+        let mut begin = |priority| {
             let (environment, deadline) = (Arc::clone(&environment), deadline.clone());
             let mut call = Box::pin(async move {
                 let never = async |_| std::future::pending::<Result<(), D365Error>>().await;
-                environment.call(&deadline, weight, never).await
+                environment.call(&deadline, priority, never).await
             });
             assert!(call.as_mut().now_or_never().is_none());
             under_way.push(call);
         };
         // More than may call at once: the rest wait.
-        (0..20).for_each(|_| begin(Weight::List));
-        assert!(!environment.has_room(Weight::List, LONG));
-        assert!(environment.has_room(Weight::Detail, LONG));
-        (0..20).for_each(|_| begin(Weight::Detail));
-        assert!(!environment.has_room(Weight::Detail, LONG));
+        (0..20).for_each(|_| begin(Priority::Listing));
+        assert!(!environment.has_room(Priority::Listing, LONG));
+        assert!(environment.has_room(Priority::Product, LONG));
+        (0..20).for_each(|_| begin(Priority::Product));
+        assert!(!environment.has_room(Priority::Product, LONG));
         assert_eq!(seven(&environment, &deadline).await, Ok(7));
-        begin(Weight::Order);
-        assert!(!environment.has_room(Weight::Order, LONG));
+        begin(Priority::Order);
+        assert!(!environment.has_room(Priority::Order, LONG));
         drop(under_way);
-        assert!(environment.has_room(Weight::List, LONG));
+        assert!(environment.has_room(Priority::Listing, LONG));
     }
 
     #[test]

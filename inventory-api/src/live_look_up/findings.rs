@@ -1,7 +1,7 @@
 //! PURE: D365's answers -> what was learned about each SKU in each warehouse.
 
-use super::LiveFailure;
 use super::items::ItemsOfSkus;
+use crate::live::failure::LiveFailure;
 use shared::d365::{D365Error, LookUpAnswer};
 use shared::stock::{
     AsOf, ItemNumber, LineContent, LineValue, OnHandRow, Origin, Sku, SkuMapper, StockLine,

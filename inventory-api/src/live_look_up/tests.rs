@@ -35,7 +35,7 @@ impl Rig {
         let skus: Vec<Sku> = skus.iter().map(|text| Sku::parse(*text).unwrap()).collect();
         let deadline = Deadline::begin(&self.clock, time);
         self.live
-            .ask(&skus, &[warehouse()], &deadline, Weight::Order)
+            .ask(&skus, &[warehouse()], &deadline, Priority::Order)
             .await
     }
 }
@@ -126,7 +126,7 @@ async fn without_a_free_permit_nothing_is_asked() {
     assert_eq!(second.failure, Some(LiveFailure::DeadlinePassed));
     assert_eq!(rig.source.questions().look_ups.len(), 1);
     let deadline = Deadline::begin(&rig.clock, LONG);
-    assert!(rig.live.has_room(Weight::Order, &deadline));
+    assert!(rig.live.has_room(Priority::Order, &deadline));
 }
 
 #[tokio::test]

@@ -8,14 +8,14 @@ use super::view::{OrderView, RejectedLine, RejectionReply};
 use crate::availability_check::handler::{Check, answer};
 use crate::availability_check::reply::HoldWord;
 use crate::availability_check::request::OrderQuestion;
-use crate::channel_scope::{AskedScope, Places, rights_of};
 use crate::error::ApiError;
+use crate::http::query::{decoded, set_once};
+use crate::http::{body, json_reply, paths};
 use crate::live_look_up::Deadline;
-use crate::reply_parts::Number;
 use crate::state::AppState;
-use crate::stock_query::request::{decoded, set_once};
-use crate::tenant_directory::Tenant;
-use crate::{json_reply, request_bytes, routes};
+use crate::stock::number::Number;
+use crate::tenants::directory::Tenant;
+use crate::tenants::scope::{AskedScope, Places, rights_of};
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -60,7 +60,7 @@ pub(crate) async fn post_reservation(
     state: Data<AppState>,
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = request_bytes::read(&request, payload, &state).await?;
+    let body = body::read(&request, payload, &state).await?;
     let question = OrderQuestion::of_body(&body, &state.settings)?;
     let id = match &question.request_id {
         Some(asked) => reservation_id::of_request(asked, question.scope.channel.as_deref()),
@@ -75,7 +75,7 @@ pub(crate) async fn post_reservation(
         _ => HttpResponse::Ok(),
     };
     if let Some(HoldWord::Held | HoldWord::Repeated) = hold {
-        reply.insert_header((LOCATION, format!("{}/{id}", routes::RESERVATIONS)));
+        reply.insert_header((LOCATION, format!("{}/{id}", paths::RESERVATIONS)));
     }
     reply.insert_header(("cache-control", "no-store"));
     Ok(json_reply::send(reply, request.headers(), body))
@@ -90,7 +90,7 @@ pub(crate) async fn put_reservation(
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
     let owner = reservation(&id)?;
-    let body = request_bytes::read(&request, payload, &state).await?;
+    let body = body::read(&request, payload, &state).await?;
     let question = OrderQuestion::of_body(&body, &state.settings)?;
     let reserving = reserve(&request, &question, owner, true, &state, &reader);
     let (body, _) = Box::pin(reserving).await?;
@@ -125,7 +125,7 @@ pub(crate) async fn post_rejection(
     payload: Payload,
     state: Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = request_bytes::read(&request, payload, &state).await?;
+    let body = body::read(&request, payload, &state).await?;
     let question = OrderQuestion::of_body(&body, &state.settings)?;
     let deadline = Deadline::of(&request, &state.clock, question.timeout);
     let limits = &state.settings.limits;

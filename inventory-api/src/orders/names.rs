@@ -5,10 +5,10 @@
 //! before ids were kept by channel stand under their id alone and say whose they are.
 
 use super::record::Record;
-use crate::channel_scope::Scope;
 use crate::error::ApiError;
 use crate::live_look_up::Deadline;
 use crate::state::AppState;
+use crate::tenants::scope::Scope;
 use shared::redis_store::OrderText;
 use shared::stock::{ChannelId, HoldOwner, TenantId};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What callers see of an order or reservation.
 
 use super::record::{OrderState, Record};
-use crate::reply_parts::{Instant, Number};
+use crate::stock::number::{Instant, Number};
 use serde::Serialize;
 use shared::redis_store::HeldSku;
 use shared::stock::{HoldOwner, Quantity};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::evidence::Source;
+use crate::stock::evidence::Source;
 use shared::stock::{AsOf, Judged, Quantities, UnknownProductPolicy};
 
 fn at(seconds: i64) -> AsOf {

@@ -1,0 +1,3 @@
+//! Asking D365 now.
+
+pub(crate) mod failure;
