@@ -1,8 +1,9 @@
 //! The command line.
 
 use crate::error::WorkerError;
+use crate::http::openapi;
+use crate::ops::{accept, check, explain, once};
 use crate::run::run;
-use crate::{accept, doctor, explain, once, openapi};
 use clap::{Parser, Subcommand};
 use shared::process::shutdown::Shutdown;
 use shared::process::telemetry;
@@ -136,7 +137,7 @@ fn execute_inner(line: &CommandLine) -> Result<ExitCode, WorkerError> {
             telemetry::install(&settings.log)?;
             runtime.block_on(once::once(&settings))
         }
-        Command::Check => runtime.block_on(doctor::check(&settings)),
+        Command::Check => runtime.block_on(check::check(&settings)),
         Command::Explain { sku, tenant } => {
             runtime.block_on(explain::explain(&settings, tenant.as_deref(), &sku))
         }

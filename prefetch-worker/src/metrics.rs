@@ -1,6 +1,5 @@
 //! Series of the worker, one function each.
 
-use crate::demand::Pass;
 use metrics::{counter, gauge, histogram};
 use shared::stock::{SnapshotState, TenantId, WarehouseId};
 use std::time::Duration;
@@ -50,12 +49,12 @@ pub(crate) fn lease_lost(tenant: &TenantId) {
 
 /// `prefetch_demand_calls_total{tenant}`, `prefetch_demand_skus{tenant, what}`: what the last pass
 /// found old, and what the budget left out of it.
-pub(crate) fn demand_pass(tenant: &TenantId, pass: Pass) {
+pub(crate) fn demand_pass(tenant: &TenantId, due: usize, read: usize, calls: u32) {
     let tenant = || tenant.to_string();
-    counter!("prefetch_demand_calls_total", "tenant" => tenant()).increment(pass.calls.into());
+    counter!("prefetch_demand_calls_total", "tenant" => tenant()).increment(calls.into());
     let skus = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    gauge!("prefetch_demand_skus", "tenant" => tenant(), "what" => "old").set(skus(pass.due));
-    let left_out = pass.due.saturating_sub(pass.read);
+    gauge!("prefetch_demand_skus", "tenant" => tenant(), "what" => "old").set(skus(due));
+    let left_out = due.saturating_sub(read);
     gauge!("prefetch_demand_skus", "tenant" => tenant(), "what" => "left_out").set(skus(left_out));
 }
 

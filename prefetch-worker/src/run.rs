@@ -1,12 +1,14 @@
 //! The running worker: pollers, heartbeat, refreshes and two ports.
 
-use crate::demand;
 use crate::error::WorkerError;
-use crate::events::Hints;
-use crate::poller::Poller;
-use crate::refresh_request::Refreshes;
-use crate::state::Worker;
-use crate::{first_read, heartbeat, routes, status};
+use crate::http::routes;
+use crate::ops::{first_read, status};
+use crate::refresh::demand_passes;
+use crate::refresh::events::Hints;
+use crate::refresh::requests::Refreshes;
+use crate::scheduler::heartbeat;
+use crate::scheduler::poller::Poller;
+use crate::worker::Worker;
 use actix_web::dev::ServerHandle;
 use shared::http::auth::Authenticator;
 use shared::http::auth::door::Door;
@@ -50,7 +52,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
         .spawn("clock", async move { clock.run(stop_clock).await });
     // Until a heartbeat has looked which settings count.
     for feed in worker.feeds.iter() {
-        feed.stand_back(true);
+        feed.set_yielded(true);
     }
     worker
         .tasks
@@ -152,7 +154,7 @@ fn start_demand(worker: &Worker) {
         return;
     }
     for tenant in 0..worker.feeds.len() {
-        let passing = demand::keep_passing(worker.clone(), tenant);
+        let passing = demand_passes::keep_passing(worker.clone(), tenant);
         worker.tasks.spawn("demand", passing);
     }
 }

@@ -14,6 +14,7 @@ pub mod feedback;
 pub mod listener;
 pub mod management;
 pub mod read_route;
+pub mod refusals;
 pub mod request_id;
 pub mod route_pattern;
 pub mod secret_headers;

@@ -99,7 +99,7 @@ const BORDERS: &[Border] = &[
     },
     Border {
         place: "prefetch-worker/src",
-        only_files: &["fold.rs", "completeness.rs", "plan.rs"],
+        only_files: &["accumulator.rs", "page_walk.rs", "verdict.rs", "plan.rs"],
         forbidden: &["async fn", "tokio::", "Clock"],
     },
     everywhere("integration-tests/d365-simulator/src", &["shared::"]),

@@ -27,7 +27,7 @@ use crate::rules::Rules;
 use crate::truth::Truth;
 use clock::WorldClock;
 use kill::Killing;
-use prefetch_worker::decisions;
+use prefetch_worker::scheduler::plan;
 use shared::stock::{AsOf, FeedStanding, StockLine};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -284,8 +284,7 @@ impl<'a> Simulation<'a> {
         let mut longest = waiting.iter().map(|(_, due)| due - now).max().unwrap_or(0);
         for warehouse in self.truth.warehouses() {
             let record = self.house.shard_record(&self.redis, warehouse.as_str())?;
-            let backoff =
-                decisions::backoff(record.failures + 1, tending::ms(INTERVAL_MS)).as_millis();
+            let backoff = plan::backoff(record.failures + 1, tending::ms(INTERVAL_MS)).as_millis();
             longest = longest.max(i64::try_from(backoff).unwrap_or(i64::MAX));
         }
         Ok(longest)

@@ -112,6 +112,13 @@ pub struct OpenPart {
 }
 
 impl OpenCycle {
+    /// What a part reads; none if it is a part of another cycle.
+    pub fn range_of(&self, part: PartId) -> Option<&ItemRange> {
+        let at = usize::try_from(part.number).ok()?.checked_sub(1)?;
+        let open = self.parts.get(at)?;
+        (self.generation == part.generation).then_some(&open.range)
+    }
+
     /// The end of every part; none while one is open.
     pub fn ends(&self) -> Option<Vec<&str>> {
         self.parts.iter().map(|part| part.end.as_deref()).collect()

@@ -6,10 +6,14 @@ use super::{Broken, Fault, LEASE_MS, PART_TIME_MS, Simulation, kill, stamp};
 use crate::evidence::{Capture, Read, Violation};
 use crate::house::Held;
 use crate::rules::StampRule;
-use prefetch_worker::decisions::{self, AfterPageRead, PartReader};
-use shared::d365::{D365Error, PageStart};
-use shared::redis_store::{ItemRange, LineText, OpenCycle, PartId};
-use shared::stock::AsOf;
+use prefetch_worker::snapshot::accumulator::Accumulator;
+use prefetch_worker::snapshot::page_walk::{AfterPage, PageWalk};
+use prefetch_worker::snapshot::part_facts::{Noted, PartFacts};
+use prefetch_worker::snapshot::retry::pause_after;
+use shared::d365::{D365Error, PageEnd, PageStart};
+use shared::redis_store::{ItemRange, LineText, OpenCycle, PartId, ShardRecord};
+use shared::settings::PagingMode;
+use shared::stock::{AsOf, ItemNumber, SkuMapper};
 use std::time::Duration;
 
 const NOTE_EVERY_MS: i64 = 1_000;
@@ -47,7 +51,8 @@ pub(super) struct PartWork {
     started: AsOf,
     claimed_ms: i64,
     pub(super) step: PartStep,
-    reader: Option<PartReader>,
+    accumulator: Option<Accumulator>,
+    up_to: Option<ItemNumber>,
     pub(super) serial: u64,
     failures: u32,
     pub(super) extended_ms: i64,
@@ -62,7 +67,8 @@ impl PartWork {
             started: AsOf::EPOCH,
             claimed_ms: now_ms,
             step: PartStep::Cycle,
-            reader: None,
+            accumulator: None,
+            up_to: None,
             serial: 0,
             failures: 0,
             extended_ms: now_ms,
@@ -107,7 +113,7 @@ impl Simulation<'_> {
         let next = match step {
             PartStep::Cycle => {
                 let called = self.call(|house, redis| Ok(house.cycle(redis, &warehouse)))?;
-                called.heard().map(|cycle| part_of(work, cycle))
+                called.heard().map(|cycle| part_of(work, cycle.as_ref()))
             }
             PartStep::Record(range) => {
                 let called = self.call(|house, redis| house.shard_record(redis, &held.shard))?;
@@ -127,8 +133,13 @@ impl Simulation<'_> {
                     return Ok((20, Some(PartStep::Drained)));
                 }
                 let not_stored = publisher.and_then(|publisher| publisher.failed.clone());
-                let end = work.reader.take().map(|reader| reader.end(not_stored));
-                end.map(PartStep::Finish)
+                work.accumulator.take().map(|accumulator| {
+                    let facts = PartFacts {
+                        not_stored,
+                        ..accumulator.into_facts()
+                    };
+                    PartStep::Finish(facts.to_notes())
+                })
             }
             PartStep::Finish(end) => {
                 let id = (work.id.generation.0, work.id.number);
@@ -166,16 +177,19 @@ impl Simulation<'_> {
         number: usize,
         work: &mut PartWork,
         range: &ItemRange,
-        record: shared::redis_store::ShardRecord,
+        record: ShardRecord,
     ) -> PartStep {
-        if let Some(end) = decisions::end_of_given_up(work.id, record.taken) {
-            return PartStep::Finish(end);
+        if let Some(facts) = PartFacts::given_up(work.id, &record) {
+            return PartStep::Finish(facts.to_notes());
         }
         self.seen.resumed += u64::from(record.cursor.is_some());
         let page_size = u32::try_from(self.page_size).unwrap_or(u32::MAX);
-        let warehouse = &self.truth.warehouses()[work.warehouse];
-        let reader = PartReader::resume(warehouse, work.id, range, record, page_size);
-        work.reader = Some(reader);
+        let Noted { cursor, facts } = Noted::of(record);
+        let after = cursor.or_else(|| range.after.clone());
+        let walk = PageWalk::new(PagingMode::Keyset, page_size, after);
+        let (mapper, generation) = (SkuMapper::ItemNumber, work.id.generation);
+        work.accumulator = Some(Accumulator::new(mapper, generation, walk, facts));
+        work.up_to.clone_from(&range.up_to);
         work.serial = self.scheduled;
         work.extended_ms = self.now_ms;
         self.schedule(number, NOTE_EVERY_MS, Activity::Keeper(work.serial));
@@ -253,11 +267,11 @@ impl Simulation<'_> {
         work: &mut PartWork,
         page: Page,
     ) -> (i64, Option<PartStep>) {
-        let Some(mut reader) = work.reader.take() else {
+        let Some(mut accumulator) = work.accumulator.take() else {
             return (0, None);
         };
         let next = match page.fails {
-            None => self.take_page(number, work, &mut reader, page.read),
+            None => self.take_page(number, work, &mut accumulator, page.read),
             Some(error) => {
                 work.failures += 1;
                 self.note(|| {
@@ -266,7 +280,8 @@ impl Simulation<'_> {
                         work.held.shard
                     )
                 });
-                match reader.page_failed(&error, work.failures) {
+                accumulator.page_failed();
+                match pause_after(&error, work.failures) {
                     // The real pause is drawn by the process; here it comes from the seed.
                     Some(_) if !matches!(error, D365Error::Throttled { .. }) => {
                         (self.chance.between(50, 2_000), Some(PartStep::Page))
@@ -275,11 +290,14 @@ impl Simulation<'_> {
                         let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
                         (pause, Some(PartStep::Page))
                     }
-                    None => (0, Some(PartStep::Drained)),
+                    None => {
+                        accumulator.break_off(error.to_string());
+                        (0, Some(PartStep::Drained))
+                    }
                 }
             }
         };
-        work.reader = Some(reader);
+        work.accumulator = Some(accumulator);
         next
     }
 
@@ -287,12 +305,12 @@ impl Simulation<'_> {
         &mut self,
         number: usize,
         work: &mut PartWork,
-        reader: &mut PartReader,
+        accumulator: &mut Accumulator,
         read: Read,
     ) -> (i64, Option<PartStep>) {
         work.failures = 0;
-        let start = reader.start().clone();
-        let up_to = reader.up_to().map(str::to_owned);
+        let start = accumulator.start().clone();
+        let up_to = work.up_to.as_ref().map(|item| item.as_str().to_owned());
         let rows = self.truth.page(
             work.warehouse,
             &start,
@@ -307,9 +325,25 @@ impl Simulation<'_> {
         let as_of = stamp(stamped + read.clock_ahead_ms);
         let took = Duration::from_millis((read.end_ms - read.start_ms).unsigned_abs());
         let part_time = Duration::from_millis(PART_TIME_MS.unsigned_abs());
-        let done = reader.page_read(as_of, rows, took, part_time);
+        let end = PageEnd {
+            rows: rows.len() as u64,
+            ..PageEnd::default()
+        };
+        let mut items = Vec::new();
+        for row in rows {
+            items.extend(accumulator.push(row, as_of));
+        }
+        let (last, then) = accumulator.page_ended(end);
+        items.extend(last);
+        let lines: Vec<_> = items.into_iter().flat_map(|item| item.lines).collect();
+        if then != AfterPage::GivenUp {
+            accumulator.mark(took, part_time);
+        }
+        let place = (then == AfterPage::Page)
+            .then(|| accumulator.place())
+            .flatten();
         let mut shown = Vec::new();
-        for line in &done.lines {
+        for line in &lines {
             if let Some((warehouse, item)) = self.place_of(line) {
                 let text = LineText(&line.value).to_string();
                 self.evidence.was_read(warehouse, item, text, read);
@@ -320,10 +354,9 @@ impl Simulation<'_> {
             PageStart::AfterItem(item) => Some(item.as_str().to_owned()),
             _ => None,
         };
-        let spoken_for = match &done.then {
-            AfterPageRead::Page(Some(place)) => Some(place.cursor.clone()),
-            _ => up_to,
-        };
+        let spoken_for = place
+            .as_ref()
+            .map_or(up_to, |place| Some(place.cursor.clone()));
         let capture = Capture {
             read,
             after,
@@ -333,17 +366,15 @@ impl Simulation<'_> {
         let cycle = (work.warehouse, work.id.generation.0, work.started);
         self.note(|| format!("worker {number} has read {} {capture:?}", work.held.shard));
         self.evidence.captured(cycle, capture);
-        if !done.lines.is_empty() {
-            self.hand_over(number, work.serial, Piece::Lines(done.lines));
+        if !lines.is_empty() {
+            self.hand_over(number, work.serial, Piece::Lines(lines));
         }
-        match done.then {
-            AfterPageRead::Page(place) => {
-                if let Some(place) = place {
-                    self.hand_over_place(number, work.serial, place);
-                }
-                (0, Some(PartStep::Page))
-            }
-            AfterPageRead::End => (0, Some(PartStep::Drained)),
+        if let Some(place) = place {
+            self.hand_over_place(number, work.serial, place);
+        }
+        match then {
+            AfterPage::Page => (0, Some(PartStep::Page)),
+            AfterPage::End | AfterPage::GivenUp => (0, Some(PartStep::Drained)),
         }
     }
 
@@ -390,13 +421,8 @@ impl Simulation<'_> {
 }
 
 /// The part of the cycle under way, or that it is over.
-fn part_of(work: &mut PartWork, cycle: Option<OpenCycle>) -> PartStep {
-    let number = usize::try_from(work.id.number).unwrap_or(usize::MAX);
-    let cycle = cycle.filter(|cycle| cycle.generation == work.id.generation);
-    let part = cycle.as_ref().and_then(|cycle| {
-        let part = cycle.parts.get(number.checked_sub(1)?)?;
-        Some((cycle.started, part.range.clone()))
-    });
+fn part_of(work: &mut PartWork, cycle: Option<&OpenCycle>) -> PartStep {
+    let part = cycle.and_then(|cycle| Some((cycle.started, cycle.range_of(work.id)?.clone())));
     match part {
         Some((started, range)) => {
             work.started = started;

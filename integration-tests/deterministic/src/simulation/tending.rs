@@ -4,8 +4,11 @@ use super::worker::Phase;
 use super::{Broken, GUARD_PERCENT, INTERVAL_MS, LEASE_MS, PART_TIME_MS, Simulation};
 use crate::house::{Held, SealAnswer};
 use crate::rules::SealRule;
-use prefetch_worker::decisions::{self, CycleRules, Tending};
-use shared::redis_store::{CycleEnd, ItemRange, OpenCycle, Sealed};
+use prefetch_worker::scheduler::plan;
+use prefetch_worker::snapshot::next_step::NextStep;
+use prefetch_worker::snapshot::part_facts::PartFacts;
+use prefetch_worker::snapshot::verdict::{self, Rules, as_partial};
+use shared::redis_store::{CycleEnd, ItemRange, OpenCycle, Sealed, StoreError};
 use shared::stock::{AsOf, SnapshotState, WarehouseSnapshot};
 use std::time::Duration;
 
@@ -144,7 +147,7 @@ impl Simulation<'_> {
                 let called = self.call(|house, redis| house.shard_record(redis, &held.shard))?;
                 let failures = called.heard().map_or(0, |record| record.failures);
                 Some(TendStep::GiveBack {
-                    wait_ms: whole_ms(decisions::backoff(failures + 1, ms(INTERVAL_MS))),
+                    wait_ms: whole_ms(plan::backoff(failures + 1, ms(INTERVAL_MS))),
                     error: Some(error),
                 })
             }
@@ -167,23 +170,28 @@ impl Simulation<'_> {
             && cycle.parts.iter().any(|part| part.end.is_some())
         {
             for part in &mut cycle.parts {
-                part.end.get_or_insert_with(decisions::end_of_nothing);
+                part.end
+                    .get_or_insert_with(|| PartFacts::default().to_notes());
             }
         }
         let now = self.worker_now(number);
         let chance = self.chance.below(1_000);
-        let rules = CycleRules {
-            interval: ms(INTERVAL_MS),
-            part_time: ms(PART_TIME_MS),
-            guard_percent: GUARD_PERCENT,
-            chance: u32::try_from(chance).unwrap_or(0),
-        };
-        match decisions::tending(record, cycle, now, rules) {
-            Tending::Open => TendStep::Forget {
+        match NextStep::of(record, cycle) {
+            NextStep::Open => TendStep::Forget {
                 seen: record.generation.0,
             },
-            Tending::Watch => TendStep::Watch,
-            Tending::Seal(end) => TendStep::Seal { end, tries: 1 },
+            NextStep::Watch(_) => TendStep::Watch,
+            NextStep::Seal(cycle, whole) => {
+                let rules = Rules {
+                    recent_rows: record.recent_rows.clone(),
+                    guard_percent: GUARD_PERCENT,
+                    interval: ms(INTERVAL_MS),
+                    part_time: ms(PART_TIME_MS),
+                    chance: u32::try_from(chance).unwrap_or(0),
+                };
+                let end = Box::new(verdict::end_of(&cycle, &whole, now, &rules));
+                TendStep::Seal { end, tries: 1 }
+            }
         }
     }
 
@@ -201,7 +209,8 @@ impl Simulation<'_> {
         }
         let heard = called.heard();
         if heard == Some(SealAnswer::Replaced) {
-            let end = Box::new(decisions::replaced(*end));
+            let sealed = as_partial(&StoreError::Replaced);
+            let end = Box::new(CycleEnd { sealed, ..*end });
             return Ok((0, Some(TendStep::Seal { end, tries: 1 })));
         }
         if heard.is_none() {
