@@ -195,7 +195,7 @@ async fn compressed_bodies_are_refused_also_of_those_who_may_send() {
     refresh.headers.push(gzip);
     let event = Asked::event(&[json, gzip, ("x-connector-key", KEY)], "[]");
     let told = refusals(&settings, vec![event, refresh]).await;
-    all_alike(&told, 415, "inventory.request.media_type.error");
+    all_alike(&told, 415, "inventory.media_type.unsupported.error");
 }
 
 #[actix_web::test]
@@ -213,7 +213,7 @@ async fn what_is_too_large_or_no_json_is_told_as_before() {
     let expected = [
         (400, "inventory.request.malformed.error"),
         (413, "inventory.request.too_large.error"),
-        (415, "inventory.request.media_type.error"),
+        (415, "inventory.media_type.unsupported.error"),
     ];
     let expected = expected.map(|(status, code)| (status, code.to_owned()));
     assert_eq!(told, expected);
