@@ -20,100 +20,60 @@ pub(crate) enum ApiError {
     /// The body is not JSON.
     #[error("the body is not JSON: {problem} at line {line}, column {column}")]
     NotJson {
-        /// What the parser met.
         problem: &'static str,
-        /// Line, from 1.
         line: usize,
-        /// Column, from 1.
         column: usize,
     },
     /// The query string is not valid percent-encoded UTF-8.
     #[error("the query string is not percent-encoded UTF-8")]
     UnreadableQuery,
     /// JSON of another type than the field has.
-    #[error("{path} must be {expected}")]
-    WrongType {
-        /// Where.
-        path: String,
-        /// The type it should have.
-        expected: &'static str,
-    },
+    #[error("{path}: {problem}")]
+    WrongType { path: String, problem: String },
     /// A value outside its rules.
     #[error("{path}: {problem}")]
-    Invalid {
-        /// Where.
-        path: String,
-        /// Which rule, and what to do.
-        problem: String,
-    },
+    Invalid { path: String, problem: String },
     /// A number beyond a limit.
     #[error("{path}: {problem}")]
     OutOfRange {
-        /// Where.
         path: String,
-        /// Which rule, and what to do.
         problem: String,
         /// The limit's name as `GET /inventory/v1/limits` serves it.
         name: &'static str,
-        /// The limit.
         limit: u64,
     },
     /// More than a limit allows.
     #[error("{path}: at most {limit} ({name}) in one request")]
     TooLarge {
-        /// Where.
         path: String,
         /// The limit's name as `GET /inventory/v1/limits` serves it.
         name: &'static str,
-        /// The limit.
         limit: usize,
     },
     /// No such tenant.
     #[error("there is no organization {asked:?}")]
-    OrganizationNotFound {
-        /// What was asked for.
-        asked: String,
-        /// Where.
-        path: &'static str,
-    },
+    OrganizationNotFound { asked: String, path: &'static str },
     /// No such channel.
     #[error("there is no channel {asked:?}")]
-    ChannelNotFound {
-        /// What was asked for.
-        asked: String,
-        /// Where.
-        path: &'static str,
-    },
+    ChannelNotFound { asked: String, path: &'static str },
     /// The tenant has no such warehouse.
     #[error("organization {organization:?} has no warehouse {asked:?}")]
     WarehouseNotFound {
-        /// What was asked for.
         asked: String,
-        /// Whose warehouse it was meant to be.
         organization: String,
-        /// Where.
         path: String,
     },
     /// No such order, or its record has lapsed.
     #[error("there is no order {id:?}")]
-    OrderNotFound {
-        /// Its id.
-        id: String,
-    },
+    OrderNotFound { id: String },
     /// No such reservation, or it is over.
     #[error("there is no reservation {id:?}")]
-    ReservationNotFound {
-        /// Its id.
-        id: String,
-    },
+    ReservationNotFound { id: String },
     /// The order was confirmed or cancelled before.
     #[error(
         "order {id:?} was confirmed or cancelled before, and that stands: another order needs another id"
     )]
-    OrderSettled {
-        /// Its id.
-        id: String,
-    },
+    OrderSettled { id: String },
     /// The caller's rights do not reach that far.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
@@ -122,47 +82,22 @@ pub(crate) enum ApiError {
     RouteNotFound,
     /// The path exists, the method does not.
     #[error("this path has other methods: {allowed}")]
-    MethodNotAllowed {
-        /// The methods it has.
-        allowed: &'static str,
-    },
+    MethodNotAllowed { allowed: &'static str },
     /// The body is declared as something else than plain JSON.
     #[error("send the body as application/json without content encoding")]
     UnsupportedMediaType,
     /// The body did not arrive in time.
     #[error("the body did not arrive within {} ms", limit.as_millis())]
-    BodyTooSlow {
-        /// The time allowed.
-        limit: Duration,
-    },
+    BodyTooSlow { limit: Duration },
     /// The caller went away while sending.
     #[error("the body broke off")]
     BodyBroken,
-    /// Too many requests in work.
-    #[error("{limit} requests are in work already")]
-    Overloaded {
-        /// The limit.
+    /// So much of something is in work that there is no room for more.
+    #[error("{}", what.problem(*limit))]
+    Full {
+        what: Scarce,
+        /// What may be in work; what one caller may have of it, but for requests.
         limit: usize,
-    },
-    /// A large body's turn did not come in time.
-    #[error("too many large bodies are in work already: send fewer at once, or smaller ones")]
-    LargeBodiesContend {
-        /// How many one caller may have.
-        limit: u32,
-    },
-    /// Too many of the caller's bodies are slow.
-    #[error("too many bodies are on their way already: send each at once, and whole")]
-    SlowBodiesContend {
-        /// How many one caller may have.
-        limit: u32,
-    },
-    /// Room for a large reply did not come in time.
-    #[error(
-        "too many large replies are in work or unread: read them, or ask for fewer lines at once"
-    )]
-    LargeRepliesContend {
-        /// How many one caller may have.
-        limit: u32,
     },
     /// So many orders want the same products that one's turn did not come in time.
     #[error(
@@ -174,17 +109,13 @@ pub(crate) enum ApiError {
         "{sku:?} is held {limit} times by this channel, as often as may be: nothing was granted or held"
     )]
     TooManyHolds {
-        /// The product.
         sku: String,
-        /// The limit's name.
         name: &'static str,
-        /// The limit.
         limit: usize,
     },
     /// One caller asks too often.
     #[error("at most {limit} requests a second of one caller")]
     TooOften {
-        /// The limit.
         limit: u32,
         /// How long until the next one passes.
         wait: Duration,
@@ -202,7 +133,6 @@ pub(crate) enum ApiError {
     /// D365 did not give a live answer and nothing else may be used.
     #[error("no live answer: {failure}")]
     Live {
-        /// What happened.
         #[source]
         failure: LiveFailure,
         /// The policy that forbids using anything else.
@@ -211,6 +141,43 @@ pub(crate) enum ApiError {
     /// A reply could not be written.
     #[error("the reply cannot be written")]
     Unwritable(#[source] serde_json::Error),
+}
+
+/// What there is only so much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scarce {
+    Requests,
+    LargeBodies,
+    SlowBodies,
+    LargeReplies,
+}
+
+impl Scarce {
+    fn problem(self, limit: usize) -> String {
+        match self {
+            Self::Requests => return format!("{limit} requests are in work already"),
+            Self::LargeBodies => {
+                "too many large bodies are in work already: send fewer at once, or smaller ones"
+            }
+            Self::SlowBodies => {
+                "too many bodies are on their way already: send each at once, and whole"
+            }
+            Self::LargeReplies => {
+                "too many large replies are in work or unread: read them, or ask for fewer lines at once"
+            }
+        }
+        .to_owned()
+    }
+
+    /// The limit's name as `GET /inventory/v1/limits` serves it.
+    fn limit_name(self) -> &'static str {
+        match self {
+            Self::Requests => "requestsInFlight",
+            Self::LargeBodies => "largeBodiesPerCaller",
+            Self::SlowBodies => "slowBodiesPerCaller",
+            Self::LargeReplies => "linesPerCaller",
+        }
+    }
 }
 
 /// Seconds after which a refused caller may come back.
@@ -228,71 +195,46 @@ impl ApiError {
 
     /// The table: status and code.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
+        use StatusCode as S;
         match self {
             Self::NotJson { .. }
             | Self::UnreadableQuery
             | Self::WrongType { .. }
-            | Self::BodyBroken => (StatusCode::BAD_REQUEST, "inventory.request.malformed.error"),
-            Self::Invalid { .. } | Self::OutOfRange { .. } => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "inventory.request.invalid.error",
-            ),
-            Self::TooLarge { .. } => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "inventory.request.too_large.error",
-            ),
-            Self::OrganizationNotFound { .. } => (
-                StatusCode::NOT_FOUND,
-                "inventory.organization.not_found.error",
-            ),
-            Self::ChannelNotFound { .. } => {
-                (StatusCode::NOT_FOUND, "inventory.channel.not_found.error")
+            | Self::BodyBroken => (S::BAD_REQUEST, "inventory.request.malformed.error"),
+            Self::Invalid { .. } | Self::OutOfRange { .. } => {
+                (S::UNPROCESSABLE_ENTITY, "inventory.request.invalid.error")
             }
-            Self::WarehouseNotFound { .. } => {
-                (StatusCode::NOT_FOUND, "inventory.warehouse.not_found.error")
+            Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "inventory.request.too_large.error"),
+            Self::OrganizationNotFound { .. } => {
+                (S::NOT_FOUND, "inventory.organization.not_found.error")
             }
-            Self::OrderNotFound { .. } => {
-                (StatusCode::NOT_FOUND, "inventory.order.not_found.error")
+            Self::ChannelNotFound { .. } => (S::NOT_FOUND, "inventory.channel.not_found.error"),
+            Self::WarehouseNotFound { .. } => (S::NOT_FOUND, "inventory.warehouse.not_found.error"),
+            Self::OrderNotFound { .. } => (S::NOT_FOUND, "inventory.order.not_found.error"),
+            Self::ReservationNotFound { .. } => {
+                (S::NOT_FOUND, "inventory.reservation.not_found.error")
             }
-            Self::ReservationNotFound { .. } => (
-                StatusCode::NOT_FOUND,
-                "inventory.reservation.not_found.error",
-            ),
-            Self::OrderSettled { .. } => (StatusCode::CONFLICT, "inventory.order.settled.error"),
-            Self::NotAllowed(_) => (StatusCode::FORBIDDEN, "inventory.authorization.error"),
-            Self::RouteNotFound => (StatusCode::NOT_FOUND, "inventory.route.not_found.error"),
-            Self::MethodNotAllowed { .. } => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "inventory.method.not_allowed.error",
-            ),
+            Self::OrderSettled { .. } => (S::CONFLICT, "inventory.order.settled.error"),
+            Self::NotAllowed(_) => (S::FORBIDDEN, "inventory.authorization.error"),
+            Self::RouteNotFound => (S::NOT_FOUND, "inventory.route.not_found.error"),
+            Self::MethodNotAllowed { .. } => {
+                (S::METHOD_NOT_ALLOWED, "inventory.method.not_allowed.error")
+            }
             Self::UnsupportedMediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                S::UNSUPPORTED_MEDIA_TYPE,
                 "inventory.media_type.unsupported.error",
             ),
-            Self::BodyTooSlow { .. } => (
-                StatusCode::REQUEST_TIMEOUT,
-                "inventory.request.timeout.error",
-            ),
-            Self::Overloaded { .. }
-            | Self::LargeBodiesContend { .. }
-            | Self::SlowBodiesContend { .. }
-            | Self::LargeRepliesContend { .. }
+            Self::BodyTooSlow { .. } => (S::REQUEST_TIMEOUT, "inventory.request.timeout.error"),
+            Self::Full { .. }
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
-            | Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "inventory.throttled.error"),
-            Self::CacheCold => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "inventory.cache.cold.error",
-            ),
-            Self::CacheUnavailable { .. } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "inventory.cache.unavailable.error",
-            ),
+            | Self::TooOften { .. } => (S::TOO_MANY_REQUESTS, "inventory.throttled.error"),
+            Self::CacheCold => (S::SERVICE_UNAVAILABLE, "inventory.cache.cold.error"),
+            Self::CacheUnavailable { .. } => {
+                (S::SERVICE_UNAVAILABLE, "inventory.cache.unavailable.error")
+            }
             Self::Live { failure, .. } => live_status_and_code(failure),
-            Self::Unwritable(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "inventory.internal.error",
-            ),
+            Self::Unwritable(_) => (S::INTERNAL_SERVER_ERROR, "inventory.internal.error"),
         }
     }
 
@@ -312,10 +254,7 @@ impl ApiError {
 
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Overloaded { .. }
-            | Self::LargeBodiesContend { .. }
-            | Self::SlowBodiesContend { .. }
-            | Self::LargeRepliesContend { .. }
+            Self::Full { .. }
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
             | Self::CacheUnavailable { .. } => Some(COME_BACK_SOON),
@@ -335,41 +274,57 @@ impl ApiError {
         }
     }
 
+    /// Where in the request.
+    fn path(&self) -> Option<&str> {
+        match self {
+            Self::NotJson { .. } => Some("$"),
+            Self::WrongType { path, .. }
+            | Self::Invalid { path, .. }
+            | Self::OutOfRange { path, .. }
+            | Self::TooLarge { path, .. }
+            | Self::WarehouseNotFound { path, .. } => Some(path),
+            Self::OrganizationNotFound { path, .. } | Self::ChannelNotFound { path, .. } => {
+                Some(path)
+            }
+            _ => None,
+        }
+    }
+
+    /// The limit that was passed: its name as `GET /inventory/v1/limits` serves it, and its value.
+    fn limit(&self) -> Option<(&'static str, String)> {
+        Some(match self {
+            Self::OutOfRange { name, limit, .. } => (name, limit.to_string()),
+            Self::TooLarge { name, limit, .. } | Self::TooManyHolds { name, limit, .. } => {
+                (name, limit.to_string())
+            }
+            Self::Full { what, limit } => (what.limit_name(), limit.to_string()),
+            Self::TooOften { limit, .. } => ("requestsPerSecondPerCaller", limit.to_string()),
+            Self::BodyTooSlow { limit } => ("bodyTimeoutMs", limit.as_millis().to_string()),
+            _ => return None,
+        })
+    }
+
     /// The error in ICM's shape.
     fn problem(&self) -> Problem {
         let (status, code) = self.status_and_code();
-        let problem = Problem::new(status, code, self.message());
+        let mut problem = Problem::new(status, code, self.message());
+        if let Some(path) = self.path() {
+            problem = problem.path(path);
+        }
+        if let Some((name, limit)) = self.limit() {
+            problem = problem.parameter("name", name).parameter("limit", &limit);
+        }
         match self {
-            Self::NotJson { line, column, .. } => problem
-                .path("$")
-                .parameter("line", line)
-                .parameter("column", column),
-            Self::WrongType { path, expected } => {
-                problem.path(path.as_str()).parameter("expected", expected)
+            Self::NotJson { line, column, .. } => {
+                problem.parameter("line", line).parameter("column", column)
             }
-            Self::Invalid { path, .. } => problem.path(path.as_str()),
-            Self::OutOfRange {
-                path, name, limit, ..
-            } => problem
-                .path(path.as_str())
-                .parameter("name", name)
-                .parameter("limit", limit),
-            Self::TooLarge { path, name, limit } => problem
-                .path(path.as_str())
-                .parameter("name", name)
-                .parameter("limit", limit),
-            Self::OrganizationNotFound { asked, path } => {
-                problem.path(*path).parameter("organization", asked)
-            }
-            Self::ChannelNotFound { asked, path } => {
-                problem.path(*path).parameter("channel", asked)
-            }
+            Self::OrganizationNotFound { asked, .. } => problem.parameter("organization", asked),
+            Self::ChannelNotFound { asked, .. } => problem.parameter("channel", asked),
             Self::WarehouseNotFound {
                 asked,
                 organization,
-                path,
+                ..
             } => problem
-                .path(path.as_str())
                 .parameter("warehouseId", asked)
                 .parameter("organization", organization),
             Self::OrderNotFound { id } | Self::OrderSettled { id } => {
@@ -377,28 +332,7 @@ impl ApiError {
             }
             Self::ReservationNotFound { id } => problem.parameter("reservationId", id),
             Self::MethodNotAllowed { allowed } => problem.parameter("allowed", allowed),
-            Self::Overloaded { limit } => problem
-                .parameter("name", "requestsInFlight")
-                .parameter("limit", limit),
-            Self::LargeBodiesContend { limit } => problem
-                .parameter("name", "largeBodiesPerCaller")
-                .parameter("limit", limit),
-            Self::SlowBodiesContend { limit } => problem
-                .parameter("name", "slowBodiesPerCaller")
-                .parameter("limit", limit),
-            Self::LargeRepliesContend { limit } => problem
-                .parameter("name", "linesPerCaller")
-                .parameter("limit", limit),
-            Self::TooManyHolds { sku, name, limit } => problem
-                .parameter("name", name)
-                .parameter("limit", limit)
-                .parameter("sku", sku),
-            Self::TooOften { limit, .. } => problem
-                .parameter("name", "requestsPerSecondPerCaller")
-                .parameter("limit", limit),
-            Self::BodyTooSlow { limit } => problem
-                .parameter("name", "bodyTimeoutMs")
-                .parameter("limit", &limit.as_millis()),
+            Self::TooManyHolds { sku, .. } => problem.parameter("sku", sku),
             Self::Live { policy, .. } => problem.parameter("policy", policy),
             _ => problem,
         }
@@ -484,8 +418,10 @@ impl ResponseError for ApiError {
                 name: "bodyBytes",
                 ..
             } | Self::BodyTooSlow { .. }
-                | Self::LargeBodiesContend { .. }
-                | Self::SlowBodiesContend { .. }
+                | Self::Full {
+                    what: Scarce::LargeBodies | Scarce::SlowBodies,
+                    ..
+                }
                 | Self::BodyBroken
         ) {
             // What is left of the body is not read, so the connection cannot carry another request.

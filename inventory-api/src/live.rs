@@ -1,3 +1,4 @@
 //! Asking D365 now.
 
 pub(crate) mod failure;
+pub(crate) mod write_through;

@@ -15,90 +15,51 @@ use shared::http::read_route::{get, options};
 use shared::settings::RoleName;
 use std::future::{Ready, ready};
 
-/// Every path; anything else is told about in the same form as other refusals.
+/// Every path; anything else is refused in the same form as other refusals.
 pub(crate) fn configure(app: &mut ServiceConfig) {
-    app.service(
-        resource(INVENTORIES)
-            .route(post().to(inventories::handler::post))
-            .route(get().to(inventories::handler::get))
-            .default_service(to(|request: HttpRequest| {
-                other_method(&request, "GET, HEAD, POST")
-            })),
-    )
-    .service(
-        resource(AVAILABILITY_CHECKS)
-            .route(post().to(availability_check::handler::post))
-            .default_service(to(|request: HttpRequest| other_method(&request, "POST"))),
-    )
-    .service(
-        resource(ORDER)
-            .route(get().to(handlers::get_order))
-            .route(delete().to(handlers::delete_order))
-            .default_service(to(|request: HttpRequest| {
-                other_method(&request, "GET, HEAD, DELETE")
-            })),
-    )
-    .service(
-        resource(ORDER_CONFIRMED)
-            .route(post().to(handlers::confirm_order))
-            .default_service(to(|request: HttpRequest| other_method(&request, "POST"))),
-    )
-    .service(
-        resource(RESERVATIONS)
-            .route(post().to(handlers::post_reservation))
-            .default_service(to(|request: HttpRequest| other_method(&request, "POST"))),
-    )
-    .service(
-        resource(RESERVATION)
-            .route(get().to(handlers::get_reservation))
-            .route(put().to(handlers::put_reservation))
-            .route(delete().to(handlers::delete_reservation))
-            .default_service(to(|request: HttpRequest| {
-                other_method(&request, "GET, HEAD, PUT, DELETE")
-            })),
-    )
-    .service(
-        resource(REJECTIONS)
-            .route(post().to(handlers::post_rejection))
-            .default_service(to(|request: HttpRequest| other_method(&request, "POST"))),
-    )
-    .service(
-        resource(DRIFT)
-            .route(get().to(drift::handler::get))
-            .default_service(to(|request: HttpRequest| {
-                other_method(&request, "GET, HEAD")
-            })),
-    )
-    .service(
-        resource(LIMITS)
-            .route(get().to(limits::get))
-            .default_service(to(|request: HttpRequest| {
-                other_method(&request, "GET, HEAD")
-            })),
-    )
-    .service(
-        resource(API)
-            .route(get().to(openapi::document_or_page))
-            .default_service(to(|request: HttpRequest| {
-                other_method(&request, "GET, HEAD")
-            })),
-    )
-    .service(
-        resource(API_PAGE)
-            .route(get().to(openapi::page_file))
-            .default_service(to(|request: HttpRequest| {
-                other_method(&request, "GET, HEAD")
-            })),
-    )
-    .default_service(to(refuse_path));
-}
-
-fn other_method(
-    request: &HttpRequest,
-    allowed: &'static str,
-) -> Ready<Result<HttpResponse, ApiError>> {
-    let told = options(request, allowed);
-    ready(told.ok_or(ApiError::MethodNotAllowed { allowed }))
+    let inventories = resource(INVENTORIES)
+        .route(post().to(inventories::handler::post))
+        .route(get().to(inventories::handler::get));
+    let checks = resource(AVAILABILITY_CHECKS).route(post().to(availability_check::handler::post));
+    let order = resource(ORDER)
+        .route(get().to(handlers::get_order))
+        .route(delete().to(handlers::delete_order));
+    let confirmed = resource(ORDER_CONFIRMED).route(post().to(handlers::confirm_order));
+    let reservations = resource(RESERVATIONS).route(post().to(handlers::post_reservation));
+    let reservation = resource(RESERVATION)
+        .route(get().to(handlers::get_reservation))
+        .route(put().to(handlers::put_reservation))
+        .route(delete().to(handlers::delete_reservation));
+    let rejections = resource(REJECTIONS).route(post().to(handlers::post_rejection));
+    for (resource, allowed) in [
+        (inventories, "GET, HEAD, POST"),
+        (checks, "POST"),
+        (order, "GET, HEAD, DELETE"),
+        (confirmed, "POST"),
+        (reservations, "POST"),
+        (reservation, "GET, HEAD, PUT, DELETE"),
+        (rejections, "POST"),
+        (
+            resource(DRIFT).route(get().to(drift::handler::get)),
+            "GET, HEAD",
+        ),
+        (resource(LIMITS).route(get().to(limits::get)), "GET, HEAD"),
+        (
+            resource(API).route(get().to(openapi::document_or_page)),
+            "GET, HEAD",
+        ),
+        (
+            resource(API_PAGE).route(get().to(openapi::page_file)),
+            "GET, HEAD",
+        ),
+    ] {
+        let other_method = move |request: HttpRequest| {
+            let answer = options(&request, allowed);
+            ready(answer.ok_or(ApiError::MethodNotAllowed { allowed }))
+        };
+        app.service(resource.default_service(to(other_method)));
+    }
+    app.default_service(to(refuse_path));
 }
 
 fn refuse_path() -> Ready<Result<HttpResponse, ApiError>> {

@@ -1,8 +1,7 @@
 //! Start, serve, drain, end.
 
 use crate::drift::DriftMeter;
-use crate::http::large_bodies::LargeBodies;
-use crate::http::{caller_rate, request_gate};
+use crate::http::admission::{self, Admission};
 use crate::live_desk::DeskTools;
 use crate::orders::keep_ending;
 use crate::orders::turns::Turns;
@@ -19,7 +18,6 @@ use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use arc_swap::ArcSwap;
 use shared::d365::{D365Client, OnHandSource, Purpose};
-use shared::http::allowance::Allowance;
 use shared::http::auth::door::{self, Door};
 use shared::http::auth::{AuthSetupError, Authenticator};
 use shared::http::connections::{self, ConnectionLimits, Connections};
@@ -38,7 +36,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -266,7 +263,7 @@ pub async fn run(
         () = api_handle.stop(true) => {}
         () = shutdown.hard().cancelled() => api_handle.stop(false).await,
     }
-    let dropped_requests = state.in_flight.load(Ordering::Relaxed);
+    let dropped_requests = state.admission.in_flight();
     management_handle.stop(true).await;
     background.cancel();
     Ok(ended(&tasks, dropped_requests).await)
@@ -308,7 +305,7 @@ fn state_of(
         .collect::<Result<Vec<_>, _>>()?;
     let directory = Directory::of_settings(tenants, &settings.channels);
     let clock: Arc<dyn Clock> = store.clock().clone();
-    let limits = &settings.api.limits;
+    let admission = Admission::new(&settings.api.limits, Arc::clone(&clock));
     Ok(AppState {
         settings: settings.api.clone(),
         store,
@@ -316,12 +313,7 @@ fn state_of(
         directory: ArcSwap::from_pointee(directory),
         asked: AskedRecorder::default(),
         turns: Turns::default(),
-        large_bodies: LargeBodies::default(),
-        requests_allowed: Allowance::new(
-            limits.requests_per_second_per_caller,
-            limits.burst_per_caller,
-        ),
-        in_flight: AtomicUsize::new(0),
+        admission: Arc::new(admission),
         stopping: shutdown.soft().clone(),
     })
 }
@@ -366,6 +358,7 @@ fn serve(
     let document = Data::new(crate::http::openapi::Served::of(&settings));
     let store = state.store.clone();
     let door = Data::new(door);
+    let admission = Data::from(Arc::clone(&state.admission));
     let state = Data::from(state);
     let hosts = AllowedHosts::where_open(&settings.auth, listener.local_addr()?);
     let hosts = Data::new(hosts);
@@ -374,17 +367,16 @@ fn serve(
         let reader = Data::new(store.reader());
         App::new()
             .app_data(state.clone())
+            .app_data(admission.clone())
             .app_data(document.clone())
             .app_data(reader)
             .app_data(door.clone())
             .app_data(shutdown.clone())
             .app_data(hosts.clone())
-            .wrap(from_fn(caller_rate::pass))
-            // Behind the door: strangers take no places of those who may ask.
-            .wrap(from_fn(request_gate::take_place))
+            .wrap(from_fn(admission::admit))
             .wrap(from_fn(door::pass))
             .wrap(from_fn(cross_site::refuse))
-            .wrap(from_fn(request_gate::measure))
+            .wrap(from_fn(admission::measure))
             .wrap(from_fn(request_id::echo))
             .wrap(from_fn(closing::close_when_stopping))
             .wrap(from_fn(connections::note_request))

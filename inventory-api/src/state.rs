@@ -1,18 +1,16 @@
 //! What every request may use.
 
-use crate::http::large_bodies::LargeBodies;
+use crate::http::admission::Admission;
 use crate::orders::turns::Turns;
 use crate::stock::feed::Feed;
 use crate::stock::popularity::AskedRecorder;
 use crate::tenants::directory::{Directory, Tenant};
 use arc_swap::{ArcSwap, Guard};
-use shared::http::allowance::Allowance;
 use shared::process::clock::Clock;
 use shared::redis_store::{StockStore, StoreError};
 use shared::settings::ApiSettings;
 use shared::stock::{FeedStanding, WarehouseId};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -31,12 +29,8 @@ pub(crate) struct AppState {
     pub asked: AskedRecorder,
     /// Where orders for the same SKU queue.
     pub turns: Turns,
-    /// How often each caller asks.
-    pub requests_allowed: Allowance,
-    /// Turns of large bodies.
-    pub large_bodies: LargeBodies,
-    /// Requests in work.
-    pub in_flight: AtomicUsize,
+    /// What is in work.
+    pub admission: Arc<Admission>,
     /// Cancelled once the process takes nothing new.
     pub stopping: CancellationToken,
 }

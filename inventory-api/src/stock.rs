@@ -5,4 +5,4 @@ pub(crate) mod evidence;
 pub(crate) mod feed;
 pub(crate) mod number;
 pub(crate) mod popularity;
-pub(crate) mod reply_parts;
+pub(crate) mod wire;

@@ -1,7 +1,7 @@
 //! question -> D365 (and the cache beside it) -> verdict -> hold -> reply.
 
 use super::reply::{CheckReply, Checked, HoldWord};
-use super::request::OrderQuestion;
+use super::request::{OrderQuestion, Share};
 use super::verdict::{Fallback, Rules, Verdict, decide, decided_before};
 use crate::error::ApiError;
 use crate::http::priority::Priority;
@@ -13,9 +13,8 @@ use crate::metrics;
 use crate::orders::names;
 use crate::orders::placing::{Asked, Commit, Judge, Placed, place, recall};
 use crate::state::AppState;
-use crate::stock::availability::{Availability, Freshness};
 use crate::stock::evidence::{self, Evidence};
-use crate::stock::reply_parts::{Ages, ReplyContext};
+use crate::stock::wire::ReplyContext;
 use crate::tenants::scope::{Scope, rights_of};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -112,46 +111,36 @@ pub(crate) async fn answer(
         Some(until) => repeat(check, &scope, state, reader, (&deadline, until)).await,
         None => decide_now(check, asked, state, reader, (&deadline, fallback)).await?,
     };
-    let context = context(&scope, state);
-    let told: Vec<Availability> = outcome
-        .verdicts
-        .iter()
-        .map(|verdict| verdict.availability)
-        .collect();
-    metrics::lines(told.iter().map(|told| (told.source, told.state)));
+    let context = ReplyContext::of(&scope, state, None);
+    let verdicts = outcome.verdicts.iter();
+    metrics::lines(
+        verdicts.map(|verdict| (verdict.availability.source, verdict.availability.state)),
+    );
     let hold = outcome.hold.map(|(hold, _)| hold);
     let gathered = &outcome.gathered;
+    let of_skus: Vec<&[Evidence]> = context.by_sku(&gathered.evidence).collect();
     let shares = question.shares(outcome.verdicts.iter().map(|verdict| verdict.granted));
-    let of_skus: Vec<&[Evidence]> = (gathered.evidence)
-        .chunks(scope.warehouses.len().max(1))
-        .collect();
-    let verdicts: Vec<Verdict> = (shares.iter())
-        .map(|share| Verdict {
+    let of_spelling = |share: Share| {
+        let verdict = Verdict {
             requested: share.requested,
             granted: share.given,
             ..outcome.verdicts[share.number]
-        })
-        .collect();
-    let evidence: Vec<Evidence> = (shares.iter())
-        .flat_map(|share| of_skus[share.number])
-        .copied()
-        .collect();
+        };
+        (verdict, of_skus[share.number])
+    };
+    let lines: Vec<(Verdict, &[Evidence])> = shares.into_iter().map(of_spelling).collect();
+    let held_for = check.commit.zip(outcome.hold);
     let checked = Checked {
         skus: &question.spellings,
-        verdicts: &verdicts,
-        evidence: &evidence,
+        lines: &lines,
         feeds: &state.feeds(&scope.tenant, gathered.feeds.iter().copied()),
-        refresh_interval: scope.tenant.refresh_interval,
         fallback,
         live_failure: gathered.failure.as_ref().map(LiveFailure::code),
         write_through: gathered.write_through,
-        hold: check
-            .commit
-            .zip(outcome.hold)
-            .map(|(commit, (hold, until))| (&commit.owner, hold, until)),
+        hold: held_for.map(|(commit, (hold, until))| (&commit.owner, hold, until)),
     };
     let reply = CheckReply::of(&checked, &context);
-    let expected = evidence.len() * BYTES_PER_LINE + 512;
+    let expected = lines.len() * scope.warehouses.len() * BYTES_PER_LINE + 512;
     Ok((json_reply::written(&reply, expected)?, hold))
 }
 
@@ -203,7 +192,7 @@ fn granted_before(
     state: &AppState,
     evidence: &[Evidence],
 ) -> Vec<Verdict> {
-    let context = context(scope, state);
+    let context = ReplyContext::of(scope, state, None);
     let rules = rules(&context, Fallback::Cache);
     let of_skus = evidence.chunks(scope.warehouses.len().max(1));
     let lines = check.question.requested.iter().zip(of_skus);
@@ -235,7 +224,7 @@ async fn decide_now(
         let policy = fallback.as_str();
         return Err(ApiError::Live { failure, policy });
     }
-    let context = context(asked.scope, state);
+    let context = ReplyContext::of(asked.scope, state, None);
     let rules = rules(&context, fallback);
     let (mut evidence, is_answered) = (
         std::mem::take(&mut gathered.evidence),
@@ -265,18 +254,6 @@ async fn decide_now(
         verdicts,
         hold,
     })
-}
-
-fn context<'a>(scope: &'a Scope, state: &AppState) -> ReplyContext<'a> {
-    ReplyContext {
-        warehouses: &scope.warehouses,
-        policy: &scope.policy,
-        freshness: Freshness {
-            now: state.clock.now(),
-            stale_after: state.stale_after(&scope.tenant),
-        },
-        ages: Ages::Told,
-    }
 }
 
 fn rules<'a>(context: &ReplyContext<'a>, fallback: Fallback) -> Rules<'a> {

@@ -2,11 +2,12 @@
 
 use crate::error::ApiError;
 use crate::http::asked_skus::{AskedSkus, MentionedIn};
-use crate::http::question_body::{self, ProductEntry, number, text};
-use crate::http::question_fields::{check_live_size, on_live_failure, timeout};
+use crate::http::question_body::{self, Given, List, Number, Object, Product, Text};
+use crate::http::question_fields::{
+    body_skus, check_live_size, on_live_failure as on_live_failure_of, seconds, timeout,
+};
 use crate::live::failure::OnLiveFailure;
 use crate::tenants::scope::AskedScope;
-use serde_json::value::RawValue;
 use shared::settings::ApiSettings;
 use shared::stock::{HoldId, Quantity};
 use std::time::Duration;
@@ -17,7 +18,6 @@ pub(crate) const LARGEST_QUANTITY: i64 = 1_000_000_000;
 /// "May I accept this order?"
 #[derive(Debug)]
 pub(crate) struct OrderQuestion<'a> {
-    /// Whose stock.
     pub scope: AskedScope<'a>,
     /// How long the caller waits.
     pub timeout: Duration,
@@ -31,7 +31,6 @@ pub(crate) struct OrderQuestion<'a> {
     pub spellings: AskedSkus,
     /// For each spelling the number of its SKU, and how much was asked of it.
     of_spellings: Vec<(usize, Quantity)>,
-    /// The order it is for.
     pub order: Option<HoldId>,
     /// Whether what is granted is to be held for the order.
     pub is_commit: bool,
@@ -47,24 +46,24 @@ impl<'a> OrderQuestion<'a> {
     /// Reads a JSON body.
     pub(crate) fn of_body(body: &'a [u8], settings: &ApiSettings) -> Result<Self, ApiError> {
         let limits = &settings.limits;
-        let body = question_body::read(body, limits.skus)?;
-        let scope = AskedScope::of_body(&body, limits.warehouses)?;
-        let timeout = timeout(body.timeout_ms, settings)?;
-        let on_live_failure = body.on_live_failure.map(on_live_failure).transpose()?;
-        let products = body
-            .products
-            .ok_or_else(|| ApiError::invalid("$.products", "name at least one product"))?;
-        let mentions = products
-            .iter()
-            .map(|product| product.sku.as_ref().map_or("", |sku| &*sku.0));
-        let (spellings, mentioned) = AskedSkus::read(mentions, MentionedIn::Products, limits.skus)?;
+        let mut body = question_body::read(body)?;
+        let scope = AskedScope::of_body(&mut body)?;
+        let timeout = timeout(body.timeout_ms.0, settings)?;
+        let on_live_failure = body.on_live_failure.0.as_ref();
+        let on_live_failure = on_live_failure.map(on_live_failure_of).transpose()?;
+        let products = body.products.0;
+        let List(products) =
+            products.ok_or_else(|| ApiError::invalid("$.products", "name at least one product"))?;
+        let mentions = products.iter().map(|Object(product)| &*product.sku.0);
+        let (spellings, mentioned) =
+            AskedSkus::read(mentions, MentionedIn::Products, body_skus(limits))?;
         let (skus, numbers) = spellings.by_identity();
         check_live_size(&skus, limits)?;
         let mut requested = vec![Quantity::ZERO; skus.all().len()];
         let mut of_spellings: Vec<(usize, Quantity)> = (numbers.into_iter())
             .map(|number| (number, Quantity::ZERO))
             .collect();
-        for (at, (product, spelling)) in products.iter().zip(mentioned).enumerate() {
+        for (at, (Object(product), spelling)) in products.iter().zip(mentioned).enumerate() {
             let more = quantity(product, at, settings.orders.smallest_quantity)?;
             let (number, of_spelling) = &mut of_spellings[spelling];
             for sum in [&mut requested[*number], of_spelling] {
@@ -73,30 +72,16 @@ impl<'a> OrderQuestion<'a> {
                     .map_err(|problem| ApiError::invalid(quantity_path(at), problem.to_string()))?;
             }
         }
-        let order = body
-            .order_id
-            .map(|raw| hold_id(raw, "$.orderId"))
-            .transpose()?;
-        let is_commit = body.commit.map_or(Ok(false), switch)?;
+        let order = hold_id(&body.order_id, "$.orderId")?;
+        let is_commit = body.commit.0.unwrap_or(false);
         if is_commit && order.is_none() {
             return Err(ApiError::invalid(
                 "$.orderId",
                 "name the order that is to be committed",
             ));
         }
-        let reservation = body
-            .reservation_id
-            .map(|raw| hold_id(raw, "$.reservationId"))
-            .transpose()?;
-        let request_id = body
-            .request_id
-            .map(|raw| hold_id(raw, "$.requestId"))
-            .transpose()?;
-        let reservation_time = body
-            .ttl_seconds
-            .map_or(Ok(settings.orders.reservation), |raw| {
-                reservation_time(raw, settings.orders.longest_reservation)
-            })?;
+        let longest = settings.orders.longest_reservation.as_secs().max(1);
+        let limit = ("longestReservationSeconds", longest);
         Ok(Self {
             scope,
             timeout,
@@ -107,9 +92,12 @@ impl<'a> OrderQuestion<'a> {
             of_spellings,
             order,
             is_commit,
-            reservation,
-            request_id,
-            reservation_time,
+            reservation: hold_id(&body.reservation_id, "$.reservationId")?,
+            request_id: hold_id(&body.request_id, "$.requestId")?,
+            reservation_time: match body.ttl_seconds.0 {
+                Some(Number(text)) => seconds(text, "$.ttlSeconds", 1, limit)?,
+                None => settings.orders.reservation,
+            },
         })
     }
 }
@@ -144,62 +132,28 @@ impl OrderQuestion<'_> {
     }
 }
 
-fn hold_id(raw: &RawValue, path: &str) -> Result<HoldId, ApiError> {
-    let id = text(raw, path)?;
-    HoldId::parse(&*id).map_err(|problem| ApiError::invalid(path, problem.to_string()))
-}
-
-fn switch(raw: &RawValue) -> Result<bool, ApiError> {
-    match raw.get() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(ApiError::WrongType {
-            path: "$.commit".to_owned(),
-            expected: "true or false",
-        }),
-    }
-}
-
-fn reservation_time(raw: &RawValue, longest: Duration) -> Result<Duration, ApiError> {
-    const PATH: &str = "$.ttlSeconds";
-    let seconds = number(raw, PATH)?.parse::<u64>().ok();
-    let longest = longest.as_secs().max(1);
-    seconds
-        .filter(|seconds| (1..=longest).contains(seconds))
-        .map(Duration::from_secs)
-        .ok_or_else(|| ApiError::OutOfRange {
-            path: PATH.to_owned(),
-            problem: format!("must be a whole number from 1 to {longest}"),
-            name: "longestReservationSeconds",
-            limit: longest,
-        })
+fn hold_id(given: &Given<Text<'_>>, path: &str) -> Result<Option<HoldId>, ApiError> {
+    let id = given.0.as_ref().map(|Text(id)| HoldId::parse(&**id));
+    id.transpose()
+        .map_err(|problem| ApiError::invalid(path, problem.to_string()))
 }
 
 fn quantity_path(at: usize) -> String {
     format!("$.products[{at}].quantity")
 }
 
-fn quantity(
-    product: &ProductEntry<'_>,
-    at: usize,
-    smallest: Quantity,
-) -> Result<Quantity, ApiError> {
+fn quantity(product: &Product<'_>, at: usize, smallest: Quantity) -> Result<Quantity, ApiError> {
     let path = quantity_path(at);
-    let Some(raw) = product.quantity else {
+    let Some(Number(text)) = product.quantity.0 else {
         return Err(ApiError::invalid(path, "a quantity is missing"));
     };
-    let text = number(raw, &path)?;
+    let range = smallest..=Quantity::from(LARGEST_QUANTITY);
     Quantity::parse(text)
         .ok()
-        .filter(|quantity| {
-            quantity.is_positive()
-                && (smallest..=Quantity::from(LARGEST_QUANTITY)).contains(quantity)
-        })
+        .filter(|quantity| quantity.is_positive() && range.contains(quantity))
         .ok_or_else(|| {
-            ApiError::invalid(
-                path,
-                format!("must be from {smallest} to {LARGEST_QUANTITY}"),
-            )
+            let problem = format!("must be from {smallest} to {LARGEST_QUANTITY}");
+            ApiError::invalid(path, problem)
         })
 }
 

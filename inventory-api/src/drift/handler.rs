@@ -3,17 +3,15 @@
 use super::bands::{AGES, buffer_against, names};
 use super::day_of;
 use crate::error::ApiError;
-use crate::http::json_reply;
-use crate::http::query::{decoded, set_once};
+use crate::http::{json_reply, query};
 use crate::state::AppState;
 use crate::stock::number::Number;
-use crate::tenants::scope::{AskedScope, Places, rights_of};
+use crate::tenants::scope::{AskedScope, rights_of};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use shared::redis_store::DriftCounts;
 use shared::stock::{AsOf, Quantity, WarehouseId};
-use std::borrow::Cow;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -130,24 +128,14 @@ pub(crate) async fn get(
 
 /// Reads `organization`, `warehouseId` (repeated) and `days`. Other names are ignored.
 fn of_query(query: &str) -> Result<(AskedScope<'_>, u64), ApiError> {
-    let mut scope = AskedScope {
-        places: Places::Query,
-        ..AskedScope::default()
-    };
-    let mut warehouses: Vec<Cow<'_, str>> = Vec::new();
+    let mut scope = AskedScope::of_query();
     let mut days = None;
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = decoded(value)?;
-        match &*decoded(name)? {
-            "organization" => set_once(&mut scope.organization, value, "organization")?,
-            "warehouseId" => warehouses.push(value),
-            "days" => set_once(&mut days, value, "days")?,
-            _ => {}
+    for pair in query::pairs(query) {
+        let (name, value) = pair?;
+        match &*name {
+            "days" => query::set_once(&mut days, value, "days")?,
+            name => scope.take(name, value)?,
         }
-    }
-    if !warehouses.is_empty() {
-        scope.warehouses = Some(warehouses);
     }
     let days = match days {
         None => 1,

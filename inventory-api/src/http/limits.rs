@@ -2,9 +2,11 @@
 
 use crate::availability_check::request::LARGEST_QUANTITY;
 use crate::error::ApiError;
-use crate::http::question_fields::{LONGEST_MAX_AGE_SECONDS, SHORTEST_TIMEOUT_MS, whole_ms};
-use crate::http::{json_reply, large_bodies};
-use crate::inventories::request::address_skus;
+use crate::http::admission::{self, LARGE_BODIES, LINES, SLOW_BODIES};
+use crate::http::json_reply;
+use crate::http::question_fields::{
+    LONGEST_MAX_AGE_SECONDS, SHORTEST_TIMEOUT_MS, address_skus, body_skus, whole_ms,
+};
 use crate::state::AppState;
 use crate::stock::number::Number;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
@@ -113,10 +115,10 @@ pub(crate) struct ServiceLimits {
     pub quantity: i64,
     /// Largest `maxAgeSeconds`.
     #[schema(minimum = 1, example = 31_536_000)]
-    pub max_age_seconds: i64,
+    pub max_age_seconds: u64,
     /// Smallest `timeoutMs`.
     #[schema(minimum = 1, example = 200)]
-    pub shortest_timeout_ms: i64,
+    pub shortest_timeout_ms: u64,
     /// The time a live question gets that names none.
     #[schema(minimum = 1, example = 2500)]
     pub default_timeout_ms: u64,
@@ -139,20 +141,20 @@ impl ServiceLimits {
     pub(crate) fn of(settings: &ApiSettings) -> Self {
         let limits = &settings.limits;
         Self {
-            skus: limits.skus,
+            skus: body_skus(limits),
             skus_in_address: address_skus(limits),
             live_skus: limits.live_skus,
             warehouses: limits.warehouses,
             sku_characters: Sku::MAX_CHARS,
             body_bytes: limits.body_bytes,
-            large_body_bytes: large_bodies::LARGE,
-            large_bodies: large_bodies::AT_ONCE,
-            large_bodies_per_caller: large_bodies::OF_ONE_CALLER,
-            large_bodies_waiting_per_caller: large_bodies::WAITING,
-            slow_bodies_per_caller: large_bodies::SLOW_OF_ONE_CALLER,
-            large_reply_lines: large_bodies::LARGE_LINES,
-            lines: large_bodies::LINES_AT_ONCE,
-            lines_per_caller: large_bodies::LINES_OF_ONE_CALLER,
+            large_body_bytes: admission::LARGE_BODY,
+            large_bodies: LARGE_BODIES.all,
+            large_bodies_per_caller: LARGE_BODIES.of_one_caller,
+            large_bodies_waiting_per_caller: LARGE_BODIES.waiting,
+            slow_bodies_per_caller: SLOW_BODIES.of_one_caller,
+            large_reply_lines: admission::LARGE_LINES,
+            lines: LINES.all,
+            lines_per_caller: LINES.of_one_caller,
             json_depth: limits.json_depth,
             header_timeout_ms: whole_ms(limits.header_timeout),
             body_timeout_ms: whole_ms(limits.body_timeout),

@@ -1,28 +1,31 @@
 //! The OpenAPI document and its page. `GET /inventory/api`
 //!
-//! Schemas of replies come from the types that write them; requests are described by hand beside
-//! their limits, because they are read without a type of their own. The page needs no network: its
-//! files are compiled in.
-
-mod paths;
-mod questions;
+//! The document is `openapi.json`. Served with it are the schemas of replies as the types that write
+//! them have them, and the limits in force. The page needs no network: its files are compiled in.
 
 use crate::availability_check::reply::CheckReply;
-use crate::drift::handler::DriftReply;
+use crate::availability_check::request::LARGEST_QUANTITY;
+use crate::drift::handler::{DriftReply, MOST_DAYS};
 use crate::error::ApiError;
 use crate::http::json_reply;
 use crate::http::limits::ServiceLimits;
+use crate::http::question_fields::{
+    LONGEST_MAX_AGE_SECONDS, SHORTEST_TIMEOUT_MS, address_skus, body_skus, whole_ms,
+};
 use crate::inventories::reply::StockReply;
 use crate::orders::view::{OrderView, RejectionReply};
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, VARY};
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use shared::http::api_page::ApiPage;
 use shared::http::feedback::Feedback;
 use shared::settings::ApiSettings;
+use shared::stock::Sku;
 use std::fmt;
 use utoipa::OpenApi;
+
+const DOCUMENT: &str = include_str!("../../openapi.json");
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
@@ -60,41 +63,89 @@ impl Served {
 
 /// The document as JSON, indented.
 pub fn document(settings: &ApiSettings) -> String {
-    let mut schemas = reply_schemas();
-    questions::insert_into(&mut schemas, settings);
-    let document = json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Inventory API",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": concat!(
-                "Stock of Dynamics 365 Finance & Operations for Intershop Commerce Management.\n\n",
-                "FAST questions are answered from the cache and do not depend on D365; EXACT ",
-                "questions and availability checks are answered by D365, live, inside a deadline. ",
-                "Every line tells its state, its source and its age. Readers ignore fields they do ",
-                "not know: new ones may be added within v1."
-            ),
-            "license": { "name": "MIT", "identifier": "MIT" }
-        },
-        "servers": [ { "url": "/" } ],
-        "paths": paths::all(settings),
-        "security": [ { "basic": [] }, { "bearer": [] } ],
-        "components": { "schemas": schemas, "securitySchemes": {
-            "basic": { "type": "http", "scheme": "basic" },
-            "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" }
-        } }
-    });
-    // Indented JSON of a value that was just built cannot fail.
+    let mut document: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
+    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
+    let schemas = serde_json::to_value(ReplySchemas::openapi().components).unwrap_or_default();
+    if let Value::Object(schemas) = &schemas["schemas"] {
+        for (name, schema) in schemas {
+            document["components"]["schemas"][name] = schema.clone();
+        }
+    }
+    for (place, limit) in limits(settings) {
+        if let Some(value) = document.pointer_mut(&format!("/components/{place}")) {
+            *value = limit;
+        }
+    }
+    // Indented JSON of a value that was just read cannot fail.
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
-fn reply_schemas() -> Map<String, Value> {
-    let components = ReplySchemas::openapi().components;
-    let mut document = serde_json::to_value(components).unwrap_or_default();
-    match document.get_mut("schemas").map(Value::take) {
-        Some(Value::Object(schemas)) => schemas,
-        _ => Map::new(),
-    }
+/// Where the document names a limit, below its components.
+fn limits(settings: &ApiSettings) -> Vec<(&'static str, Value)> {
+    let limits = &settings.limits;
+    let smallest: Option<f64> = settings.orders.smallest_quantity.to_string().parse().ok();
+    let order_skus = limits.live_skus.min(body_skus(limits));
+    vec![
+        (
+            "parameters/sku/schema/maxItems",
+            address_skus(limits).into(),
+        ),
+        (
+            "parameters/sku/schema/items/maxLength",
+            Sku::MAX_CHARS.into(),
+        ),
+        (
+            "parameters/warehouseId/schema/maxItems",
+            limits.warehouses.into(),
+        ),
+        (
+            "parameters/stockWarehouseId/schema/maxItems",
+            limits.warehouses.into(),
+        ),
+        (
+            "parameters/maxAgeSeconds/schema/maximum",
+            LONGEST_MAX_AGE_SECONDS.into(),
+        ),
+        ("parameters/days/schema/maximum", MOST_DAYS.into()),
+        ("schemas/WarehouseIds/maxItems", limits.warehouses.into()),
+        ("schemas/TimeoutMs/minimum", SHORTEST_TIMEOUT_MS.into()),
+        (
+            "schemas/TimeoutMs/maximum",
+            whole_ms(settings.live.longest_deadline).into(),
+        ),
+        (
+            "schemas/TimeoutMs/default",
+            whole_ms(settings.live.default_deadline).into(),
+        ),
+        (
+            "schemas/StockQuestion/properties/maxAgeSeconds/maximum",
+            LONGEST_MAX_AGE_SECONDS.into(),
+        ),
+        (
+            "schemas/StockQuestion/properties/products/maxItems",
+            body_skus(limits).into(),
+        ),
+        (
+            "schemas/StockQuestion/properties/skus/maxItems",
+            body_skus(limits).into(),
+        ),
+        (
+            "schemas/OrderQuestion/properties/products/maxItems",
+            order_skus.into(),
+        ),
+        (
+            "schemas/OrderQuestion/properties/products/items/properties/quantity/minimum",
+            smallest.into(),
+        ),
+        (
+            "schemas/OrderQuestion/properties/products/items/properties/quantity/maximum",
+            LARGEST_QUANTITY.into(),
+        ),
+        (
+            "schemas/OrderQuestion/properties/ttlSeconds/maximum",
+            settings.orders.longest_reservation.as_secs().max(1).into(),
+        ),
+    ]
 }
 
 /// `GET /inventory/api`: the document, or its page if the caller prefers HTML.

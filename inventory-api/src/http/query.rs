@@ -3,6 +3,17 @@
 use crate::error::ApiError;
 use std::borrow::Cow;
 
+/// Its pairs, decoded; a name without a value has an empty one.
+pub(crate) fn pairs(
+    query: &str,
+) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), ApiError>> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decoded(name)?, decoded(value)?))
+    })
+}
+
 /// Takes a value that may be given once.
 pub(crate) fn set_once<'a>(
     place: &mut Option<Cow<'a, str>>,
@@ -17,7 +28,7 @@ pub(crate) fn set_once<'a>(
 
 /// Decodes one side of a query pair. Bytes that are no UTF-8 are refused rather than replaced: a
 /// replaced one would be another SKU.
-pub(crate) fn decoded(text: &str) -> Result<Cow<'_, str>, ApiError> {
+fn decoded(text: &str) -> Result<Cow<'_, str>, ApiError> {
     if !text.contains('+') {
         return percent_encoding::percent_decode_str(text)
             .decode_utf8()

@@ -1,7 +1,7 @@
 //! What the service would make of a body, without asking anybody.
 
 use crate::availability_check::request::OrderQuestion;
-use crate::http::json_depth::is_deeper_than;
+use crate::http::body::is_deeper_than;
 use crate::inventories::request::StockQuestion;
 use shared::settings::ApiSettings;
 

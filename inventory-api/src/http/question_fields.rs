@@ -1,19 +1,31 @@
-//! Fields that both questions have.
+//! Values of fields that both questions have, judged.
 
 use crate::error::ApiError;
 use crate::http::asked_skus::AskedSkus;
-use crate::http::question_body::{number, text};
+use crate::http::question_body::{LONGEST_LIST, Number, Text};
 use crate::live::failure::OnLiveFailure;
-use serde_json::value::RawValue;
 use shared::settings::{ApiSettings, LimitSettings};
 use shared::stock::Quantity;
 use std::time::Duration;
 
 /// The longest age a caller may name: a year.
-pub(crate) const LONGEST_MAX_AGE_SECONDS: i64 = 31_536_000;
+pub(crate) const LONGEST_MAX_AGE_SECONDS: u64 = 31_536_000;
 /// The shortest deadline a caller may name: under it no ERP across a network could answer, and the
 /// question would only cost it work.
-pub(crate) const SHORTEST_TIMEOUT_MS: i64 = 200;
+pub(crate) const SHORTEST_TIMEOUT_MS: u64 = 200;
+/// SKUs of a GET: that many of legal length fit the longest address the server can read (128 KiB,
+/// headers included) even when every character takes its longest escape.
+const MOST_SKUS_IN_AN_ADDRESS: usize = 32;
+
+/// How many SKUs a body may name.
+pub(crate) fn body_skus(limits: &LimitSettings) -> usize {
+    limits.skus.min(LONGEST_LIST)
+}
+
+/// How many SKUs a GET may name.
+pub(crate) fn address_skus(limits: &LimitSettings) -> usize {
+    limits.skus.min(MOST_SKUS_IN_AN_ADDRESS)
+}
 
 /// At most as many SKUs as one live question may name.
 pub(crate) fn check_live_size(skus: &AskedSkus, limits: &LimitSettings) -> Result<(), ApiError> {
@@ -27,60 +39,86 @@ pub(crate) fn check_live_size(skus: &AskedSkus, limits: &LimitSettings) -> Resul
     Ok(())
 }
 
+/// One of these words, whatever its case.
+pub(crate) fn word<T: Copy>(
+    text: &Text<'_>,
+    path: &str,
+    words: [(&str, T); 2],
+) -> Result<T, ApiError> {
+    let meant = words
+        .iter()
+        .find(|(word, _)| text.0.eq_ignore_ascii_case(word));
+    let [(first, _), (second, _)] = words;
+    meant
+        .map(|(_, meaning)| *meaning)
+        .ok_or_else(|| ApiError::invalid(path, format!("must be {first} or {second}")))
+}
+
 /// Reads `onLiveFailure`.
-pub(crate) fn on_live_failure(raw: &RawValue) -> Result<OnLiveFailure, ApiError> {
-    let word = text(raw, "$.onLiveFailure")?;
-    match &*word {
-        word if word.eq_ignore_ascii_case("FAIL") => Ok(OnLiveFailure::Fail),
-        word if word.eq_ignore_ascii_case("CACHE") => Ok(OnLiveFailure::Cache),
-        _ => Err(ApiError::invalid(
-            "$.onLiveFailure",
-            "must be FAIL or CACHE",
-        )),
-    }
+pub(crate) fn on_live_failure(text: &Text<'_>) -> Result<OnLiveFailure, ApiError> {
+    let words = [
+        ("FAIL", OnLiveFailure::Fail),
+        ("CACHE", OnLiveFailure::Cache),
+    ];
+    word(text, "$.onLiveFailure", words)
 }
 
 /// Reads `timeoutMs`; the default deadline without it.
 pub(crate) fn timeout(
-    raw: Option<&RawValue>,
+    given: Option<Number<'_>>,
     settings: &ApiSettings,
 ) -> Result<Duration, ApiError> {
-    const PATH: &str = "$.timeoutMs";
-    let Some(raw) = raw else {
+    let Some(Number(text)) = given else {
         return Ok(settings.live.default_deadline);
     };
-    let longest = settings.live.longest_deadline;
-    let asked = whole_number(number(raw, PATH)?);
-    let is_short = asked.is_some_and(|ms| ms < SHORTEST_TIMEOUT_MS);
-    let longest_ms = whole_ms(longest);
-    asked
-        .filter(|_| !is_short)
-        .and_then(|ms| u64::try_from(ms).ok())
-        .map(Duration::from_millis)
-        .filter(|timeout| *timeout <= longest)
-        .ok_or_else(|| {
-            let (name, limit) = if is_short {
-                ("shortestTimeoutMs", SHORTEST_TIMEOUT_MS.unsigned_abs())
-            } else {
-                ("longestTimeoutMs", longest_ms)
-            };
-            ApiError::OutOfRange {
-                path: PATH.to_owned(),
-                problem: format!(
-                    "must be a whole number of milliseconds from {SHORTEST_TIMEOUT_MS} to {longest_ms}"
-                ),
-                name,
-                limit,
-            }
+    let (shortest, longest) = (
+        SHORTEST_TIMEOUT_MS,
+        whole_ms(settings.live.longest_deadline),
+    );
+    let asked = whole_number(text);
+    if let Some(ms) = asked.and_then(|ms| u64::try_from(ms).ok())
+        && (shortest..=longest).contains(&ms)
+    {
+        return Ok(Duration::from_millis(ms));
+    }
+    let is_short = asked.is_some_and(|ms| ms < shortest.cast_signed());
+    let (name, limit) = if is_short {
+        ("shortestTimeoutMs", shortest)
+    } else {
+        ("longestTimeoutMs", longest)
+    };
+    Err(ApiError::OutOfRange {
+        path: "$.timeoutMs".to_owned(),
+        problem: format!("must be a whole number of milliseconds from {shortest} to {longest}"),
+        name,
+        limit,
+    })
+}
+
+/// A number of seconds, from `shortest` to a limit of this name.
+pub(crate) fn seconds(
+    text: &str,
+    path: &str,
+    shortest: u64,
+    (name, longest): (&'static str, u64),
+) -> Result<Duration, ApiError> {
+    whole_number(text)
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .filter(|seconds| (shortest..=longest).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| ApiError::OutOfRange {
+            path: path.to_owned(),
+            problem: format!("must be a whole number of seconds from {shortest} to {longest}"),
+            name,
+            limit: longest,
         })
 }
 
 /// `900`, also written `900.0` or `9e2`.
-pub(crate) fn whole_number(text: &str) -> Option<i64> {
+fn whole_number(text: &str) -> Option<i64> {
     Quantity::parse(text).ok()?.as_integer()
 }
 
-/// As limits are told.
 pub(crate) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,21 +1,20 @@
-//! question -> store (and D365) -> answer -> reply.
+//! question -> store (and D365) -> availability -> reply.
 
-use super::reply::{Answered, StockReply};
+use super::reply::{Known, StockReply};
 use super::request::{Severity, StockQuestion};
-use super::validators::{Validators, is_known_to};
+use super::validators::Validators;
 use crate::error::ApiError;
 use crate::http::priority::Priority;
-use crate::http::{body, json_reply, request_gate};
+use crate::http::{body, json_reply};
 use crate::live::failure::{LiveFailure, OnLiveFailure};
 use crate::live_desk::LiveDesk;
-use crate::live_desk::gathered::{Gathered, Wanted, gather};
+use crate::live_desk::gathered::{Wanted, gather};
 use crate::live_look_up::Deadline;
 use crate::metrics;
 use crate::state::AppState;
-use crate::stock::availability::Freshness;
 use crate::stock::evidence::{self, Evidence};
-use crate::stock::feed::{Feed, FeedState};
-use crate::stock::reply_parts::{Ages, FeedSummary, ReplyContext, WriteThrough};
+use crate::stock::feed::FeedState;
+use crate::stock::wire::{FeedSummary, ReplyContext};
 use crate::tenants::scope::{Scope, rights_of};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -28,14 +27,6 @@ use std::time::Duration;
 /// Bytes a line takes in a reply, about.
 const BYTES_PER_LINE: usize = 280;
 
-/// What is known about everything asked for.
-struct Known {
-    evidence: Vec<Evidence>,
-    feeds: Vec<Feed>,
-    degraded: Option<&'static str>,
-    write_through: Option<WriteThrough>,
-}
-
 /// `POST /inventory/v1/inventories`
 pub(crate) async fn post(
     request: HttpRequest,
@@ -45,19 +36,15 @@ pub(crate) async fn post(
 ) -> Result<HttpResponse, ApiError> {
     let body = body::read(&request, payload, &state).await?;
     let question = StockQuestion::of_body(&body, &state.settings)?;
-    let scope = scope_of(&request, &question, &state)?;
-    let deadline = Deadline::of(&request, &state.clock, question.timeout);
-    let room = room(&request, &question, &scope, &state).await?;
-    let known = know(&question, &scope, &state, &reader, &deadline).await?;
-    let answered = answered(&question, &scope, &known);
-    let reply = StockReply::of(&answered, context(&question, &scope, &state));
-    metrics::lines(reply.told().iter().map(|told| (told.source, told.state)));
-    let body = json_reply::written(&reply, expected_bytes(&question, &scope))?;
+    let answer = Answer::of(&request, &question, &state, &reader).await?;
+    let context = ReplyContext::of(&answer.scope, &state, question.max_age);
+    let body = answer.written(&answer.reply(&question, context))?;
+    let reply = HttpResponse::Ok();
     Ok(json_reply::send_holding(
-        HttpResponse::Ok(),
+        reply,
         request.headers(),
         body,
-        room,
+        answer.share,
     ))
 }
 
@@ -68,32 +55,23 @@ pub(crate) async fn get(
     reader: Data<StockReader>,
 ) -> Result<HttpResponse, ApiError> {
     let question = StockQuestion::of_query(request.query_string(), &state.settings)?;
-    let scope = scope_of(&request, &question, &state)?;
-    let deadline = Deadline::of(&request, &state.clock, question.timeout);
-    let room = room(&request, &question, &scope, &state).await?;
-    let known = know(&question, &scope, &state, &reader, &deadline).await?;
-    let answered = answered(&question, &scope, &known);
-    let context = context(&question, &scope, &state);
-    let reply_now = StockReply::of(&answered, context);
-    let ages = Ages::LeftOut;
-    let ageless = StockReply::of(&answered, ReplyContext { ages, ..context });
-    metrics::lines(
-        reply_now
-            .told()
-            .iter()
-            .map(|told| (told.source, told.state)),
-    );
-    let body = json_reply::written(&reply_now, expected_bytes(&question, &scope))?;
-    let is_compressed = json_reply::is_compressed_for(request.headers(), body.len());
-    let ageless = json_reply::written(&ageless, body.len())?;
+    let answer = Answer::of(&request, &question, &state, &reader).await?;
+    let context = ReplyContext::of(&answer.scope, &state, question.max_age);
+    let reply = answer.reply(&question, context);
+    let body = answer.written(&reply)?;
+    let ageless = ReplyContext {
+        has_ages: false,
+        ..context
+    };
+    let ageless = StockReply::of(&question.skus, question.severity, &answer.known, ageless);
     let validators = Validators::of(
-        &ageless,
-        &reply_now,
-        FeedSummary::of(&known.feeds),
+        &json_reply::written(&ageless, body.len())?,
+        &reply,
+        FeedSummary::of(&answer.known.feeds),
         context.freshness.now,
-        is_compressed,
+        json_reply::is_compressed_for(request.headers(), body.len()),
     );
-    if is_known_to(request.headers(), &validators) {
+    if validators.are_known_to(request.headers()) {
         let mut reply = HttpResponse::NotModified();
         validators.insert_into(&mut reply);
         return Ok(reply.finish());
@@ -104,23 +82,66 @@ pub(crate) async fn get(
         reply,
         request.headers(),
         body,
-        room,
+        answer.share,
     ))
 }
 
-/// Room for the reply, which may be large: so many lines cost as much whoever reads them, or does not.
-async fn room(
-    request: &HttpRequest,
-    question: &StockQuestion<'_>,
-    scope: &Scope,
-    state: &AppState,
-) -> Result<Option<Share>, ApiError> {
-    let lines = question.skus.all().len() * scope.warehouses.len();
-    let caller = CallerKey::of(request);
-    state
-        .large_bodies
-        .room_for(lines, caller, question.timeout)
-        .await
+/// What is known of a question, and what its reply takes of the process.
+struct Answer {
+    scope: Scope,
+    known: Known,
+    /// Of the lines that may be in work or unread. However slowly a reply is read, its lines count.
+    share: Option<Share>,
+}
+
+impl Answer {
+    async fn of(
+        request: &HttpRequest,
+        question: &StockQuestion<'_>,
+        state: &AppState,
+        reader: &StockReader,
+    ) -> Result<Self, ApiError> {
+        let scope = scope_of(request, question, state)?;
+        let deadline = Deadline::of(request, &state.clock, question.timeout);
+        let skus = question.skus.all();
+        let lines = skus.len() * scope.warehouses.len();
+        let caller = CallerKey::of(request);
+        let admission = &state.admission;
+        let share = admission.lines(lines, caller, question.timeout).await?;
+        admission.check_browsing(skus.len())?;
+        state.asked.note(&scope.tenant.id, skus);
+        let asking = Asking {
+            question,
+            scope: &scope,
+            state,
+            reader,
+            deadline: &deadline,
+        };
+        let known = match question.severity {
+            Severity::Fast => asking.cache().await?,
+            Severity::Exact => asking.d365().await?,
+        };
+        Ok(Self {
+            scope,
+            known,
+            share,
+        })
+    }
+
+    fn reply<'a>(
+        &'a self,
+        question: &'a StockQuestion<'_>,
+        context: ReplyContext<'a>,
+    ) -> StockReply<'a> {
+        let reply = StockReply::of(&question.skus, question.severity, &self.known, context);
+        let lines = reply.availabilities().iter();
+        metrics::lines(lines.map(|line| (line.source, line.state)));
+        reply
+    }
+
+    fn written(&self, reply: &StockReply<'_>) -> Result<Vec<u8>, ApiError> {
+        json_reply::written(reply, self.known.evidence.len() * BYTES_PER_LINE + 512)
+    }
 }
 
 fn scope_of(
@@ -141,197 +162,114 @@ fn scope_of(
     Ok(scope)
 }
 
-async fn know(
-    question: &StockQuestion<'_>,
-    scope: &Scope,
-    state: &AppState,
-    reader: &StockReader,
-    deadline: &Deadline,
-) -> Result<Known, ApiError> {
-    request_gate::check_browsing(state, question.skus.all().len())?;
-    state.asked.note(&scope.tenant.id, question.skus.all());
-    match question.severity {
-        Severity::Fast => know_fast(question, scope, state, reader, deadline).await,
-        Severity::Exact => know_exact(question, scope, state, reader, deadline).await,
-    }
+/// A question on its way to the cache or to D365.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    question: &'a StockQuestion<'a>,
+    scope: &'a Scope,
+    state: &'a AppState,
+    reader: &'a StockReader,
+    deadline: &'a Deadline,
 }
 
-async fn know_fast(
-    question: &StockQuestion<'_>,
-    scope: &Scope,
-    state: &AppState,
-    reader: &StockReader,
-    deadline: &Deadline,
-) -> Result<Known, ApiError> {
-    let skus = question.skus.all();
-    let reading = reader
-        .read_many(&scope.tenant.id, &scope.warehouses, skus)
-        .await
-        .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })?
-        .under(scope.tenant.fingerprint);
-    let now = state.clock.now();
-    let mut evidence = evidence::of_reading(&reading, skus, now, state.store.line_ttl());
-    evidence::hold_back(&mut evidence, &reading.held, &scope.warehouses, now, &[]);
-    let mut known = Known {
-        evidence,
-        feeds: state.feeds(&scope.tenant, reading.feeds),
-        degraded: None,
-        write_through: None,
-    };
-    if let Some(max_age) = question.max_age {
-        let old = Old { now, max_age };
-        renew_old(&mut known, question, scope, state, reader, (old, deadline)).await;
+impl Asking<'_> {
+    async fn cache(self) -> Result<Known, ApiError> {
+        let (scope, state) = (self.scope, self.state);
+        let skus = self.question.skus.all();
+        let reading = self
+            .reader
+            .read_many(&scope.tenant.id, &scope.warehouses, skus)
+            .await
+            .map_err(|cause| ApiError::CacheUnavailable { cause: Some(cause) })?
+            .under(scope.tenant.fingerprint);
+        let now = state.clock.now();
+        let mut evidence = evidence::of_reading(&reading, skus, now, state.store.line_ttl());
+        evidence::hold_back(&mut evidence, &reading.held, &scope.warehouses, now, &[]);
+        let mut known = Known {
+            evidence,
+            feeds: state.feeds(&scope.tenant, reading.feeds),
+            live_failure: None,
+            write_through: None,
+        };
+        if let Some(max_age) = self.question.max_age {
+            self.renew(&mut known, now, max_age).await;
+        }
+        let mut lines = known.evidence.iter();
+        let nothing_is_known = lines.all(|evidence| *evidence == Evidence::NONE);
+        let mut feeds = known.feeds.iter().map(|feed| feed.state);
+        let nothing_was_read = feeds.all(|state| state <= FeedState::Warming);
+        if nothing_is_known && nothing_was_read {
+            return Err(ApiError::CacheCold);
+        }
+        Ok(known)
     }
-    let nothing_is_known = known
-        .evidence
-        .iter()
-        .all(|evidence| *evidence == Evidence::NONE);
-    let nothing_was_read = known
-        .feeds
-        .iter()
-        .all(|feed| matches!(feed.state, FeedState::Cold | FeedState::Warming));
-    if nothing_is_known && nothing_was_read {
-        return Err(ApiError::CacheCold);
-    }
-    Ok(known)
-}
 
-/// What is older than the caller takes.
-#[derive(Debug, Clone, Copy)]
-struct Old {
-    now: AsOf,
-    max_age: Duration,
-}
-
-impl Old {
-    fn is(self, evidence: &Evidence) -> bool {
-        let is_too_old = |as_of: AsOf| as_of.age_at(self.now) > self.max_age;
-        evidence.judged.state == StockState::Unknown
-            || evidence.judged.as_of.is_some_and(is_too_old)
-    }
-}
-
-/// Asks D365 for what is older than the caller takes, if there is room; otherwise it stays stale.
-async fn renew_old(
-    known: &mut Known,
-    question: &StockQuestion<'_>,
-    scope: &Scope,
-    state: &AppState,
-    reader: &StockReader,
-    (old, deadline): (Old, &Deadline),
-) {
-    let priority = Priority::of_browsing(question.skus.all().len());
-    let Some(live) = scope
-        .tenant
-        .live
-        .as_ref()
-        .map(LiveDesk::look_up)
-        .filter(|live| live.has_room(priority, deadline))
-    else {
-        return;
-    };
-    let warehouses = scope.warehouses.len();
-    let (numbers, skus): (Vec<usize>, Vec<Sku>) = question
-        .skus
-        .all()
-        .iter()
-        .zip(known.evidence.chunks(warehouses))
-        .enumerate()
-        .filter(|(_, (sku, evidence))| {
-            evidence.iter().any(|evidence| old.is(evidence)) && live.check_askable(sku).is_ok()
-        })
-        .map(|(number, (sku, _))| (number, sku.clone()))
-        .unzip();
-    if skus.is_empty() || skus.len() > state.settings.limits.live_skus {
-        return;
-    }
-    let wanted = Wanted {
-        scope,
-        skus: &skus,
-        own: &[],
-        priority,
-    };
-    let gathered = gather(state, reader, wanted, deadline).await;
-    for (at, number) in numbers.into_iter().enumerate() {
-        for warehouse in 0..warehouses {
-            let from = at * warehouses + warehouse;
-            if gathered.is_answered[from] {
-                known.evidence[number * warehouses + warehouse] = gathered.evidence[from];
+    /// Asks D365 for what is older than the caller takes, if there is room; otherwise it stays stale.
+    async fn renew(self, known: &mut Known, now: AsOf, max_age: Duration) {
+        let skus = self.question.skus.all();
+        let priority = Priority::of_browsing(skus.len());
+        let live = self.scope.tenant.live.as_ref().map(LiveDesk::look_up);
+        let Some(live) = live.filter(|live| live.has_room(priority, self.deadline)) else {
+            return;
+        };
+        let is_old = |evidence: &Evidence| {
+            let is_too_old = |as_of: AsOf| as_of.age_at(now) > max_age;
+            evidence.judged.state == StockState::Unknown
+                || evidence.judged.as_of.is_some_and(is_too_old)
+        };
+        let warehouses = self.scope.warehouses.len();
+        let of_skus = skus.iter().zip(known.evidence.chunks(warehouses));
+        let (numbers, old_skus): (Vec<usize>, Vec<Sku>) = of_skus
+            .enumerate()
+            .filter(|(_, (sku, of_sku))| {
+                of_sku.iter().any(is_old) && live.check_askable(sku).is_ok()
+            })
+            .map(|(number, (sku, _))| (number, sku.clone()))
+            .unzip();
+        if old_skus.is_empty() || old_skus.len() > self.state.settings.limits.live_skus {
+            return;
+        }
+        let wanted = Wanted {
+            scope: self.scope,
+            skus: &old_skus,
+            own: &[],
+            priority,
+        };
+        let gathered = gather(self.state, self.reader, wanted, self.deadline).await;
+        for (at, number) in numbers.into_iter().enumerate() {
+            for warehouse in 0..warehouses {
+                let from = at * warehouses + warehouse;
+                if gathered.is_answered[from] {
+                    known.evidence[number * warehouses + warehouse] = gathered.evidence[from];
+                }
             }
         }
+        known.live_failure = gathered.failure.as_ref().map(LiveFailure::code);
+        known.write_through = gathered.write_through;
     }
-    known.degraded = gathered.failure.as_ref().map(LiveFailure::code);
-    known.write_through = gathered.write_through;
-}
 
-async fn know_exact(
-    question: &StockQuestion<'_>,
-    scope: &Scope,
-    state: &AppState,
-    reader: &StockReader,
-    deadline: &Deadline,
-) -> Result<Known, ApiError> {
-    let wanted = Wanted {
-        scope,
-        skus: question.skus.all(),
-        own: &[],
-        priority: Priority::of_browsing(question.skus.all().len()),
-    };
-    let Gathered {
-        evidence,
-        feeds,
-        failure,
-        write_through,
-        ..
-    } = gather(state, reader, wanted, deadline).await;
-    let degraded = match (failure, question.on_live_failure) {
-        (None, _) => None,
-        (Some(failure), OnLiveFailure::Cache) => Some(failure.code()),
-        (Some(failure), OnLiveFailure::Fail) => {
-            return Err(ApiError::Live {
-                failure,
-                policy: "fail",
-            });
-        }
-    };
-    Ok(Known {
-        evidence,
-        feeds: state.feeds(&scope.tenant, feeds),
-        degraded,
-        write_through,
-    })
-}
-
-fn answered<'a>(question: &'a StockQuestion<'_>, scope: &Scope, known: &'a Known) -> Answered<'a> {
-    Answered {
-        skus: &question.skus,
-        severity: question.severity,
-        evidence: &known.evidence,
-        feeds: &known.feeds,
-        refresh_interval: scope.tenant.refresh_interval,
-        degraded: known.degraded,
-        write_through: known.write_through,
+    async fn d365(self) -> Result<Known, ApiError> {
+        let skus = self.question.skus.all();
+        let wanted = Wanted {
+            scope: self.scope,
+            skus,
+            own: &[],
+            priority: Priority::of_browsing(skus.len()),
+        };
+        let gathered = gather(self.state, self.reader, wanted, self.deadline).await;
+        let live_failure = match (gathered.failure, self.question.on_live_failure) {
+            (None, _) => None,
+            (Some(failure), OnLiveFailure::Cache) => Some(failure.code()),
+            (Some(failure), OnLiveFailure::Fail) => {
+                let policy = "fail";
+                return Err(ApiError::Live { failure, policy });
+            }
+        };
+        Ok(Known {
+            evidence: gathered.evidence,
+            feeds: self.state.feeds(&self.scope.tenant, gathered.feeds),
+            live_failure,
+            write_through: gathered.write_through,
+        })
     }
-}
-
-fn context<'a>(
-    question: &StockQuestion<'_>,
-    scope: &'a Scope,
-    state: &AppState,
-) -> ReplyContext<'a> {
-    ReplyContext {
-        warehouses: &scope.warehouses,
-        policy: &scope.policy,
-        freshness: Freshness {
-            now: state.clock.now(),
-            stale_after: question
-                .max_age
-                .unwrap_or_else(|| state.stale_after(&scope.tenant)),
-        },
-        ages: Ages::Told,
-    }
-}
-
-fn expected_bytes(question: &StockQuestion<'_>, scope: &Scope) -> usize {
-    question.skus.all().len() * scope.warehouses.len() * BYTES_PER_LINE + 512
 }

@@ -2,34 +2,33 @@
 
 use crate::error::ApiError;
 use crate::http::asked_skus::{AskedSkus, MentionedIn};
-use crate::http::query::{decoded, set_once};
-use crate::http::question_body::{self, number, text};
+use crate::http::query;
+use crate::http::question_body;
 use crate::http::question_fields::{
-    LONGEST_MAX_AGE_SECONDS, check_live_size, on_live_failure, timeout, whole_number,
+    LONGEST_MAX_AGE_SECONDS, address_skus, body_skus, check_live_size, on_live_failure, seconds,
+    timeout, word,
 };
 use crate::live::failure::OnLiveFailure;
-use crate::tenants::scope::{AskedScope, Places};
-use serde_json::value::RawValue;
-use shared::settings::{ApiSettings, LimitSettings};
+use crate::tenants::scope::AskedScope;
+use serde::Serialize;
+use shared::settings::ApiSettings;
 use std::borrow::Cow;
 use std::time::Duration;
+use utoipa::ToSchema;
 
-/// How sure the answer must be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// `FAST`: from the cache; `EXACT`: from D365, live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Severity {
-    /// From Redis.
     #[default]
     Fast,
-    /// From D365, live.
     Exact,
 }
 
 /// "What can I show?"
 #[derive(Debug)]
 pub(crate) struct StockQuestion<'a> {
-    /// Whose stock.
     pub scope: AskedScope<'a>,
-    /// How sure.
     pub severity: Severity,
     /// How old a cached number may be.
     pub max_age: Option<Duration>,
@@ -37,7 +36,6 @@ pub(crate) struct StockQuestion<'a> {
     pub timeout: Duration,
     /// What an EXACT question without a live answer gets.
     pub on_live_failure: OnLiveFailure,
-    /// Which SKUs.
     pub skus: AskedSkus,
 }
 
@@ -45,90 +43,77 @@ impl<'a> StockQuestion<'a> {
     /// Reads a JSON body.
     pub(crate) fn of_body(body: &'a [u8], settings: &ApiSettings) -> Result<Self, ApiError> {
         let limits = &settings.limits;
-        let body = question_body::read(body, limits.skus)?;
-        let scope = AskedScope::of_body(&body, limits.warehouses)?;
-        let severity = body.severity.map_or(Ok(Severity::Fast), severity)?;
-        let max_age = body.max_age_seconds.map(max_age).transpose()?;
-        let timeout = timeout(body.timeout_ms, settings)?;
-        let on_live_failure = body
-            .on_live_failure
-            .map_or(Ok(OnLiveFailure::Fail), on_live_failure)?;
-        let skus = match (&body.products, &body.skus) {
-            (Some(products), None) => AskedSkus::read(
-                products.iter().map(|product| product_sku(product)),
-                MentionedIn::Products,
-                limits.skus,
-            )?,
-            (None, Some(skus)) => AskedSkus::read(
-                skus.iter().map(|sku| &*sku.0),
-                MentionedIn::Skus,
-                limits.skus,
-            )?,
-            (Some(_), Some(_)) => {
-                return Err(ApiError::invalid(
-                    "$.skus",
-                    "give products or skus, not both",
-                ));
+        let mut body = question_body::read(body)?;
+        let severity = match &body.severity.0 {
+            None => Severity::Fast,
+            Some(text) => {
+                let words = [("FAST", Severity::Fast), ("EXACT", Severity::Exact)];
+                word(text, "$.severity", words)?
             }
-            (None, None) => {
-                return Err(ApiError::invalid("$.products", "name at least one SKU"));
-            }
-        }
-        .0;
-        if severity == Severity::Exact {
-            check_live_size(&skus, limits)?;
-        }
-        Ok(Self {
-            scope,
+        };
+        let max_age = body.max_age_seconds.0;
+        let on_live_failure = body.on_live_failure.0.as_ref().map(on_live_failure);
+        let question = Self {
             severity,
-            max_age,
-            timeout,
-            on_live_failure,
-            skus,
-        })
+            max_age: max_age
+                .map(|number| max_age_of(number.0, "$.maxAgeSeconds"))
+                .transpose()?,
+            timeout: timeout(body.timeout_ms.0, settings)?,
+            on_live_failure: on_live_failure.unwrap_or(Ok(OnLiveFailure::Fail))?,
+            skus: match (&body.products.0, &body.skus.0) {
+                (Some(products), None) => {
+                    let skus = products.0.iter().map(|product| &*product.0.sku.0);
+                    AskedSkus::read(skus, MentionedIn::Products, body_skus(limits))?.0
+                }
+                (None, Some(skus)) => {
+                    let skus = skus.0.iter().map(|sku| &*sku.0);
+                    AskedSkus::read(skus, MentionedIn::Skus, body_skus(limits))?.0
+                }
+                (Some(_), Some(_)) => {
+                    let problem = "give products or skus, not both";
+                    return Err(ApiError::invalid("$.skus", problem));
+                }
+                (None, None) => {
+                    return Err(ApiError::invalid("$.products", "name at least one SKU"));
+                }
+            },
+            scope: AskedScope::of_body(&mut body)?,
+        };
+        if question.severity == Severity::Exact {
+            check_live_size(&question.skus, limits)?;
+        }
+        Ok(question)
     }
 
     /// Reads a query string: `sku` (repeated), `warehouseId` (repeated), `organization`,
     /// `channel`, `maxAgeSeconds`. Other names are ignored.
     pub(crate) fn of_query(query: &'a str, settings: &ApiSettings) -> Result<Self, ApiError> {
-        let limits = &settings.limits;
         let mut skus: Vec<Cow<'a, str>> = Vec::new();
-        let mut warehouses: Vec<Cow<'a, str>> = Vec::new();
-        let mut scope = AskedScope {
-            places: Places::Query,
-            ..AskedScope::default()
-        };
+        let mut scope = AskedScope::of_query();
         let mut age = None;
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = decoded(value)?;
-            match &*decoded(name)? {
+        for pair in query::pairs(query) {
+            let (name, value) = pair?;
+            match &*name {
                 "sku" => skus.push(value),
-                "warehouseId" => warehouses.push(value),
-                "organization" => set_once(&mut scope.organization, value, "organization")?,
-                "channel" => set_once(&mut scope.channel, value, "channel")?,
-                "maxAgeSeconds" => set_once(&mut age, value, "maxAgeSeconds")?,
+                "maxAgeSeconds" => query::set_once(&mut age, value, "maxAgeSeconds")?,
                 "severity" if !value.eq_ignore_ascii_case("FAST") => {
                     return Err(ApiError::invalid(
                         "severity",
                         "GET answers from the cache only; ask EXACT by POST",
                     ));
                 }
-                _ => {}
+                name => scope.take(name, value)?,
             }
         }
-        if !warehouses.is_empty() {
-            scope.warehouses = Some(warehouses);
-        }
-        let (skus, _) = AskedSkus::read(
-            skus.iter().map(AsRef::as_ref),
-            MentionedIn::Query,
-            address_skus(limits),
-        )?;
+        let most = address_skus(&settings.limits);
+        let mentions = skus.iter().map(AsRef::as_ref);
+        let (skus, _) = AskedSkus::read(mentions, MentionedIn::Query, most)?;
         Ok(Self {
             scope,
             severity: Severity::Fast,
-            max_age: age.map(|text| age_of(&text, "maxAgeSeconds")).transpose()?,
+            max_age: age
+                .map(|text| max_age_of(&text, "maxAgeSeconds"))
+                .transpose()?,
             timeout: settings.live.default_deadline,
             on_live_failure: OnLiveFailure::Cache,
             skus,
@@ -136,47 +121,8 @@ impl<'a> StockQuestion<'a> {
     }
 }
 
-/// SKUs of a GET: that many of legal length fit the longest address the server can read (128 KiB,
-/// headers included) even when every character takes its longest escape.
-const MOST_SKUS_IN_AN_ADDRESS: usize = 32;
-
-/// How many SKUs a GET may name.
-pub(crate) fn address_skus(limits: &LimitSettings) -> usize {
-    limits.skus.min(MOST_SKUS_IN_AN_ADDRESS)
-}
-
-fn product_sku<'p>(product: &'p question_body::ProductEntry<'_>) -> &'p str {
-    // A product without a SKU was refused while the body was read.
-    product.sku.as_ref().map_or("", |sku| &*sku.0)
-}
-
-fn severity(raw: &RawValue) -> Result<Severity, ApiError> {
-    let word = text(raw, "$.severity")?;
-    match &*word {
-        word if word.eq_ignore_ascii_case("FAST") => Ok(Severity::Fast),
-        word if word.eq_ignore_ascii_case("EXACT") => Ok(Severity::Exact),
-        _ => Err(ApiError::invalid("$.severity", "must be FAST or EXACT")),
-    }
-}
-
-fn max_age(raw: &RawValue) -> Result<Duration, ApiError> {
-    age_of(number(raw, "$.maxAgeSeconds")?, "$.maxAgeSeconds")
-}
-
-fn age_of(text: &str, path: &str) -> Result<Duration, ApiError> {
-    let seconds = whole_number(text)
-        .filter(|seconds| (0..=LONGEST_MAX_AGE_SECONDS).contains(seconds))
-        .and_then(|seconds| u64::try_from(seconds).ok());
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| ApiError::OutOfRange {
-            path: path.to_owned(),
-            problem: format!(
-                "must be a whole number of seconds from 0 to {LONGEST_MAX_AGE_SECONDS}"
-            ),
-            name: "maxAgeSeconds",
-            limit: LONGEST_MAX_AGE_SECONDS.unsigned_abs(),
-        })
+fn max_age_of(text: &str, path: &str) -> Result<Duration, ApiError> {
+    seconds(text, path, 0, ("maxAgeSeconds", LONGEST_MAX_AGE_SECONDS))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::reply::StockReply;
 use crate::stock::evidence::Source;
 use crate::stock::feed::FeedState;
-use crate::stock::reply_parts::FeedSummary;
+use crate::stock::wire::FeedSummary;
 use actix_web::HttpResponseBuilder;
 use actix_web::http::header::{
     AGE, CACHE_CONTROL, ETAG, HeaderMap, HttpDate, IF_NONE_MATCH, LAST_MODIFIED, VARY,
@@ -29,19 +29,15 @@ impl Validators {
     /// Over the content without its ages: the same stock has the same tag, however old it is.
     pub(super) fn of(
         content_without_ages: &[u8],
-        told: &StockReply<'_>,
+        reply: &StockReply<'_>,
         feeds: Option<FeedSummary>,
         now: AsOf,
         is_compressed: bool,
     ) -> Self {
         let digest = Sha256::digest(content_without_ages);
-        let tag = digest
-            .iter()
-            .take(16)
-            .fold(0_u128, |tag, byte| tag << 8 | u128::from(*byte));
+        let tag = (digest.iter().take(16)).fold(0_u128, |tag, byte| tag << 8 | u128::from(*byte));
         let variant = if is_compressed { "-gzip" } else { "" };
-        let etag = format!("\"{tag:032x}{variant}\"");
-        let lines = told.told();
+        let lines = reply.availabilities();
         let oldest = lines.iter().filter_map(|line| line.as_of).min();
         let may_be_kept = lines
             .iter()
@@ -53,8 +49,8 @@ impl Validators {
         // A cache counts the age a reply already has against its life time.
         let age = oldest.map_or(0, |oldest| oldest.age_at(now).as_secs());
         Self {
-            etag,
-            last_modified: told.newest(),
+            etag: format!("\"{tag:032x}{variant}\""),
+            last_modified: lines.iter().filter_map(|line| line.as_of).max(),
             age,
             max_age: age + keep.as_secs(),
         }
@@ -70,14 +66,14 @@ impl Validators {
             reply.insert_header((LAST_MODIFIED, HttpDate::from(UNIX_EPOCH + since_epoch)));
         }
     }
-}
 
-/// Whether the caller already has this reply.
-pub(super) fn is_known_to(headers: &HeaderMap, validators: &Validators) -> bool {
-    headers
-        .get_all(IF_NONE_MATCH)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == validators.etag)
+    /// Whether the caller already has this reply.
+    pub(super) fn are_known_to(&self, headers: &HeaderMap) -> bool {
+        headers
+            .get_all(IF_NONE_MATCH)
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag)
+    }
 }

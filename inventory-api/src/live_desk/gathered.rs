@@ -3,10 +3,10 @@
 use super::Answers;
 use crate::http::priority::Priority;
 use crate::live::failure::LiveFailure;
+use crate::live::write_through::WriteThrough;
 use crate::live_look_up::{Deadline, Finding};
 use crate::state::AppState;
 use crate::stock::evidence::{self, Evidence};
-use crate::stock::reply_parts::WriteThrough;
 use crate::tenants::scope::Scope;
 use shared::redis_store::StockReader;
 use shared::stock::{FeedStanding, HoldOwner, Sku};

@@ -1,8 +1,8 @@
 //! Storing what D365 said, before the reply.
 
+use crate::live::write_through::WriteThrough;
 use crate::live_look_up::Deadline;
 use crate::metrics;
-use crate::stock::reply_parts::WriteThrough;
 use shared::process::clock::Clock;
 use shared::redis_store::StockStore;
 use shared::stock::{StockLine, TenantId, Verdict};

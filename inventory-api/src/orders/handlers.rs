@@ -9,13 +9,12 @@ use crate::availability_check::handler::{Check, answer};
 use crate::availability_check::reply::HoldWord;
 use crate::availability_check::request::OrderQuestion;
 use crate::error::ApiError;
-use crate::http::query::{decoded, set_once};
-use crate::http::{body, json_reply, paths};
+use crate::http::{body, json_reply, paths, query};
 use crate::live_look_up::Deadline;
 use crate::state::AppState;
 use crate::stock::number::Number;
 use crate::tenants::directory::Tenant;
-use crate::tenants::scope::{AskedScope, Places, rights_of};
+use crate::tenants::scope::{AskedScope, rights_of};
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -236,18 +235,10 @@ fn tenant_of(
     request: &HttpRequest,
     state: &AppState,
 ) -> Result<(Arc<Tenant>, Option<String>), ApiError> {
-    let mut scope = AskedScope {
-        places: Places::Query,
-        ..AskedScope::default()
-    };
-    let pairs = request.query_string().split('&');
-    for pair in pairs.filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match &*decoded(name)? {
-            "organization" => set_once(&mut scope.organization, decoded(value)?, "organization")?,
-            "channel" => set_once(&mut scope.channel, decoded(value)?, "channel")?,
-            _ => {}
-        }
+    let mut scope = AskedScope::of_query();
+    for pair in query::pairs(request.query_string()) {
+        let (name, value) = pair?;
+        scope.take(&name, value)?;
     }
     let tenant = scope.resolve_tenant(&state.directory(), &rights_of(request)?)?;
     let channel = scope.channel.map(Cow::into_owned);

@@ -1,14 +1,18 @@
 //! What is known about each SKU in each warehouse, and from where.
 
+use serde::Serialize;
 use shared::redis_store::{HeldOfSku, Reading, StoredLine};
 use shared::stock::{
     AsOf, HoldOwner, Judged, LineContent, LineValue, Quantity, Sku, StockState, WarehouseId,
     held_against, judge, remaining,
 };
 use std::time::Duration;
+use utoipa::ToSchema;
 
-/// Where a number came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Where a number came from: `LIVE` read from D365 for this call; `CACHE` read earlier; `NONE`
+/// nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Source {
     /// D365, asked for this question.
     Live,

@@ -1,11 +1,15 @@
 //! How a warehouse's feed stands, computed by the reader: a dead prefetcher shows in replies,
 //! readiness and metrics with no worker alive to tell.
 
+use serde::Serialize;
 use shared::stock::{AsOf, FeedStanding, SnapshotState};
 use std::time::Duration;
+use utoipa::ToSchema;
 
-/// How a feed stands. The worst comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// How a feed stands, the worst first: `cold` nothing was ever read; `warming` no complete snapshot yet;
+/// `degraded` the last complete snapshot is too old, or the cycle after it failed; `ready`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum FeedState {
     /// Nothing was ever read.
     Cold,

@@ -4,7 +4,8 @@
 //! What a caller may not ask about is told apart from what does not exist by no answer.
 
 use crate::error::ApiError;
-use crate::http::question_body::{QuestionBody, text, texts};
+use crate::http::query::set_once;
+use crate::http::question_body::{Given, List, QuestionBody, Text};
 use crate::tenants::directory::{Channel, Directory, Tenant};
 use crate::tenants::visible::{MayAsk, VisibleTenants, shown};
 use actix_web::HttpRequest;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 /// Whose stock, from which warehouses, by which rules.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
-    /// Whose stock.
     pub tenant: Arc<Tenant>,
     /// Which warehouses, each once, in the order asked for.
     pub warehouses: Vec<WarehouseId>,
@@ -36,7 +36,7 @@ pub(crate) fn rights_of(
 }
 
 /// The words of a request that decide its scope.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct AskedScope<'a> {
     /// `organization`
     pub organization: Option<Cow<'a, str>>,
@@ -44,84 +44,82 @@ pub(crate) struct AskedScope<'a> {
     pub channel: Option<Cow<'a, str>>,
     /// `warehouseId` or `warehouseIds`, as they were sent; none if neither was.
     pub warehouses: Option<Vec<Cow<'a, str>>>,
-    /// How paths are written.
-    pub places: Places,
+    places: &'static Places,
 }
 
 /// How the places of the scope's words are written in refusals.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Places {
-    /// `$.warehouseId`
-    #[default]
-    Body,
-    /// `$.warehouseIds[2]`
-    BodyList,
-    /// `warehouseId[2]`
-    Query,
+#[derive(Debug)]
+struct Places {
+    organization: &'static str,
+    channel: &'static str,
+    warehouses: &'static str,
+    is_list: bool,
 }
 
-impl Places {
-    fn organization(self) -> &'static str {
-        if self == Self::Query {
-            "organization"
-        } else {
-            "$.organization"
-        }
-    }
-
-    fn channel(self) -> &'static str {
-        if self == Self::Query {
-            "channel"
-        } else {
-            "$.channel"
-        }
-    }
-
-    fn warehouses(self) -> &'static str {
-        match self {
-            Self::Body => "$.warehouseId",
-            Self::BodyList => "$.warehouseIds",
-            Self::Query => "warehouseId",
-        }
-    }
-
-    fn warehouse(self, at: usize) -> String {
-        match self {
-            Self::Body => self.warehouses().to_owned(),
-            Self::BodyList | Self::Query => format!("{}[{at}]", self.warehouses()),
-        }
-    }
-}
+const IN_BODY: Places = Places {
+    organization: "$.organization",
+    channel: "$.channel",
+    warehouses: "$.warehouseId",
+    is_list: false,
+};
+const IN_LIST: Places = Places {
+    warehouses: "$.warehouseIds",
+    is_list: true,
+    ..IN_BODY
+};
+const IN_QUERY: Places = Places {
+    organization: "organization",
+    channel: "channel",
+    warehouses: "warehouseId",
+    is_list: true,
+};
 
 impl<'a> AskedScope<'a> {
-    /// Reads the words of a JSON body. At most `longest_list` + 1 warehouses are read.
-    pub(crate) fn of_body(body: &QuestionBody<'a>, longest_list: usize) -> Result<Self, ApiError> {
-        let organization = body
-            .organization
-            .map(|raw| text(raw, "$.organization"))
-            .transpose()?;
-        let channel = body.channel.map(|raw| text(raw, "$.channel")).transpose()?;
-        let (warehouses, places) = match (body.warehouse_id, body.warehouse_ids) {
-            (None, None) => (None, Places::Body),
-            (Some(one), None) => (Some(vec![text(one, "$.warehouseId")?]), Places::Body),
-            (None, Some(list)) => {
-                let list = texts(list, "$.warehouseIds", longest_list)?;
-                let list = list.into_iter().map(|text| text.0).collect();
-                (Some(list), Places::BodyList)
-            }
+    /// Takes the words out of a JSON body.
+    pub(crate) fn of_body(body: &mut QuestionBody<'a>) -> Result<Self, ApiError> {
+        let text = |given: &mut Given<Text<'a>>| given.0.take().map(|Text(text)| text);
+        let (one, list) = (text(&mut body.warehouse_id), body.warehouse_ids.0.take());
+        let (warehouses, places) = match (one, list) {
+            (None, None) => (None, &IN_BODY),
+            (Some(one), None) => (Some(vec![one]), &IN_BODY),
+            (None, Some(List(list))) => (
+                Some(list.into_iter().map(|Text(text)| text).collect()),
+                &IN_LIST,
+            ),
             (Some(_), Some(_)) => {
-                return Err(ApiError::invalid(
-                    "$.warehouseIds",
-                    "give warehouseId or warehouseIds, not both",
-                ));
+                let problem = "give warehouseId or warehouseIds, not both";
+                return Err(ApiError::invalid(IN_LIST.warehouses, problem));
             }
         };
         Ok(Self {
-            organization,
-            channel,
+            organization: text(&mut body.organization),
+            channel: text(&mut body.channel),
             warehouses,
             places,
         })
+    }
+
+    /// Of a query string; [`Self::take`] its pairs.
+    pub(crate) fn of_query() -> Self {
+        Self {
+            organization: None,
+            channel: None,
+            warehouses: None,
+            places: &IN_QUERY,
+        }
+    }
+
+    /// Takes a pair of a query string if it is one of the scope's words.
+    pub(crate) fn take(&mut self, name: &str, value: Cow<'a, str>) -> Result<(), ApiError> {
+        match name {
+            "organization" => set_once(&mut self.organization, value, name),
+            "channel" => set_once(&mut self.channel, value, name),
+            "warehouseId" => {
+                self.warehouses.get_or_insert_default().push(value);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Finds tenant, warehouses and policy, if they may be asked about; at most `longest_list`
@@ -146,7 +144,7 @@ impl<'a> AskedScope<'a> {
                 [only] => vec![only.clone()],
                 _ => {
                     return Err(ApiError::invalid(
-                        self.places.warehouses(),
+                        self.places.warehouses,
                         "name a warehouse: the organization has several, and no default for this channel",
                     ));
                 }
@@ -179,7 +177,7 @@ impl<'a> AskedScope<'a> {
         directory: &'d Directory,
         may_ask: &MayAsk<'_>,
     ) -> Result<(&'d Arc<Tenant>, Option<&'d Channel>), ApiError> {
-        let path = self.places.channel();
+        let path = self.places.channel;
         let visible = VisibleTenants::of(directory, may_ask, self.channel.as_deref(), path)?;
         let channel = visible.channel();
         let tenant = match (&self.organization, channel) {
@@ -198,7 +196,7 @@ impl<'a> AskedScope<'a> {
             && channel.tenant != tenant.id
         {
             return Err(ApiError::invalid(
-                self.places.organization(),
+                self.places.organization,
                 format!(
                     "this channel sells the stock of {:?}",
                     channel.tenant.as_str()
@@ -216,7 +214,7 @@ impl<'a> AskedScope<'a> {
         longest_list: usize,
         may_ask: &MayAsk<'_>,
     ) -> Result<(Arc<Tenant>, Vec<WarehouseId>), ApiError> {
-        let visible = VisibleTenants::of(directory, may_ask, None, self.places.channel())?;
+        let visible = VisibleTenants::of(directory, may_ask, None, self.places.channel)?;
         let tenant = match &self.organization {
             Some(asked) => self.organization_named(&visible, asked)?,
             None => self.only_organization(&visible)?,
@@ -233,7 +231,7 @@ impl<'a> AskedScope<'a> {
         visible: &VisibleTenants<'d, '_>,
         asked: &str,
     ) -> Result<&'d Arc<Tenant>, ApiError> {
-        let path = self.places.organization();
+        let path = self.places.organization;
         if let Some(tenant) = visible.tenant(asked) {
             return Ok(tenant);
         }
@@ -265,12 +263,25 @@ impl<'a> AskedScope<'a> {
         match (tenants.next(), tenants.next()) {
             (Some(only), None) => Ok(only),
             (Some(_), Some(_)) => Err(ApiError::invalid(
-                self.places.organization(),
+                self.places.organization,
                 "name an organization: there are several",
             )),
             (None, _) if !directory.tenants().is_empty() => Err(NotAllowed::Tenant.into()),
             (None, _) if directory.knows_published => Err(ApiError::CacheCold),
             (None, _) => Err(ApiError::CacheUnavailable { cause: None }),
+        }
+    }
+
+    fn place_of_warehouse(&self, at: usize) -> String {
+        let Places {
+            warehouses,
+            is_list,
+            ..
+        } = self.places;
+        if *is_list {
+            format!("{warehouses}[{at}]")
+        } else {
+            (*warehouses).to_owned()
         }
     }
 
@@ -282,13 +293,13 @@ impl<'a> AskedScope<'a> {
     ) -> Result<Vec<WarehouseId>, ApiError> {
         if asked.is_empty() {
             return Err(ApiError::invalid(
-                self.places.warehouses(),
+                self.places.warehouses,
                 "name at least one warehouse",
             ));
         }
         if asked.len() > longest_list {
             return Err(ApiError::TooLarge {
-                path: self.places.warehouses().to_owned(),
+                path: self.places.warehouses.to_owned(),
                 name: "warehouses",
                 limit: longest_list,
             });
@@ -302,7 +313,7 @@ impl<'a> AskedScope<'a> {
                 .ok_or_else(|| ApiError::WarehouseNotFound {
                     asked: shown(name),
                     organization: tenant.id.to_string(),
-                    path: self.places.warehouse(at),
+                    path: self.place_of_warehouse(at),
                 })?;
             if !warehouses.contains(known) {
                 // The reply names it as the caller does.

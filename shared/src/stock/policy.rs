@@ -1,7 +1,9 @@
 //! What a channel wants done with what is known.
 
 use super::{Quantity, StockState, clamp_to_sellable};
+use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// What `inStock` says for a product that is absent or unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,8 +25,9 @@ pub enum QuantityDisplay {
     Hidden,
 }
 
-/// A coarse indication of how much there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How much there is, coarsely; the bands are the channel's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum StockLevel {
     /// Nothing to sell.
     None,

@@ -1,10 +1,15 @@
 //! Three-valued stock: a line's state is derived when it is read, never stored.
 
 use super::{AsOf, FeedStanding, LineContent, LineValue, Quantities, Sku};
+use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
-/// What can be said about a SKU in a warehouse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What can be said about a SKU in a warehouse: `PRESENT` D365 reported it in the last complete snapshot
+/// or later; `SUSPECT` the last complete snapshot did not show it; `ABSENT` proved not to be there;
+/// `UNKNOWN` no proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum StockState {
     /// D365 reported it in the last complete snapshot or later.
     Present,

@@ -45,7 +45,7 @@ fn asked<'a>(organization: &'a str, channel: &'a str, warehouses: &[&'a str]) ->
         channel: given(channel),
         warehouses: (!warehouses.is_empty())
             .then(|| warehouses.iter().map(|id| Cow::Borrowed(*id)).collect()),
-        places: Places::BodyList,
+        places: &IN_LIST,
     }
 }
 
