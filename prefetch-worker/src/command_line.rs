@@ -104,7 +104,7 @@ impl fmt::Debug for CommandLine {
 pub fn execute(line: &CommandLine) -> ExitCode {
     match execute_inner(line) {
         Ok(code) => code,
-        // Whoever read our output has seen enough.
+        // The reader of our output has seen enough.
         Err(WorkerError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "prefetch-worker: {error}");

@@ -12,62 +12,37 @@ use std::net::SocketAddr;
 
 /// Ends a command of the program.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum WorkerError {
-    /// A setting is wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// What says who may call cannot be used.
     #[error(transparent)]
     Authentication(#[from] AuthSetupError),
-    /// Logging could not be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// Metrics could not be set up.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    /// No tenant is configured.
     #[error("setting tenants: a prefetch worker needs at least one [[tenants]] section")]
     NoTenant,
-    /// An address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
-        /// The address.
         address: SocketAddr,
-        /// The system's reason.
         cause: std::io::Error,
     },
-    /// The certificate cannot be served.
     #[error("setting worker.tls: {0}")]
     Tls(#[from] TlsError),
-    /// Redis failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The D365 client cannot be built.
     #[error("tenant {tenant}: {cause}")]
-    D365 {
-        /// The tenant.
-        tenant: String,
-        /// Why.
-        cause: D365Error,
-    },
-    /// A question about a tenant that is not configured.
+    D365 { tenant: String, cause: D365Error },
     #[error("there is no tenant {0:?}; name one with --tenant")]
     UnknownTenant(String),
-    /// A question that names no tenant where there are several.
     #[error("several tenants are configured; name one with --tenant")]
     WhichTenant,
-    /// A question about a warehouse that is not configured.
     #[error("warehouse {warehouse:?} is not configured for tenant {tenant}")]
-    UnknownWarehouse {
-        /// The warehouse.
-        warehouse: String,
-        /// The tenant.
-        tenant: String,
-    },
-    /// The text is no SKU.
+    UnknownWarehouse { warehouse: String, tenant: String },
     #[error(transparent)]
     Sku(#[from] shared::stock::IdError),
-    /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }

@@ -21,5 +21,4 @@ pub use refresh::demand::Pass;
 pub use run::run;
 pub use scheduler::poller::{Poller, Step};
 pub use snapshot::outcome::CycleOutcome;
-pub use snapshot::progress::Progress;
 pub use worker::{TenantFeed, Worker};

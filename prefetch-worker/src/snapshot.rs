@@ -13,7 +13,7 @@ pub(crate) mod page_reader;
 pub mod page_walk;
 pub(crate) mod part;
 pub mod part_facts;
-pub mod progress;
+pub(crate) mod progress;
 pub mod retry;
 pub(crate) mod seal;
 pub mod verdict;

@@ -248,7 +248,7 @@ impl Worker {
             Ok(renamed) => tracing::info!(tenant.id = %feed.id(), renamed,
                 "names of an earlier version were renamed in Redis"),
             Err(error) => tracing::warn!(tenant.id = %feed.id(), %error,
-                "names of an earlier version could not be renamed in Redis; no absence is told until they are"),
+                "names of an earlier version could not be renamed in Redis; no absence is proved until they are"),
         }
     }
 

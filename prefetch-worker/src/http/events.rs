@@ -163,7 +163,7 @@ async fn take_one(
         reply.taken += 1;
         return Ok(());
     }
-    // The sender will deliver it again, and must not be told then that it came before.
+    // The sender will deliver it again, and must not count as repeated then.
     if let Some(id) = id
         && let Err(error) = worker.store.forget_event(id).await
     {

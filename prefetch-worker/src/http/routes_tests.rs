@@ -1,6 +1,5 @@
 use super::*;
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use serde_json::{Value, json};
 use shared::http::auth::{Authenticator, hash_password};
@@ -81,23 +80,26 @@ struct Asked<'a> {
     body: &'a str,
 }
 
+const JSON: (&str, &str) = ("content-type", "application/json");
+const GZIP: (&str, &str) = ("content-encoding", "gzip");
+
 impl<'a> Asked<'a> {
-    fn event(headers: &[(&'a str, &'a str)], body: &'a str) -> Self {
+    fn event(key: Option<&'a str>, headers: &[(&'a str, &'a str)], body: &'a str) -> Self {
+        let key = key.map(|key| ("x-connector-key", key));
         Self {
             method: Method::POST,
             path: EVENTS,
-            headers: headers.to_vec(),
+            headers: headers.iter().copied().chain(key).collect(),
             body,
         }
     }
 
     fn refresh(credentials: Option<&'a str>, body: &'a str) -> Self {
-        let mut headers = vec![(CONTENT_TYPE.as_str(), "application/json")];
-        headers.extend(credentials.map(|shown| (AUTHORIZATION.as_str(), shown)));
+        let shown = credentials.map(|shown| ("authorization", shown));
         Self {
             method: Method::POST,
             path: REFRESHES,
-            headers,
+            headers: shown.into_iter().chain([JSON]).collect(),
             body,
         }
     }
@@ -106,11 +108,7 @@ impl<'a> Asked<'a> {
         Self {
             method: Method::GET,
             path: STATUS,
-            headers: credentials
-                .map(|shown| (AUTHORIZATION.as_str(), shown))
-                .into_iter()
-                .collect(),
-            body: "",
+            ..Self::refresh(credentials, "")
         }
     }
 }
@@ -143,171 +141,119 @@ async fn ask(settings: &Settings, all: Vec<Asked<'_>>) -> Vec<(u16, Value)> {
     replies
 }
 
-/// Status and code of each refusal.
-async fn refusals(settings: &Settings, all: Vec<Asked<'_>>) -> Vec<(u16, String)> {
+/// Status of each reply, and the code of a refusal or the tenant that was taken.
+async fn outcomes(settings: &Settings, all: Vec<Asked<'_>>) -> Vec<(u16, String)> {
     let replies = ask(settings, all).await.into_iter();
-    let told = replies.map(|(status, body)| {
-        let code = body["errors"][0]["code"].as_str().unwrap_or_default();
-        (status, code.to_owned())
+    let outcomes = replies.map(|(status, body)| {
+        let said = body["errors"][0]["code"]
+            .as_str()
+            .or(body["tenant"].as_str());
+        (status, said.unwrap_or_default().to_owned())
     });
-    told.collect()
+    outcomes.collect()
 }
 
-fn all_alike(refusals: &[(u16, String)], status: u16, code: &str) {
-    for (at, told) in refusals.iter().enumerate() {
-        assert_eq!(told, &(status, code.to_owned()), "request {at}");
-    }
-}
-
-/// Bodies that would be refused, each in its own way, if anybody looked at them.
-fn events_no_reader_takes<'a>(key: Option<&'a str>) -> Vec<Asked<'a>> {
-    let json = (CONTENT_TYPE.as_str(), "application/json");
-    let gzip = (CONTENT_ENCODING.as_str(), "gzip");
-    let key = key.map(|key| ("x-connector-key", key));
-    let with_key = |headers: &[(&'a str, &'a str)]| {
-        let headers = headers.iter().copied().chain(key);
-        headers.collect::<Vec<_>>()
-    };
-    vec![
-        Asked::event(&with_key(&[json]), "{ no json"),
-        Asked::event(&with_key(&[]), "[]"),
-        Asked::event(&with_key(&[json, gzip]), "not gzip"),
-    ]
-}
+const NOT_ALLOWED: (u16, &str) = (403, "inventory.authorization.error");
+const NO_TENANT: (u16, &str) = (404, "inventory.organization.not_found.error");
+const NO_WAREHOUSE: (u16, &str) = (404, "inventory.warehouse.not_found.error");
+const INVALID: (u16, &str) = (422, "inventory.request.invalid.error");
+const MEDIA_TYPE: (u16, &str) = (415, "inventory.media_type.unsupported.error");
 
 #[actix_web::test]
-async fn a_stranger_s_event_is_refused_before_its_body_is_read() {
+async fn an_event_without_the_key_is_refused_before_its_body_is_read() {
     let with_key = away(&format!("{OPEN}[worker.events]\nsecret = \"{KEY}\"\n"));
-    for shown in [None, Some("another-key")] {
-        let told = refusals(&with_key, events_no_reader_takes(shown)).await;
-        all_alike(&told, 401, "inventory.authentication.error");
+    let refused = (401, "inventory.authentication.error");
+    let off = (404, "inventory.events.off.error");
+    for (settings, key, expected) in [
+        (&with_key, None, refused),
+        (&with_key, Some("another-key"), refused),
+        (&away(OPEN), Some(KEY), off),
+    ] {
+        // Each would be refused in its own way, if anybody looked at it.
+        let asked = vec![
+            Asked::event(key, &[JSON], "{ no json"),
+            Asked::event(key, &[], "[]"),
+            Asked::event(key, &[JSON, GZIP], "not gzip"),
+        ];
+        let expected = (expected.0, expected.1.to_owned());
+        assert_eq!(
+            outcomes(settings, asked).await,
+            [(); 3].map(|()| expected.clone())
+        );
     }
-    let told = refusals(&away(OPEN), events_no_reader_takes(Some(KEY))).await;
-    all_alike(&told, 404, "inventory.events.off.error");
 }
 
 #[actix_web::test]
-async fn compressed_bodies_are_refused_also_of_those_who_may_send() {
+async fn bodies_that_are_compressed_too_large_or_no_json_are_refused() {
     let settings = away(&format!("{OPEN}[worker.events]\nsecret = \"{KEY}\"\n"));
-    let gzip = (CONTENT_ENCODING.as_str(), "gzip");
-    let json = (CONTENT_TYPE.as_str(), "application/json");
-    let mut refresh = Asked::refresh(None, "{}");
-    refresh.headers.push(gzip);
-    let event = Asked::event(&[json, gzip, ("x-connector-key", KEY)], "[]");
-    let told = refusals(&settings, vec![event, refresh]).await;
-    all_alike(&told, 415, "inventory.media_type.unsupported.error");
-}
-
-#[actix_web::test]
-async fn what_is_too_large_or_no_json_is_told_as_before() {
-    let settings = away(OPEN);
     let large = format!("\"{}\"", "x".repeat(BODY_LIMIT));
-    let mut untyped = Asked::refresh(None, "{}");
-    untyped.headers.clear();
+    let with = |headers: &[(&'static str, &'static str)]| Asked {
+        headers: headers.to_vec(),
+        ..Asked::refresh(None, "{}")
+    };
     let asked = vec![
+        Asked::event(Some(KEY), &[JSON, GZIP], "[]"),
+        with(&[JSON, GZIP]),
+        with(&[]),
         Asked::refresh(None, "{ no json"),
         Asked::refresh(None, &large),
-        untyped,
     ];
-    let told = refusals(&settings, asked).await;
     let expected = [
+        MEDIA_TYPE,
+        MEDIA_TYPE,
+        MEDIA_TYPE,
         (400, "inventory.request.malformed.error"),
         (413, "inventory.request.too_large.error"),
-        (415, "inventory.media_type.unsupported.error"),
     ];
     let expected = expected.map(|(status, code)| (status, code.to_owned()));
-    assert_eq!(told, expected);
+    assert_eq!(outcomes(&settings, asked).await, expected);
 }
 
 #[actix_web::test]
-async fn a_tenant_that_is_not_the_caller_s_is_refused_whether_it_exists_or_not() {
-    let settings = away(&operators());
-    let other = r#"{"tenant":"fabrikam","warehouseId":"24"}"#;
-    let elsewhere = r#"{"tenant":"fabrikam","warehouseId":"99"}"#;
+async fn a_caller_may_operate_its_own_tenants_and_does_not_learn_of_others() {
+    let bound = away(&operators());
+    let open = away(OPEN);
+    let own = r#"{"tenant":"contoso","skus":["1000"]}"#;
+    let unnamed = r#"{"skus":["1000"]}"#;
+    let own_elsewhere = r#"{"tenant":"contoso","warehouseId":"99"}"#;
+    let other = r#"{"tenant":"fabrikam","skus":["1000"]}"#;
+    let other_elsewhere = r#"{"tenant":"fabrikam","warehouseId":"99"}"#;
     let nowhere = r#"{"tenant":"adatum","skus":["1000"]}"#;
-    let own = r#"{"tenant":"contoso","warehouseId":"24"}"#;
-    let asked = [
-        (OF_CONTOSO, vec![other, elsewhere, nowhere]),
-        (OF_SHOP, vec![own, other, nowhere, "{}"]),
-        (OF_BOTH, vec![own, other, nowhere, "{}"]),
-        (OF_NOTHING, vec![own, other, nowhere, "{}"]),
-    ];
-    for (caller, bodies) in asked {
-        let bodies = bodies.into_iter();
-        let asked = bodies.map(|body| Asked::refresh(Some(caller), body));
-        let told = refusals(&settings, asked.collect()).await;
-        all_alike(&told, 403, "inventory.authorization.error");
+    let taken = (202, "contoso");
+    for (settings, caller, body, expected) in [
+        (&bound, Some(OF_CONTOSO), own, taken),
+        (&bound, Some(OF_CONTOSO), unnamed, taken),
+        (&bound, Some(OF_CONTOSO), own_elsewhere, NO_WAREHOUSE),
+        (&bound, Some(OF_CONTOSO), other, NOT_ALLOWED),
+        (&bound, Some(OF_CONTOSO), other_elsewhere, NOT_ALLOWED),
+        (&bound, Some(OF_CONTOSO), nowhere, NOT_ALLOWED),
+        (&bound, Some(UNBOUND), own, taken),
+        (&bound, Some(UNBOUND), unnamed, INVALID),
+        (&bound, Some(UNBOUND), nowhere, NO_TENANT),
+        (&bound, Some(OF_SHOP), own, NOT_ALLOWED),
+        (&bound, Some(OF_SHOP), unnamed, NOT_ALLOWED),
+        (&bound, Some(OF_BOTH), own, NOT_ALLOWED),
+        (&bound, Some(OF_BOTH), nowhere, NOT_ALLOWED),
+        (&bound, Some(OF_NOTHING), own, NOT_ALLOWED),
+        (&bound, Some(OF_NOTHING), unnamed, NOT_ALLOWED),
+        (&open, None, other, (202, "fabrikam")),
+        (&open, None, nowhere, NO_TENANT),
+        (&open, None, unnamed, INVALID),
+    ] {
+        let got = outcomes(settings, vec![Asked::refresh(caller, body)]).await;
+        assert_eq!(
+            got,
+            [(expected.0, expected.1.to_owned())],
+            "{caller:?} {body}"
+        );
     }
 }
 
 #[actix_web::test]
-async fn a_caller_s_own_tenant_is_taken_and_need_not_be_named() {
-    let settings = away(&operators());
-    let named = r#"{"tenant":"contoso","skus":["1000"]}"#;
-    let unnamed = r#"{"skus":["1000"]}"#;
-    let elsewhere = r#"{"tenant":"contoso","warehouseId":"99"}"#;
-    let nowhere = r#"{"tenant":"adatum","skus":["1000"]}"#;
-    let asked = [
-        (OF_CONTOSO, named),
-        (OF_CONTOSO, unnamed),
-        (OF_CONTOSO, elsewhere),
-        (UNBOUND, named),
-        (UNBOUND, unnamed),
-        (UNBOUND, nowhere),
-    ];
-    let asked = asked.map(|(caller, body)| Asked::refresh(Some(caller), body));
-    let replies = ask(&settings, asked.into()).await;
-    let told = replies
-        .iter()
-        .map(|(status, body)| (*status, body["tenant"].as_str()));
-    let told: Vec<_> = told.collect();
-    let expected = [
-        (202, Some("contoso")),
-        (202, Some("contoso")),
-        (404, None),
-        (202, Some("contoso")),
-        (422, None),
-        (404, None),
-    ];
-    assert_eq!(told, expected);
-}
-
-#[actix_web::test]
-async fn the_status_shows_a_caller_its_own_tenants() {
+async fn the_status_shows_a_caller_its_own_tenants_and_what_workers_read_of_them() {
     let redis = TestRedis::start().unwrap();
-    let shown = async |more: &str, callers: &[Option<&str>]| {
-        let asked = callers.iter().map(|caller| Asked::status(*caller));
-        let replies = ask(&settings(&redis.url(), more), asked.collect()).await;
-        let ids = replies.into_iter().map(|(status, body)| {
-            assert_eq!(status, 200, "{body}");
-            let tenants = body["tenants"].as_array().unwrap();
-            json!(
-                tenants
-                    .iter()
-                    .map(|tenant| &tenant["id"])
-                    .collect::<Vec<_>>()
-            )
-        });
-        ids.collect::<Vec<_>>()
-    };
-    let callers = [UNBOUND, OF_CONTOSO, OF_SHOP, OF_BOTH, OF_NOTHING].map(Some);
-    let both = json!(["contoso", "fabrikam"]);
-    let expected = [
-        both.clone(),
-        json!(["contoso"]),
-        json!([]),
-        json!([]),
-        json!([]),
-    ];
-    assert_eq!(shown(&operators(), &callers).await, expected);
-    assert_eq!(shown(OPEN, &[None]).await, [both]);
-}
-
-#[actix_web::test]
-async fn the_status_shows_what_workers_read_of_the_callers_tenants_only() {
-    let redis = TestRedis::start().unwrap();
-    let settings = settings(&redis.url(), &operators());
-    let store = StockStore::open(&settings.redis).unwrap();
+    let bound = settings(&redis.url(), &operators());
+    let store = StockStore::open(&bound.redis).unwrap();
     store.clock().sample().await.unwrap();
     let shards = ["contoso/24", "fabrikam/24", "contoso/24:7:1", "adatum/1"];
     let busy = WorkerHeartbeat {
@@ -316,17 +262,24 @@ async fn the_status_shows_what_workers_read_of_the_callers_tenants_only() {
         ..WorkerHeartbeat::default()
     };
     store.beat(&busy, store.clock().now()).await.unwrap();
-    let callers = [UNBOUND, OF_CONTOSO, OF_SHOP, OF_NOTHING];
-    let asked = callers.map(|caller| Asked::status(Some(caller)));
-    let replies = ask(&settings, asked.into()).await.into_iter();
-    let shown: Vec<_> = replies
-        .map(|(_, body)| {
-            assert_eq!(body["workers"][0]["id"], "busy", "{body}");
-            body["workers"][0]["shards"].clone()
-        })
-        .collect();
+    let open = settings(&redis.url(), OPEN);
+    let both = json!(["contoso", "fabrikam"]);
     let ours = json!(["contoso/24", "contoso/24:7:1"]);
-    assert_eq!(shown, [json!(shards), ours, json!([]), json!([])]);
+    for (settings, caller, tenants, read) in [
+        (&bound, Some(UNBOUND), both.clone(), json!(shards)),
+        (&bound, Some(OF_CONTOSO), json!(["contoso"]), ours),
+        (&bound, Some(OF_SHOP), json!([]), json!([])),
+        (&bound, Some(OF_BOTH), json!([]), json!([])),
+        (&bound, Some(OF_NOTHING), json!([]), json!([])),
+        (&open, None, both, json!(shards)),
+    ] {
+        let (status, body) = ask(settings, vec![Asked::status(caller)]).await.remove(0);
+        assert_eq!(status, 200, "{body}");
+        let shown = body["tenants"].as_array().unwrap().iter();
+        let shown: Vec<&Value> = shown.map(|tenant| &tenant["id"]).collect();
+        assert_eq!(json!(shown), tenants, "{caller:?}");
+        assert_eq!(body["workers"][0]["shards"], read, "{caller:?}");
+    }
 }
 
 #[actix_web::test]
@@ -359,17 +312,4 @@ async fn one_address_does_not_take_all_connections() {
     let end = tokio::time::timeout(LIMITS.header_timeout / 2, end).await;
     assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
     handle.stop(false).await;
-}
-
-#[actix_web::test]
-async fn an_open_door_leaves_all_tenants_open() {
-    let asked = [
-        r#"{"tenant":"fabrikam","skus":["1000"]}"#,
-        r#"{"tenant":"adatum","skus":["1000"]}"#,
-        r#"{"skus":["1000"]}"#,
-    ];
-    let asked = asked.map(|body| Asked::refresh(None, body));
-    let replies = ask(&away(OPEN), asked.into()).await;
-    let told: Vec<_> = replies.iter().map(|(status, _)| *status).collect();
-    assert_eq!(told, [202, 404, 422]);
 }

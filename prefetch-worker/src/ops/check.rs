@@ -2,7 +2,7 @@
 //! setting to touch. Changes nothing in Redis and D365, also when it is killed half-way.
 
 use crate::error::WorkerError;
-use crate::scheduler::settings_change;
+use crate::scheduler::settings_change::{self, Compared};
 use crate::worker::{TenantFeed, Worker};
 use futures_util::StreamExt;
 use shared::d365::{D365Error, PageItem, PageQuery, PageStart};
@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long D365 is silent until people are told what is waited for.
+/// How long D365 is silent until a line says what is waited for.
 const SILENT: Duration = Duration::from_secs(2);
 /// Longest wait for one answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -21,6 +21,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 enum Finding {
     Good(String),
     Warning(String),
+    /// It could not be looked at, or there was nothing to look at.
+    Skipped(String),
     Bad {
         problem: String,
         setting: &'static str,
@@ -48,10 +50,15 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, WorkerError> 
     report.note("callers", callers)?;
     redis(&worker, &mut report).await?;
     for feed in worker.feeds.iter() {
-        // A Redis that cannot be asked has been told above.
-        if let Ok(difference) = settings_change::difference(&worker, feed).await {
-            let same = || Finding::Good("what is stored was read with these".to_owned());
-            let finding = difference.map_or_else(same, Finding::Warning);
+        // A Redis that cannot be asked was reported above.
+        if let Ok(compared) = settings_change::compared(&worker, feed).await {
+            let finding = match compared {
+                Compared::NothingStored => {
+                    Finding::Skipped("nothing is stored yet to compare them with".to_owned())
+                }
+                Compared::Same => Finding::Good("what is stored was read with these".to_owned()),
+                Compared::Different(how) => Finding::Warning(how),
+            };
             report.note(&format!("{} settings", feed.id()), finding)?;
         }
         tenant(feed, &mut report).await?;
@@ -70,6 +77,7 @@ impl Report {
         match finding {
             Finding::Good(found) => writeln!(out, "good     {what}: {found}"),
             Finding::Warning(found) => writeln!(out, "warning  {what}: {found}"),
+            Finding::Skipped(why) => writeln!(out, "skipped  {what}: {why}"),
             Finding::Bad { problem, setting } => {
                 self.has_bad = true;
                 writeln!(
@@ -236,6 +244,11 @@ fn failure(error: &D365Error) -> Finding {
             "not looked at: D365 asked this app registration to stay away for another {} s",
             retry_after.as_secs()
         )),
+        D365Error::Token { cause, .. } if cause.contains("answered 429") => {
+            Finding::Warning(format!(
+                "not looked at: Entra ID throttles this app registration ({cause}); check again in a minute"
+            ))
+        }
         error => Finding::Bad {
             setting: setting_for(error),
             problem: error.to_string(),

@@ -230,15 +230,3 @@ fn redis_cli(redis: &RedisSettings) -> String {
     }
     command
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_quoted_as_a_shell_reads_them() {
-        assert_eq!(quoted("inv:t:stock:D0001"), "inv:t:stock:D0001");
-        assert_eq!(quoted("inv:t:stock: A\"1"), "'inv:t:stock: A\"1'");
-        assert_eq!(quoted("O'NEIL-7"), r"'O'\''NEIL-7'");
-    }
-}

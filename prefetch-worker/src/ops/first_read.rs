@@ -18,7 +18,7 @@ pub(crate) async fn keep_telling(worker: Worker, tenant: usize) {
         let first = match status::first_read(&worker, feed).await {
             Ok(Some(first)) => first,
             Ok(None) => return,
-            // Whoever reads says so.
+            // The reading tasks log it.
             Err(_away) => continue,
         };
         tracing::info!(

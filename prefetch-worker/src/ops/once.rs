@@ -2,9 +2,8 @@
 
 use crate::error::WorkerError;
 use crate::ops::terminal::shown;
-use crate::scheduler::plan;
 use crate::scheduler::poller::Poller;
-use crate::scheduler::settings_change;
+use crate::scheduler::{plan, settings_change};
 use crate::snapshot::progress::Progress;
 use crate::worker::{TenantFeed, Worker};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
@@ -12,7 +11,7 @@ use shared::process::clock::Clock as _;
 use shared::process::shutdown::Shutdown;
 use shared::redis_store::{PublishedTenant, StoreError};
 use shared::settings::Settings;
-use shared::stock::{Generation, WarehouseId, WarehouseSnapshot};
+use shared::stock::{Generation, WarehouseId};
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,31 +22,14 @@ use tokio_util::sync::CancellationToken;
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// Redis may be away this long before the reading is given up.
 const REDIS_AWAY: Duration = Duration::from_secs(10);
-const ASK_AGAIN: Duration = Duration::from_millis(100);
-const TELL_FIRST: Duration = Duration::from_secs(2);
-const TELL_EVERY: Duration = Duration::from_mins(1);
-const DRAW_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOG_FIRST: Duration = Duration::from_secs(2);
+const LOG_EVERY: Duration = Duration::from_mins(1);
 /// The bar of a warehouse that was read before.
 const KNOWN_LENGTH: &str =
     "{spinner} {prefix:<20} [{bar:20}] {pos:>9}/{len} rows {rate:>14}  {elapsed}  {msg}";
-/// That of one nobody knows the size of.
+/// That of one whose size is not known.
 const FIRST_TIME: &str = "{spinner} {prefix:<20} {pos:>9} rows {rate:>14}  {elapsed}  {msg}";
-
-/// One warehouse's line of the summary.
-struct Summary {
-    tenant: String,
-    warehouse: String,
-    state: &'static str,
-    rows: u64,
-    took: Duration,
-    reason: String,
-}
-
-impl Summary {
-    fn is_complete(&self) -> bool {
-        self.state == "complete"
-    }
-}
 
 /// One warehouse that is to be read.
 struct Job<'a> {
@@ -57,6 +39,29 @@ struct Job<'a> {
     before: Generation,
     /// Rows of its last complete snapshot: about what there is to read.
     usual_rows: Option<u64>,
+    progress: Arc<Progress>,
+    /// When something happened last, and the rows then.
+    last_sign: (Duration, u64),
+    shown: Shown,
+    summary: Option<Summary>,
+}
+
+/// Bars where people look at the whole output, log lines elsewhere.
+enum Shown {
+    Bar(ProgressBar),
+    /// When to log next; when it was logged last, and the rows then.
+    Log {
+        next: Duration,
+        last: (Duration, u64),
+    },
+}
+
+/// One warehouse's line of the summary.
+struct Summary {
+    state: &'static str,
+    rows: u64,
+    took: Duration,
+    reason: String,
 }
 
 /// Reads every warehouse of every tenant once. Other workers may help.
@@ -69,29 +74,35 @@ pub(crate) async fn once(settings: &Settings) -> Result<ExitCode, WorkerError> {
     worker
         .tasks
         .spawn("clock", async move { clock.run(stop).await });
-    let jobs = schedule(&worker).await?;
+    let is_watched = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
+    let bars = is_watched.then(MultiProgress::new);
+    let mut jobs = schedule(&worker, bars.as_ref()).await?;
     let begun = worker.clock().monotonic();
     let work = CancellationToken::new();
     for number in 0..worker.settings.parallel_shards {
         let poller = Poller::new(worker.clone(), number);
         worker.tasks.spawn("poller", poller.run_until(work.clone()));
     }
-    let screen = Screen::new();
-    let waits = jobs
-        .iter()
-        .map(|job| one_warehouse(&worker, job, begun, &screen));
-    let mut summaries = futures_util::future::join_all(waits).await;
+    let stop = worker.shutdown.soft();
+    while jobs.iter().any(|job| job.summary.is_none()) {
+        let _ = tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await;
+        for job in jobs.iter_mut().filter(|job| job.summary.is_none()) {
+            job.look(&worker, begun).await;
+        }
+    }
     work.cancel();
-    screen.clear();
-    summaries.sort_by(|a, b| (&a.tenant, &a.warehouse).cmp(&(&b.tenant, &b.warehouse)));
-    print(&summaries)?;
+    if let Some(bars) = bars {
+        // A terminal that went away is nothing to fail for.
+        let _ = bars.clear();
+    }
+    print(&jobs)?;
     worker.shutdown.begin();
     worker
         .tasks
         .close_and_wait(worker.settings.drain_timeout)
         .await;
-    let all_complete = summaries.iter().all(Summary::is_complete);
-    Ok(if all_complete {
+    let mut summaries = jobs.iter().filter_map(|job| job.summary.as_ref());
+    Ok(if summaries.all(|summary| summary.state == "complete") {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -99,7 +110,11 @@ pub(crate) async fn once(settings: &Settings) -> Result<ExitCode, WorkerError> {
 }
 
 /// Publishes the configuration and makes every warehouse due.
-async fn schedule(worker: &Worker) -> Result<Vec<Job<'_>>, StoreError> {
+async fn schedule<'a>(
+    worker: &'a Worker,
+    bars: Option<&MultiProgress>,
+) -> Result<Vec<Job<'a>>, StoreError> {
+    let now = worker.clock().monotonic();
     let mut jobs = Vec::new();
     for feed in worker.feeds.iter() {
         let (store, warehouses) = (&worker.store, &feed.settings.warehouses);
@@ -112,193 +127,138 @@ async fn schedule(worker: &Worker) -> Result<Vec<Job<'_>>, StoreError> {
             .await?;
         for (warehouse, record) in warehouses.iter().zip(before) {
             store.make_due(feed.id(), warehouse.key()).await?;
+            let usual_rows = record.recent_rows.first().copied();
+            let log = Shown::Log {
+                next: now + LOG_FIRST,
+                last: (now, 0),
+            };
+            let name = format!("{}/{warehouse}", feed.id());
             jobs.push(Job {
                 feed,
                 warehouse,
                 before: record.generation,
-                usual_rows: record.recent_rows.first().copied(),
+                usual_rows,
+                progress: worker.progress_of(feed, warehouse),
+                last_sign: (now, 0),
+                shown: bars.map_or(log, |bars| Shown::Bar(bars.add(bar(name, usual_rows)))),
+                summary: None,
             });
         }
     }
+    jobs.sort_by_key(|job| (job.feed.id().to_string(), job.warehouse.to_string()));
     Ok(jobs)
 }
 
-/// Waits until a cycle of the warehouse has ended that began after the call.
-async fn one_warehouse(
-    worker: &Worker,
-    job: &Job<'_>,
-    begun: Duration,
-    screen: &Screen,
-) -> Summary {
-    let Job {
-        feed, warehouse, ..
-    } = job;
-    let progress = worker.progress_of(feed, warehouse);
-    let over = CancellationToken::new();
-    let name = format!("{}/{warehouse}", feed.id());
-    let waiting = async {
-        let ended = ended_cycle(worker, job, &progress).await;
-        over.cancel();
-        ended
+fn bar(name: String, usual_rows: Option<u64>) -> ProgressBar {
+    let (template, bar) = match usual_rows {
+        Some(rows) => (KNOWN_LENGTH, ProgressBar::new(rows)),
+        None => (FIRST_TIME, ProgressBar::no_length()),
     };
-    let (ended, ()) = futures_util::join!(
-        waiting,
-        screen.show(&name, worker, job.usual_rows, &progress, &over)
-    );
-    let (state, rows, reason) = match ended {
-        Ok(record) => (
-            record.standing.state.as_str(),
-            record.rows,
-            record.reason.unwrap_or_default(),
-        ),
-        Err(reason) => ("not read", progress.rows(), reason),
+    bar.set_prefix(name);
+    // Whole rows: the library's own form shows fourteen decimals.
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{:.0} rows/s", state.per_sec());
     };
-    Summary {
-        tenant: feed.id().to_string(),
-        warehouse: warehouse.to_string(),
-        state,
-        rows,
-        took: worker.clock().monotonic().saturating_sub(begun),
-        reason,
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.with_key("rate", rate));
     }
+    bar
 }
 
-async fn ended_cycle(
-    worker: &Worker,
-    job: &Job<'_>,
-    progress: &Progress,
-) -> Result<WarehouseSnapshot, String> {
-    let stop = worker.shutdown.soft();
-    let mut last_sign = (worker.clock().monotonic(), 0);
-    loop {
-        let records = worker
-            .store
-            .snapshots(job.feed.id(), std::slice::from_ref(job.warehouse))
-            .await;
-        let now = worker.clock().monotonic();
+impl Job<'_> {
+    /// Looks whether a cycle of the warehouse has ended that began after the call.
+    async fn look(&mut self, worker: &Worker, begun: Duration) {
+        let own = std::slice::from_ref(self.warehouse);
+        let records = worker.store.snapshots(self.feed.id(), own).await;
+        let (now, rows) = (worker.clock().monotonic(), self.progress.rows());
+        let quiet_for = now.saturating_sub(self.last_sign.0);
+        let mut failed = None;
         match records {
             Ok(mut records) => {
                 let record = records.pop().unwrap_or_default();
-                if record.sealed > job.before {
-                    return Ok(record);
+                if record.sealed > self.before {
+                    let reason = record.reason.unwrap_or_default();
+                    let state = record.standing.state.as_str();
+                    self.end(state, record.rows, reason, now.saturating_sub(begun));
+                    return;
                 }
-                if progress.rows() > last_sign.1 || record.generation > job.before {
-                    last_sign = (now, progress.rows());
+                if rows > self.last_sign.1 || record.generation > self.before {
+                    self.last_sign = (now, rows);
                 }
             }
-            Err(error) if now.saturating_sub(last_sign.0) > REDIS_AWAY => {
-                return Err(error.to_string());
-            }
+            Err(error) if quiet_for > REDIS_AWAY => failed = Some(error.to_string()),
             Err(_away) => {}
         }
-        if stop.is_cancelled() {
-            return Err("stopped".to_owned());
+        if worker.shutdown.soft().is_cancelled() {
+            failed = Some("stopped".to_owned());
+        } else if quiet_for > LONGEST_WAIT {
+            failed = Some("no cycle began; does another worker hold it?".to_owned());
         }
-        if now.saturating_sub(last_sign.0) > LONGEST_WAIT {
-            return Err("no cycle began; does another worker hold it?".to_owned());
+        self.show(now);
+        if let Some(reason) = failed {
+            self.end("not read", rows, reason, now.saturating_sub(begun));
         }
-        let _ = tokio::time::timeout(ASK_AGAIN, stop.cancelled()).await;
+    }
+
+    fn end(&mut self, state: &'static str, rows: u64, reason: String, took: Duration) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.set_position(rows);
+            bar.finish();
+        }
+        self.summary = Some(Summary {
+            state,
+            rows,
+            took,
+            reason,
+        });
+    }
+
+    fn show(&mut self, now: Duration) {
+        let (rows, progress) = (self.progress.rows(), &self.progress);
+        match &mut self.shown {
+            Shown::Bar(bar) => {
+                bar.set_position(rows);
+                bar.set_message(format!("{} lines written", progress.lines()));
+            }
+            Shown::Log { next, last } if now >= *next => {
+                let millis = now.saturating_sub(last.0).as_millis().max(1);
+                let since_last = u128::from(rows.saturating_sub(last.1));
+                let rows_per_second = u64::try_from(since_last * 1_000 / millis);
+                tracing::info!(
+                    warehouse = format!("{}/{}", self.feed.id(), self.warehouse),
+                    rows,
+                    usual_rows = self.usual_rows,
+                    pages = progress.pages(),
+                    rows_per_second = rows_per_second.unwrap_or(u64::MAX),
+                    "reading"
+                );
+                (*next, *last) = (now + LOG_EVERY, (now, rows));
+            }
+            Shown::Log { .. } => {}
+        }
     }
 }
 
-fn print(summaries: &[Summary]) -> std::io::Result<()> {
+fn print(jobs: &[Job<'_>]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
         "{:<16} {:<12} {:<12} {:>10} {:>9}  reason",
         "tenant", "warehouse", "state", "rows", "seconds"
     )?;
-    for summary in summaries {
-        writeln!(
-            out,
-            "{:<16} {:<12} {:<12} {:>10} {:>9.1}  {}",
-            summary.tenant,
-            summary.warehouse,
-            summary.state,
-            summary.rows,
-            summary.took.as_secs_f64(),
-            shown(&summary.reason)
-        )?;
+    for job in jobs {
+        if let Some(summary) = &job.summary {
+            writeln!(
+                out,
+                "{:<16} {:<12} {:<12} {:>10} {:>9.1}  {}",
+                job.feed.id().as_str(),
+                job.warehouse.as_str(),
+                summary.state,
+                summary.rows,
+                summary.took.as_secs_f64(),
+                shown(&summary.reason)
+            )?;
+        }
     }
     Ok(())
-}
-
-/// Whole rows: the library's own form shows fourteen decimals.
-fn rows_per_second(state: &ProgressState, out: &mut dyn std::fmt::Write) {
-    // A terminal that takes no text is nothing to fail for.
-    let _ = write!(out, "{:.0} rows/s", state.per_sec());
-}
-
-/// Bars where people look at the whole output, log lines elsewhere.
-struct Screen {
-    bars: Option<MultiProgress>,
-}
-
-impl Screen {
-    fn new() -> Self {
-        let is_watched = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
-        let bars = is_watched.then(MultiProgress::new);
-        Self { bars }
-    }
-
-    fn clear(&self) {
-        if let Some(bars) = &self.bars {
-            // A terminal that went away is nothing to fail for.
-            let _ = bars.clear();
-        }
-    }
-
-    async fn show(
-        &self,
-        name: &str,
-        worker: &Worker,
-        usual_rows: Option<u64>,
-        progress: &Progress,
-        over: &CancellationToken,
-    ) {
-        let bar = self.bars.as_ref().map(|bars| {
-            let (template, bar) = match usual_rows {
-                Some(rows) => (KNOWN_LENGTH, ProgressBar::new(rows)),
-                None => (FIRST_TIME, ProgressBar::no_length()),
-            };
-            let style = ProgressStyle::with_template(template);
-            let bar = bars.add(bar);
-            bar.set_prefix(name.to_owned());
-            if let Ok(style) = style {
-                bar.set_style(style.with_key("rate", rows_per_second));
-            }
-            bar
-        });
-        let mut every = if bar.is_some() {
-            DRAW_EVERY
-        } else {
-            TELL_FIRST
-        };
-        let mut before = (worker.clock().monotonic(), 0);
-        while tokio::time::timeout(every, over.cancelled()).await.is_err() {
-            if let Some(bar) = &bar {
-                bar.set_position(progress.rows());
-                bar.set_message(format!("{} lines written", progress.lines()));
-                continue;
-            }
-            let now = (worker.clock().monotonic(), progress.rows());
-            let millis = now.0.saturating_sub(before.0).as_millis().max(1);
-            let rows_per_second =
-                u64::try_from(u128::from(now.1 - before.1) * 1_000 / millis).unwrap_or(u64::MAX);
-            every = TELL_EVERY;
-            tracing::info!(
-                warehouse = name,
-                rows = now.1,
-                usual_rows,
-                pages = progress.pages(),
-                rows_per_second,
-                "reading"
-            );
-            before = now;
-        }
-        if let Some(bar) = &bar {
-            bar.set_position(progress.rows());
-            bar.finish();
-        }
-    }
 }

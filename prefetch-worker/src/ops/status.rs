@@ -236,14 +236,18 @@ fn warehouse_status(
         rows: snapshot.rows,
         pages: snapshot.pages,
         reason,
-        next_due: shard
-            .due_ms
+        next_due: next_due(shard, now)
             .filter(|_| cycle.is_none())
-            .and_then(|ms| AsOf::from_unix_ms(i64::try_from(ms).ok()?).ok())
             .map(|instant| instant.to_string()),
         cycle,
         failures: shard.failures,
     }
+}
+
+/// What was asked for is due since 1970: at once.
+fn next_due(shard: &ShardRecord, now: AsOf) -> Option<AsOf> {
+    let due = AsOf::from_unix_ms(i64::try_from(shard.due_ms?).ok()?).ok()?;
+    Some(due.max(now))
 }
 
 async fn cycle_status(
@@ -330,5 +334,26 @@ impl Readiness for WorkerReadiness {
             };
             json!({ "clock": clock, "stopping": stopping, "redis": problem })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warehouse_that_was_asked_for_is_due_now_and_not_in_1970() {
+        let now = AsOf::from_unix_ms(1_800_000_000_000).unwrap();
+        let due = |due_ms| {
+            let shard = ShardRecord {
+                due_ms,
+                ..ShardRecord::default()
+            };
+            next_due(&shard, now)
+        };
+        assert_eq!(due(None), None);
+        assert_eq!(due(Some(0)), Some(now));
+        let later = now.plus(Duration::from_mins(5));
+        assert_eq!(due(Some(1_800_000_300_000)), Some(later));
     }
 }

@@ -11,7 +11,7 @@ pub(crate) fn shown(text: &str) -> String {
             shown.push('…');
             break;
         }
-        if is_told_to_the_terminal(character) {
+        if is_for_the_terminal(character) {
             shown.extend(character.escape_unicode());
         } else {
             shown.push(character);
@@ -30,7 +30,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// Control characters, and those that turn the writing direction round.
-fn is_told_to_the_terminal(character: char) -> bool {
+fn is_for_the_terminal(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -45,5 +45,12 @@ mod tests {
         assert_eq!(shown("a\n\u{1b}[2Jb\u{9b}"), "a\\u{a}\\u{1b}[2Jb\\u{9b}");
         assert_eq!(shown("\u{202e}x"), "\\u{202e}x");
         assert_eq!(shown(&"x".repeat(1_000_000)).chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn arguments_are_quoted_as_a_shell_reads_them() {
+        assert_eq!(quoted("inv:t:stock:D0001"), "inv:t:stock:D0001");
+        assert_eq!(quoted("inv:t:stock: A\"1"), "'inv:t:stock: A\"1'");
+        assert_eq!(quoted("O'NEIL-7"), r"'O'\''NEIL-7'");
     }
 }

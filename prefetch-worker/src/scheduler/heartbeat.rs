@@ -1,5 +1,6 @@
 //! This worker's own line in Redis, and what keeps the schedule whole.
 
+use super::log_limit::LogLimit;
 use crate::metrics;
 use crate::scheduler::settings_change;
 use crate::worker::{TenantFeed, Worker};
@@ -32,14 +33,21 @@ pub(crate) async fn run(worker: Worker) {
     };
     let mut rows_before = 0;
     let mut has_succeeded = false;
+    let mut limit = LogLimit::default();
     while !stop.is_cancelled() {
         let rows = worker.rows_read();
         beat.shards = worker.shards_read();
         beat.rows_per_second = rows.saturating_sub(rows_before) / BEAT.as_secs();
         rows_before = rows;
         match one_beat(&worker, &mut beat).await {
-            Ok(()) => has_succeeded = true,
-            Err(error) => tracing::warn!(%error, "the heartbeat could not be written"),
+            Ok(()) => {
+                has_succeeded = true;
+                limit.reset();
+            }
+            Err(error) if limit.lets_pass(worker.clock().monotonic()) => {
+                tracing::warn!(%error, "the heartbeat could not be written");
+            }
+            Err(_logged_before) => {}
         }
         let rest = if has_succeeded {
             BEAT

@@ -1,5 +1,6 @@
 //! The loop of a worker: claim the earliest due shard, do what it asks for, give it back.
 
+use super::log_limit::LogLimit;
 use crate::refresh::demand::{self, Pass};
 use crate::snapshot::outcome::CycleOutcome;
 use crate::snapshot::{advance, part};
@@ -10,8 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often a failure that lasts is told.
-const TOLD_AGAIN: Duration = Duration::from_secs(30);
 /// A refresh may be asked for at any time, so nobody sleeps longer than this.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
@@ -42,7 +41,7 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// A poller of this worker; the number spreads the first turns over the tenants.
+    /// A poller of this worker; the number spreads the pollers over the tenants.
     pub fn new(worker: Worker, number: usize) -> Self {
         Self {
             worker,
@@ -58,20 +57,18 @@ impl Poller {
 
     /// Works until this; what is under way then is finished first, unless the worker itself stops.
     pub(crate) async fn run_until(mut self, stop: CancellationToken) {
-        let mut told = None;
+        let mut limit = LogLimit::default();
         while !stop.is_cancelled() {
             let done = self.step().await;
             if !matches!(done, Step::Failed(_)) {
-                told = None;
+                limit.reset();
             }
             let rest = match done {
                 Step::Done(_) | Step::Reread(_) => continue,
                 Step::NothingDue(rest) => rest.min(LONGEST_REST),
                 Step::Failed(error) => {
-                    let now = self.worker.clock().monotonic();
-                    if told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN) {
+                    if limit.lets_pass(self.worker.clock().monotonic()) {
                         tracing::warn!(%error, "no work could be claimed");
-                        told = Some(now);
                     }
                     LONGEST_REST
                 }

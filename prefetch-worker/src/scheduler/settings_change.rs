@@ -51,7 +51,7 @@ pub(crate) async fn settle(
     for (warehouse, record) in feed.settings.warehouses.iter().zip(records) {
         let is_of_others = record.standing.is_of_other_settings(Some(own))
             || (adopted != own && old.contains(warehouse));
-        // Set by a clock that has been put back since: it would hold for nobody knows how long.
+        // Set by a clock that has been put back since: it would hold for an unknown time.
         let latest_true = worker.clock().now().plus(FUTURE_TOLERANCE);
         let is_ahead = (record.standing.settings).is_some_and(|known| known.since > latest_true);
         if !is_of_others && !is_ahead {
@@ -92,14 +92,24 @@ async fn published_or(
     Ok(meaning.map_or(feed.fingerprint(), |meaning| meaning.fingerprint()))
 }
 
-/// What stands in Redis that was read with other settings than these, for people; none if nothing.
-pub(crate) async fn difference(
-    worker: &Worker,
-    feed: &TenantFeed,
-) -> Result<Option<String>, StoreError> {
+/// Settings beside those of what is stored.
+pub(crate) enum Compared {
+    NothingStored,
+    Same,
+    /// In which way, for people.
+    Different(String),
+}
+
+/// Compares this worker's settings with those of what is stored.
+pub(crate) async fn compared(worker: &Worker, feed: &TenantFeed) -> Result<Compared, StoreError> {
     let (store, own) = (&worker.store, feed.fingerprint());
     let warehouses = &feed.settings.warehouses;
     let records = store.snapshots(feed.id(), warehouses).await?;
+    let is_empty =
+        |record: &WarehouseSnapshot| record.generation.0 == 0 && record.standing.settings.is_none();
+    if records.iter().all(is_empty) {
+        return Ok(Compared::NothingStored);
+    }
     let old: Vec<WarehouseId> = of_before_fingerprints(feed, &records).cloned().collect();
     let is_adopted_as_other = published_or(worker, feed, &old).await? != own;
     let of_others: Vec<&str> = warehouses
@@ -112,7 +122,7 @@ pub(crate) async fn difference(
         .map(|(warehouse, _)| warehouse.as_str())
         .collect();
     if of_others.is_empty() {
-        return Ok(None);
+        return Ok(Compared::Same);
     }
     let published = store.published_tenant(feed.id()).await?;
     let meaning = published.and_then(|published| published.line_meaning());
@@ -123,7 +133,7 @@ pub(crate) async fn difference(
         [] => String::new(),
         names => format!(" ({} differ from what is published)", names.join(", ")),
     };
-    Ok(Some(format!(
+    Ok(Compared::Different(format!(
         "{} read with other settings{differing}; with these, what is stored counts for nothing until a worker that runs with them has read it anew",
         of_others.join(", ")
     )))
@@ -180,8 +190,8 @@ mod tests {
             (&worker("a", "09:00", Some(1)), vec![&new], false),
         ] {
             let others: Vec<WorkerHeartbeat> = others.into_iter().cloned().collect();
-            let told = are_latest(own, &tenant(), &others);
-            assert_eq!(told, expected, "{own:?} {others:?}");
+            let counts = are_latest(own, &tenant(), &others);
+            assert_eq!(counts, expected, "{own:?} {others:?}");
         }
     }
 }

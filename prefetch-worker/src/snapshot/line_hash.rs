@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use shared::stock::{LineContent, StockLine};
 use std::fmt::{self, Write as _};
 
-/// The sum of the SHA-256 of each line, lane by lane: the same lines give the same hash, whoever
+/// The sum of the SHA-256 of each line, lane by lane: the same lines give the same hash, whichever worker
 /// read them in whatever order and however the warehouse was split.
 ///
 /// Two warehouses that differ by accident differ in it. It is no proof against somebody who makes up

@@ -1,5 +1,5 @@
 //! What a part of a cycle knows about itself: noted while it is read, so that another worker can go
-//! on, and handed in at its end, so that whoever seals the cycle can judge it.
+//! on, and handed in at its end, so that the cycle can be judged when it is sealed.
 
 use super::line_hash::LineHash;
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ impl PartFacts {
         }
     }
 
-    /// From the notes of whoever held the part before; none if they cannot be read.
+    /// From the notes of the reader before; none if they cannot be read.
     pub fn from_notes(notes: &str) -> Option<Self> {
         let facts: Self = serde_json::from_str(notes).ok()?;
         let numbers = [

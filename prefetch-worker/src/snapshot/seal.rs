@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_that_accepts_a_cycle_is_told_where_it_may_be_believed() {
+    fn the_command_that_accepts_a_cycle_is_logged_where_it_may_be_believed() {
         let command_for = |doubt| {
             let tenant = TenantId::parse("contoso").unwrap();
             let warehouse = WarehouseId::parse("O'24").unwrap();

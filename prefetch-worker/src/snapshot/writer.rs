@@ -37,7 +37,7 @@ enum Piece {
 }
 
 /// Writes the lines of one part in the background. Notes take effect once everything before them is
-/// stored, so that whoever goes on from them misses nothing.
+/// stored, so that a reader that goes on from them misses nothing.
 #[derive(Debug)]
 pub(super) struct LineWriter {
     batch: Vec<StockLine>,

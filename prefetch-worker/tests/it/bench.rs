@@ -3,11 +3,12 @@
 use d365_simulator::{Action, Config, DelayPoint, FaultSpec, Handle, Kind, WorldConfig};
 use prefetch_worker::{CycleOutcome, Poller, Step, Worker};
 use shared::process::shutdown::Shutdown;
-use shared::redis_store::Sealed;
 use shared::redis_store::test_server::TestRedis;
-use shared::settings::{Layers, Settings};
-use shared::stock::TenantId;
+use shared::redis_store::{CycleEnd, Sealed, ShardRecord};
+use shared::settings::{Layers, Settings, WorkerSettings};
+use shared::stock::{TenantId, WarehouseId};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) struct Bench {
@@ -18,6 +19,10 @@ pub(crate) struct Bench {
 
 pub(crate) fn tenant() -> TenantId {
     TenantId::parse("contoso").unwrap()
+}
+
+pub(crate) fn warehouse() -> WarehouseId {
+    WarehouseId::parse("24").unwrap()
 }
 
 pub(crate) fn settings(redis: &TestRedis, d365: &Handle, of_tenant: &str) -> Settings {
@@ -38,12 +43,8 @@ pub(crate) fn settings(redis: &TestRedis, d365: &Handle, of_tenant: &str) -> Set
     Layers::default().file(Some(&path)).load().unwrap()
 }
 
-pub(crate) async fn bench() -> Bench {
-    bench_with("").await
-}
-
 /// With these settings of the tenant.
-pub(crate) async fn bench_with(of_tenant: &str) -> Bench {
+pub(crate) async fn bench(of_tenant: &str) -> Bench {
     let redis = TestRedis::start().unwrap();
     let world = WorldConfig {
         items: 100,
@@ -54,32 +55,51 @@ pub(crate) async fn bench_with(of_tenant: &str) -> Bench {
         ..Config::default()
     })
     .unwrap();
-    let worker = Worker::build(&settings(&redis, &d365, of_tenant), Shutdown::new()).unwrap();
+    let settings = settings(&redis, &d365, of_tenant);
+    let worker = Worker::build(&settings, Shutdown::new()).unwrap();
     worker.clock().sample().await.unwrap();
-    worker
-        .store
-        .ensure_scheduled(&tenant(), &["24".to_owned()])
-        .await
-        .unwrap();
-    Bench {
+    let bench = Bench {
         redis,
         d365,
         worker,
-    }
+    };
+    bench.schedule().await;
+    bench
 }
 
 impl Bench {
+    pub(crate) async fn schedule(&self) {
+        let (store, shards) = (&self.worker.store, ["24".to_owned()]);
+        let scheduled = store.ensure_scheduled(&tenant(), &shards).await;
+        scheduled.unwrap();
+    }
+
+    pub(crate) fn change_settings(&mut self, change: impl FnOnce(&mut WorkerSettings)) {
+        let mut settings = (*self.worker.settings).clone();
+        change(&mut settings);
+        self.worker.settings = Arc::new(settings);
+    }
+
+    pub(crate) fn poller(&self) -> Poller {
+        Poller::new(self.worker.clone(), 0)
+    }
+
+    /// Makes the warehouse due and reads it whole.
+    pub(crate) async fn read_again(&self, poller: &mut Poller) -> CycleEnd {
+        self.worker.store.make_due(&tenant(), "24").await.unwrap();
+        complete(cycle(poller).await)
+    }
+
+    pub(crate) fn fault(&self, fault: FaultSpec) {
+        self.d365.simulator().add_fault(fault);
+    }
+
     /// Opens the cycle and starts reading its part, whose first page takes this long, and returns when the page is under way.
     pub(crate) async fn slow_step(&self, page: Duration) -> tokio::task::JoinHandle<Step> {
         let ms = u64::try_from(page.as_millis()).unwrap();
-        let slow = Action::Delay {
-            ms,
-            at: DelayPoint::AfterRead,
-        };
-        self.d365
-            .simulator()
-            .add_fault(FaultSpec::on(Kind::Page, slow).times(1));
-        let mut poller = Poller::new(self.worker.clone(), 0);
+        let at = DelayPoint::AfterRead;
+        self.fault(FaultSpec::on(Kind::Page, Action::Delay { ms, at }).times(1));
+        let mut poller = self.poller();
         #[expect(
             clippy::disallowed_methods,
             reason = "the test waits for this task itself"
@@ -92,19 +112,13 @@ impl Bench {
                 }
             }
         });
-        let simulator = self.d365.simulator();
         let asked = async {
-            while !simulator
-                .requests(0)
-                .iter()
-                .any(|request| request.kind == Kind::Page)
-            {
+            while self.asked(Kind::Page) == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), asked)
-            .await
-            .unwrap();
+        let asked = tokio::time::timeout(Duration::from_secs(10), asked);
+        asked.await.unwrap();
         step
     }
 
@@ -114,26 +128,27 @@ impl Bench {
         requests.filter(|request| request.kind == kind).count()
     }
 
-    /// The filters of all pages asked for.
+    /// The addresses of all pages asked for.
     pub(crate) fn pages(&self) -> Vec<String> {
-        self.d365
-            .simulator()
-            .requests(0)
-            .into_iter()
-            .filter(|request| request.kind == Kind::Page)
-            .map(|request| {
-                let address = request.address.replace('+', " ");
-                percent_encoding::percent_decode_str(&address)
-                    .decode_utf8_lossy()
-                    .into_owned()
-            })
-            .collect()
+        let requests = self.d365.simulator().requests(0).into_iter();
+        let pages = requests.filter(|request| request.kind == Kind::Page);
+        let decoded = pages.map(|request| {
+            let address = request.address.replace('+', " ");
+            let decoded = percent_encoding::percent_decode_str(&address);
+            decoded.decode_utf8_lossy().into_owned()
+        });
+        decoded.collect()
     }
 
     /// How many rows the warehouse really has.
     pub(crate) fn truth(&self) -> u64 {
         let rows = self.d365.simulator().truth("usmf", Some("24"), None);
         rows.unwrap().len() as u64
+    }
+
+    pub(crate) async fn record(&self, shard: &str) -> ShardRecord {
+        let store = &self.worker.store;
+        store.shard_record(&tenant(), shard).await.unwrap()
     }
 
     pub(crate) fn redis_cli(&self, arguments: &[&str]) -> String {
@@ -146,8 +161,27 @@ impl Bench {
     }
 }
 
-pub(crate) fn is_complete(step: &Step) -> bool {
-    matches!(step, Step::Done(CycleOutcome::Sealed(end)) if matches!(end.sealed, Sealed::Complete { .. }))
+/// The end of a cycle that was sealed.
+pub(crate) fn sealed(step: Step) -> CycleEnd {
+    match step {
+        Step::Done(CycleOutcome::Sealed(end)) => end,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The end of a cycle that was complete.
+pub(crate) fn complete(step: Step) -> CycleEnd {
+    let end = sealed(step);
+    assert!(matches!(end.sealed, Sealed::Complete { .. }), "{end:?}");
+    end
+}
+
+/// Why a cycle was partial.
+pub(crate) fn partial(step: Step) -> String {
+    match sealed(step).sealed {
+        Sealed::Partial { reason } => reason,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Steps until something else comes than the begin of a cycle or the end of a part.

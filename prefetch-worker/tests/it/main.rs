@@ -1,6 +1,10 @@
 //! The poller, step by step: real Redis, the simulator, and what goes wrong in between.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod bench;
 mod settings;
