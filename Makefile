@@ -84,38 +84,28 @@ bench: redis ## Requests/s and CPU beside redis-benchmark, webdis and a constant
 	@for tool in wrk webdis redis-benchmark redis-cli; do command -v $$tool >/dev/null || { \
 		echo "make bench needs $$tool (Debian: apt-get install wrk webdis redis-tools)"; exit 1; }; done
 	@cargo build --locked --release $(RIG) --bins
-	@target/release/lab bench --programs target/release $(BENCH_FLAGS)
+	@target/release/lab bench $(BENCH_FLAGS)
 
 bench-prefetch: redis ## Rows/s, CPU and memory of 1, 2 and 4 workers beside the floor; browsing beside a prefetch
 	@cargo build --locked --release $(RIG) --bins
-	@exec env CONNECTOR_TEST_BINARIES=target/release target/release/lab bench-prefetch --programs target/release $(BENCH_FLAGS)
+	@exec target/release/lab bench-prefetch $(BENCH_FLAGS)
 
 bench-demand: redis ## Age of the 1,000 SKUs asked for most between snapshots, and the calls it costs; 10 min for each setting
 	@cargo build --locked --release $(RIG) --bins
-	@exec env CONNECTOR_TEST_BINARIES=target/release target/release/lab bench-demand --programs target/release $(BENCH_FLAGS)
+	@exec target/release/lab bench-demand $(BENCH_FLAGS)
 
 bench-auth: ## Cost of a caller: token seen before, first look at a token, password
 	@cargo bench --locked --quiet -p shared --bench authentication
 
-faults: redis ## The fault rig: QUICK=1 for CI's rows, ROWS=F1,F8, SEED=n, CONTROLS=1 also without each guard
-	@mkdir -p $(BUILT)/controls
-	@$(CC) -shared -fPIC -O2 -Wall -Wextra -o $(BUILT)/controls/clock_shim.so integration-tests/clock-shim/clock_shim.c
-	@$(if $(CONTROLS),$(BUILD_CONTROLS))
+faults: redis ## The fault rig: QUICK=1 for CI's rows, ROWS=F3,F8, SEED=n; writes target/faults.md
 	@cargo build --locked --profile $(PROFILE) $(RIG) --bins
-	@exec env CONNECTOR_CLOCK_SHIM=$(abspath $(BUILT)/controls/clock_shim.so) $(BUILT)/lab faults --controls $(BUILT)/controls \
-		$(if $(CONTROLS),,--without-controls) \
+	@$(CC) -shared -fPIC -O2 -Wall -Wextra -o $(BUILT)/clock_shim.so integration-tests/clock-shim/clock_shim.c
+	@exec env CONNECTOR_CLOCK_SHIM=$(abspath $(BUILT)/clock_shim.so) $(BUILT)/lab faults \
 		$(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(SEED),--seed $(SEED)) $(FAULTS_FLAGS)
 
-histories: redis ## Random histories of orders: HISTORIES=100000, SEED=n, CONTROLS=1 also without each guard
-	@$(if $(CONTROLS),$(BUILD_CONTROLS))
+histories: redis ## Random histories of orders: HISTORIES=100000, SEED=n
 	@cargo build --locked --profile $(PROFILE) $(RIG) --bins
-	@exec $(BUILT)/lab histories $(if $(CONTROLS),--controls $(BUILT)/controls) \
-		$(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED)) $(HISTORIES_FLAGS)
-
-# The services with guards that can be switched off.
-BUILD_CONTROLS = cargo build --locked --profile $(PROFILE) $(RIG) --bins \
-		--features inventory-api/negative-controls,prefetch-worker/negative-controls && \
-	mkdir -p $(BUILT)/controls && cp $(BUILT)/inventory-api $(BUILT)/prefetch-worker $(BUILT)/controls/
+	@exec $(BUILT)/lab histories $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED)) $(HISTORIES_FLAGS)
 
 api-fuzz: redis build ## Attacks the live OpenAPI documents of both services (schemathesis)
 	@scripts/api-fuzz $(BUILT)/demo

@@ -1,19 +1,11 @@
 //! A `redis-server` of this machine behind TLS and the users of `deploy/redis/users.acl`.
 
 use crate::certificates::{Authority, CertificateError};
-use crate::free_port::free_port;
-use crate::server_process::{ServerProcess, ServerProcessError};
+use crate::redis_process::{RedisProcess, RedisProcessError, new_folder};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, IntoConnectionInfo, TlsCertificates};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
-use tempfile::TempDir;
-
-const READY: &str = "Ready to accept connections";
-const READY_WITHIN: Duration = Duration::from_secs(20);
-const TRIES: usize = 5;
 
 /// Somebody who may do everything; the shipped file knows nobody like that.
 const ADMIN: &str = "test-admin";
@@ -27,12 +19,9 @@ pub enum GuardedRedisError {
     /// No certificate.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// It ended or stayed silent.
-    #[error("redis-server did not become ready")]
-    Process(#[from] ServerProcessError),
-    /// Every port that was tried was taken.
-    #[error("free ports were taken by others")]
-    PortsTaken,
+    /// It did not become ready.
+    #[error(transparent)]
+    Process(#[from] RedisProcessError),
     /// A command or a login failed.
     #[error("a command to the guarded Redis failed: {0}")]
     Command(#[from] redis::RedisError),
@@ -41,65 +30,40 @@ pub enum GuardedRedisError {
 /// A running server. Killed when dropped.
 #[derive(Debug)]
 pub struct GuardedRedis {
-    _server: ServerProcess,
-    port: u16,
+    server: RedisProcess,
     authority: Authority,
     ca_file: PathBuf,
-    _folder: TempDir,
 }
 
 impl GuardedRedis {
     /// Starts one; `password_of` says the password of each user of the shipped file.
     pub async fn start(password_of: impl Fn(&str) -> String) -> Result<Self, GuardedRedisError> {
-        let folder = tempfile::Builder::new().prefix("redis-tls-").tempdir()?;
+        let folder = new_folder()?;
         let authority = Authority::new()?;
         let ca_file = authority.write(folder.path())?;
         let files = authority.sign_into(folder.path(), 1)?;
         let users = folder.path().join("users.acl");
         std::fs::write(&users, users_with(&shipped_users()?, password_of))?;
-        for _ in 0..TRIES {
-            let port = free_port()?;
-            let mut command = Command::new("redis-server");
-            command
-                .args(["--port", "0", "--bind", "127.0.0.1", "--save", ""])
-                .args(["--appendonly", "no", "--tls-auth-clients", "no"])
-                .args(["--tls-port", &port.to_string()]);
-            let files = [
-                ("--dir", folder.path()),
-                ("--aclfile", &users),
-                ("--tls-cert-file", &files.certificate),
-                ("--tls-key-file", &files.key),
-                ("--tls-ca-cert-file", &ca_file),
-            ];
-            for (flag, path) in files {
-                command.arg(flag).arg(path);
-            }
-            let server = ServerProcess::start_shielded("redis-server with TLS", &mut command)?;
-            let is_ready = server
-                .wait_for(READY, READY_WITHIN, |line| {
-                    if line.contains(READY) {
-                        Some(true)
-                    } else {
-                        line.contains("Address already in use").then_some(false)
-                    }
-                })
-                .await?;
-            if is_ready {
-                return Ok(Self {
-                    _server: server,
-                    port,
-                    authority,
-                    ca_file,
-                    _folder: folder,
-                });
-            }
-        }
-        Err(GuardedRedisError::PortsTaken)
+        let options = [
+            ("--aclfile", &users),
+            ("--tls-cert-file", &files.certificate),
+            ("--tls-key-file", &files.key),
+            ("--tls-ca-cert-file", &ca_file),
+        ];
+        let options = options.map(|(flag, path)| [flag.to_owned(), path.display().to_string()]);
+        let mut options = options.concat();
+        options.extend(["--port", "0", "--tls-auth-clients", "no"].map(str::to_owned));
+        let server = RedisProcess::start_with("--tls-port", folder, options).await?;
+        Ok(Self {
+            server,
+            authority,
+            ca_file,
+        })
     }
 
     /// `rediss://…`
     pub fn url(&self) -> String {
-        format!("rediss://127.0.0.1:{}", self.port)
+        format!("rediss://127.0.0.1:{}", self.server.port())
     }
 
     /// The file with the authority that signed its certificate.

@@ -1,6 +1,7 @@
 //! The harness: what a test or a benchmark needs beside what `launcher` starts.
 //!
 //! - `launcher`'s modules, under their own names: programs, configuration, client.
+//! - [`test_bed`]: a Redis, the simulator, a configuration and the services, for one test.
 //! - [`redis_fixture`]: a Redis of one's own, as a process or as a container.
 //! - [`guarded_redis`], [`certificates`]: the same behind TLS and users, and who signs for it.
 //! - [`tcp_proxy`], [`open_loop`], [`oracle`]: faults on the way, load at a fixed rate, and who finds
@@ -10,7 +11,7 @@
 //! - [`order_histories`]: random histories of orders, and who knows what may be told of each.
 //! - [`password_hash`]: the hash of a caller's password.
 //! - [`canary`]: who finds a secret that shows.
-//! - [`chance`]: numbers that follow from a seed; [`full_size`]: what large benchmarks begin with.
+//! - [`chance`]: numbers that follow from a seed; [`usage`]: what a process uses.
 //!
 //! Everything that is started here is stopped when its value is dropped. Nothing here knows the
 //! services' code: they are used as an operator uses them, by file, flag and port.
@@ -23,7 +24,6 @@ pub use launcher::{
 pub mod canary;
 pub mod certificates;
 pub mod chance;
-pub mod full_size;
 pub mod guarded_redis;
 pub mod oidc_server;
 pub mod open_loop;
@@ -32,5 +32,7 @@ pub mod order_histories;
 pub mod password_hash;
 pub mod redis_fixture;
 pub mod tcp_proxy;
+pub mod test_bed;
 pub mod token_attacks;
 pub mod token_issuer;
+pub mod usage;

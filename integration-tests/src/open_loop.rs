@@ -1,15 +1,13 @@
 //! Browse load at a fixed rate: a service that stalls is asked all the same, so that its stall shows.
 
 use crate::api_client::ApiClient;
-use crate::oracle::Told;
-use d365_simulator::Simulator;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Questions at once before the load counts new ones as failed: a bound for this process.
-const MOST_AT_ONCE: usize = 2_000;
+const MOST_AT_ONCE: u32 = 2_000;
 
 /// What is asked, how often.
 #[derive(Debug, Clone)]
@@ -24,50 +22,40 @@ pub struct Browse {
     pub items: Vec<String>,
     /// Start of the walk through the items; the same seed asks the same questions.
     pub seed: u64,
-    /// Whether the lines of the replies are kept for the oracle.
-    pub keeps_lines: bool,
 }
 
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Browsed {
-    /// Time from the instant a question was due to its reply, in microseconds, sorted.
-    pub latencies_us: Vec<u64>,
+    /// Time from the instant a question was due to its reply, sorted.
+    pub latencies: Vec<Duration>,
     /// Questions without a good reply.
     pub failed: u64,
-    /// The lines told, in the order of their replies.
-    pub told: Vec<Told>,
 }
 
 impl Browsed {
     /// All questions.
     pub fn questions(&self) -> u64 {
-        self.latencies_us.len() as u64 + self.failed
+        self.latencies.len() as u64 + self.failed
     }
 
     /// Takes another stretch of the same load in.
     pub fn add(&mut self, other: Self) {
-        self.latencies_us.extend(other.latencies_us);
-        self.latencies_us.sort_unstable();
+        self.latencies.extend(other.latencies);
+        self.latencies.sort_unstable();
         self.failed += other.failed;
-        self.told.extend(other.told);
     }
 
-    /// A quantile of the latencies; `0.99` is the p99.
-    pub fn quantile(&self, share: f64) -> Duration {
-        let count = self.latencies_us.len();
-        if count == 0 {
-            return Duration::ZERO;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a place in a list that fits into memory"
-        )]
-        let place = ((count as f64 * share) as usize).min(count - 1);
-        Duration::from_micros(self.latencies_us[place])
+    /// The time that so many percent of the questions took less than.
+    pub fn percentile(&self, percent: usize) -> Duration {
+        percentile(&self.latencies, percent)
     }
+}
+
+/// The value that so many percent of sorted ones are below.
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(place).copied().unwrap_or_default()
 }
 
 impl Browse {
@@ -76,14 +64,9 @@ impl Browse {
         clippy::disallowed_methods,
         reason = "questions are waited for before this returns"
     )]
-    pub async fn run(
-        &self,
-        api: &ApiClient,
-        simulator: &Arc<Simulator>,
-        until: impl Future<Output = ()>,
-    ) -> Browsed {
+    pub async fn run(&self, api: &ApiClient, until: impl Future<Output = ()>) -> Browsed {
         let result = Arc::new(Mutex::new(Browsed::default()));
-        let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
+        let places = Arc::new(Semaphore::new(MOST_AT_ONCE as usize));
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / self.per_second.max(1));
         let mut number = self.seed;
         let asking = async {
@@ -94,25 +77,17 @@ impl Browse {
                     lock(&result).failed += 1;
                     continue;
                 };
-                let (api, simulator) = (api.clone(), Arc::clone(simulator));
+                let (api, result) = (api.clone(), Arc::clone(&result));
                 let (warehouse, skus) = self.question(number);
-                let (result, keeps_lines) = (Arc::clone(&result), self.keeps_lines);
                 tokio::spawn(async move {
-                    let asked = simulator.now();
                     let skus: Vec<&str> = skus.iter().map(String::as_str).collect();
                     let reply = api.fast(&warehouse, &skus).await;
                     let took = due.elapsed();
-                    let seen = simulator.now();
-                    let mut result = lock(&result);
                     match reply {
                         Ok(reply) if reply.status.is_success() => {
-                            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                            result.latencies_us.push(micros);
-                            if keeps_lines {
-                                result.told.extend(Told::of_reply(&reply.json, asked, seen));
-                            }
+                            lock(&result).latencies.push(took);
                         }
-                        _ => result.failed += 1,
+                        _ => lock(&result).failed += 1,
                     }
                     drop(place);
                 });
@@ -123,10 +98,10 @@ impl Browse {
             () = until => {}
         }
         // The last replies are part of the result.
-        let all = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
-        drop(tokio::time::timeout(Duration::from_secs(10), places.acquire_many(all)).await);
+        let all = places.acquire_many(MOST_AT_ONCE);
+        drop(tokio::time::timeout(Duration::from_secs(10), all).await);
         let mut browsed = std::mem::take(&mut *lock(&result));
-        browsed.latencies_us.sort_unstable();
+        browsed.latencies.sort_unstable();
         browsed
     }
 

@@ -1,4 +1,4 @@
-//! Joins what was said with the simulator's truth journal, and finds what was not true.
+//! Joins replies with the simulator's truth journal, and finds what was not true.
 //!
 //! A number must have been the truth at some instant between its as-of and the end of the longest
 //! request (a page is one instant in between). A line may never go back to an earlier as-of. Absence
@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// time servers adjust) may drift apart during a run.
 const CLOCKS_APART_MS: i64 = 20;
 
-/// One line as somebody was told it.
+/// One line of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct ReplyLine {
     /// SKU; an item number here.
     pub sku: String,
     /// Warehouse.
@@ -32,7 +32,7 @@ pub struct Told {
     pub seen: i64,
 }
 
-impl Told {
+impl ReplyLine {
     /// The lines of a reply.
     pub fn of_reply(reply: &Value, asked: UtcMillis, seen: UtcMillis) -> Vec<Self> {
         let lines = reply["data"].as_array().map(Vec::as_slice);
@@ -111,16 +111,16 @@ impl Oracle {
     }
 
     /// Judges lines, given in the order they were seen.
-    pub fn judge<'t>(&mut self, told: impl IntoIterator<Item = &'t Told>) -> Verdict {
+    pub fn judge<'t>(&mut self, lines: impl IntoIterator<Item = &'t ReplyLine>) -> Verdict {
         let mut verdict = Verdict::default();
-        let mut latest: HashMap<(&str, &str), &Told> = HashMap::new();
-        for line in told {
+        let mut latest: HashMap<(&str, &str), &ReplyLine> = HashMap::new();
+        for line in lines {
             verdict.lines += 1;
             let Some(as_of) = line.as_of else { continue };
             let known = latest
                 .entry((line.sku.as_str(), line.warehouse.as_str()))
                 .or_insert(line);
-            // Replies overtake each other on their way: only who asked later must not be told older.
+            // Replies overtake each other on their way: only a later question must not bring older lines.
             if Some(as_of) < known.as_of && line.asked > known.seen && line.state != "ABSENT" {
                 verdict.regressed += 1;
                 example(&mut verdict, "went back", line);
@@ -168,7 +168,7 @@ impl Oracle {
     }
 }
 
-fn example(verdict: &mut Verdict, what: &str, line: &Told) {
+fn example(verdict: &mut Verdict, what: &str, line: &ReplyLine) {
     verdict
         .example
         .get_or_insert_with(|| format!("{what}: {line:?}"));
@@ -221,8 +221,8 @@ mod tests {
     use super::*;
     use d365_simulator::{Config, StockChange, StockKey, WorldConfig};
 
-    fn told(available: i64, state: &str, as_of: i64) -> Told {
-        Told {
+    fn line(available: i64, state: &str, as_of: i64) -> ReplyLine {
+        ReplyLine {
             sku: "X1".to_owned(),
             warehouse: "24".to_owned(),
             available: available * 1_000_000,
@@ -251,18 +251,18 @@ mod tests {
             .unwrap()
             .unix_millis();
         let mut oracle = Oracle::new(Arc::clone(&simulator), "usmf", 100);
-        let truth = [told(5, "PRESENT", first), told(5, "PRESENT", first + 10)];
+        let truth = [line(5, "PRESENT", first), line(5, "PRESENT", first + 10)];
         let verdict = oracle.judge(&truth);
         assert_eq!((verdict.lines, &verdict.example), (2, &None));
-        let lies = [told(6, "PRESENT", first), told(5, "PRESENT", first - 5_000)];
+        let lies = [line(6, "PRESENT", first), line(5, "PRESENT", first - 5_000)];
         assert_eq!(oracle.judge(&lies).lies, 2);
-        let mut later = told(5, "PRESENT", first);
+        let mut later = line(5, "PRESENT", first);
         later.asked = first + 2_000;
-        let back = [told(5, "PRESENT", first + 10), later];
+        let back = [line(5, "PRESENT", first + 10), later];
         assert_eq!(oracle.judge(&back).regressed, 1);
-        let absent = [told(0, "ABSENT", first + 1)];
+        let absent = [line(0, "ABSENT", first + 1)];
         assert_eq!(oracle.judge(&absent).false_absences, 1);
-        let earlier = [told(0, "ABSENT", first - 5_000)];
+        let earlier = [line(0, "ABSENT", first - 5_000)];
         assert_eq!(oracle.judge(&earlier).false_absences, 0);
         handle.stop().await;
     }

@@ -62,28 +62,6 @@ impl ApiClient {
         self.stock("EXACT", warehouse, skus).await
     }
 
-    /// The FAST question as a cacheable GET.
-    pub async fn fast_get(&self, warehouse: &str, skus: &[&str]) -> reqwest::Result<Reply> {
-        let mut query = vec![("warehouseId", warehouse)];
-        query.extend(skus.iter().map(|&sku| ("sku", sku)));
-        reply(self.get("/inventory/v1/inventories").query(&query)).await
-    }
-
-    /// Asks whether an order of these quantities may be accepted.
-    pub async fn availability_check(
-        &self,
-        warehouse: &str,
-        order: &[(&str, Value)],
-    ) -> reqwest::Result<Reply> {
-        let products: Vec<Value> = order
-            .iter()
-            .map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity}))
-            .collect();
-        let question = json!({"warehouseId": warehouse, "products": products});
-        self.post("/inventory/v1/availability-checks", &question)
-            .await
-    }
-
     /// Any question, as JSON.
     pub async fn post(&self, path: &str, body: &Value) -> reqwest::Result<Reply> {
         reply(self.http.post(format!("{}{path}", self.base)).json(body)).await
@@ -106,17 +84,13 @@ impl ApiClient {
         content_type: &str,
         body: Vec<u8>,
     ) -> reqwest::Result<Reply> {
-        let request = self
-            .http
-            .post(format!("{}{path}", self.base))
-            .header("content-type", content_type)
-            .body(body);
-        reply(request).await
+        let request = self.http.post(format!("{}{path}", self.base)).body(body);
+        reply(request.header("content-type", content_type)).await
     }
 
     /// Any GET without a query.
     pub async fn fetch(&self, path: &str) -> reqwest::Result<Reply> {
-        reply(self.get(path)).await
+        reply(self.http.get(format!("{}{path}", self.base))).await
     }
 
     async fn stock(
@@ -129,10 +103,6 @@ impl ApiClient {
         let question =
             json!({"severity": severity, "warehouseId": warehouse, "products": products});
         self.post("/inventory/v1/inventories", &question).await
-    }
-
-    fn get(&self, path: &str) -> RequestBuilder {
-        self.http.get(format!("{}{path}", self.base))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The configuration file both services read, written for a tenant whose D365 is the simulator.
 
 use d365_simulator::Config as SimulatorConfig;
-use serde::Serialize;
+use serde_json::{Value, json};
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -25,82 +25,14 @@ pub struct ConnectorConfig {
     pub sku_mapping: String,
     /// Time between two snapshots.
     pub refresh_interval: String,
-    /// How pages follow each other; none is the product's default.
-    pub paging: Option<String>,
     /// Longest address of a look-up; none is the product's default.
     pub longest_address: Option<u32>,
     /// App registration (client id and secret) of live look-ups; none is that of prefetching.
     pub live_app: Option<(String, String)>,
-    /// App registration of prefetching; none is the simulator's default one.
-    pub prefetch_app: Option<(String, String)>,
     /// Whether everybody may call, without credentials; otherwise `more` says who may.
     pub open_door: bool,
     /// More sections, as they would stand in the file.
     pub more: String,
-}
-
-#[derive(Serialize)]
-struct File<'a> {
-    redis: Redis<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api: Option<Api>,
-    tenants: [Tenant<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct Api {
-    auth: Auth,
-}
-
-#[derive(Serialize)]
-struct Auth {
-    insecure_no_authentication: bool,
-}
-
-#[derive(Serialize)]
-struct Redis<'a> {
-    url: &'a str,
-    key_prefix: &'a str,
-}
-
-#[derive(Serialize)]
-struct Tenant<'a> {
-    id: &'a str,
-    environment_url: &'a str,
-    legal_entity: &'a str,
-    warehouses: &'a [String],
-    refresh_interval: &'a str,
-    sku_mapping: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paging: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    longest_address: Option<u32>,
-    entra: Entra<'a>,
-}
-
-#[derive(Serialize)]
-struct Entra<'a> {
-    tenant_id: &'a str,
-    authority: &'a str,
-    client_id: &'a str,
-    client_secret: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    live: Option<App<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prefetch: Option<App<'a>>,
-}
-
-#[derive(Serialize)]
-struct App<'a> {
-    client_id: &'a str,
-    client_secret: &'a str,
-}
-
-fn app((client_id, client_secret): &(String, String)) -> App<'_> {
-    App {
-        client_id,
-        client_secret,
-    }
 }
 
 /// The file could not be written.
@@ -140,10 +72,8 @@ impl ConnectorConfig {
             warehouses,
             sku_mapping: "item-number".to_owned(),
             refresh_interval: "15m".to_owned(),
-            paging: None,
             longest_address: None,
             live_app: None,
-            prefetch_app: None,
             open_door: true,
             more: String::new(),
         }
@@ -151,53 +81,45 @@ impl ConnectorConfig {
 
     /// The file's text.
     pub fn to_toml(&self) -> Result<String, ConnectorConfigError> {
-        let file = toml::to_string(&File {
-            redis: Redis {
-                url: &self.redis_url,
-                key_prefix: &self.key_prefix,
-            },
-            api: self.open_door.then_some(Api {
-                auth: Auth {
-                    insecure_no_authentication: true,
-                },
-            }),
-            tenants: [Tenant {
-                id: &self.tenant,
-                environment_url: &self.d365_url,
-                legal_entity: &self.legal_entity,
-                warehouses: &self.warehouses,
-                refresh_interval: &self.refresh_interval,
-                sku_mapping: &self.sku_mapping,
-                paging: self.paging.as_deref(),
-                longest_address: self.longest_address,
-                entra: Entra {
-                    tenant_id: SimulatorConfig::ENTRA_TENANT,
-                    authority: &self.d365_url,
-                    client_id: SimulatorConfig::CLIENT_ID,
-                    client_secret: SimulatorConfig::CLIENT_SECRET,
-                    live: self.live_app.as_ref().map(app),
-                    prefetch: self.prefetch_app.as_ref().map(app),
-                },
-            }],
-        })?;
-        Ok(format!("{file}\n{}", self.more))
+        let mut file = json!({
+            "redis": { "url": self.redis_url, "key_prefix": self.key_prefix },
+            "tenants": [self.tenant(&self.tenant, &self.legal_entity)],
+        });
+        if self.open_door {
+            file["api"]["auth"]["insecure_no_authentication"] = true.into();
+        }
+        Ok(format!("{}\n{}", toml::to_string(&file)?, self.more))
     }
 
     /// The section of another tenant beside this one, as text for [`more`](Self::more): the same
     /// environment and warehouses, another legal entity.
     pub fn second_tenant(&self, id: &str, legal_entity: &str) -> String {
-        format!(
-            "\n[[tenants]]\nid = \"{id}\"\nenvironment_url = \"{url}\"\nlegal_entity = \"{legal_entity}\"\n\
-             warehouses = {warehouses:?}\nrefresh_interval = \"{interval}\"\n[tenants.entra]\n\
-             tenant_id = \"{directory}\"\nauthority = \"{url}\"\nclient_id = \"{client}\"\n\
-             client_secret = \"{secret}\"\n",
-            url = self.d365_url,
-            warehouses = self.warehouses,
-            interval = self.refresh_interval,
-            directory = SimulatorConfig::ENTRA_TENANT,
-            client = SimulatorConfig::CLIENT_ID,
-            secret = SimulatorConfig::CLIENT_SECRET,
-        )
+        let section = json!({ "tenants": [self.tenant(id, legal_entity)] });
+        toml::to_string(&section).unwrap_or_default()
+    }
+
+    fn tenant(&self, id: &str, legal_entity: &str) -> Value {
+        let mut tenant = json!({
+            "id": id,
+            "environment_url": self.d365_url,
+            "legal_entity": legal_entity,
+            "warehouses": self.warehouses,
+            "refresh_interval": self.refresh_interval,
+            "sku_mapping": self.sku_mapping,
+            "entra": {
+                "tenant_id": SimulatorConfig::ENTRA_TENANT,
+                "authority": self.d365_url,
+                "client_id": SimulatorConfig::CLIENT_ID,
+                "client_secret": SimulatorConfig::CLIENT_SECRET,
+            },
+        });
+        if let Some(longest) = self.longest_address {
+            tenant["longest_address"] = longest.into();
+        }
+        if let Some((id, secret)) = &self.live_app {
+            tenant["entra"]["live"] = json!({ "client_id": id, "client_secret": secret });
+        }
+        tenant
     }
 
     /// Writes it into a folder of its own.
@@ -218,16 +140,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_toml_and_holds_what_was_asked_for() {
-        let mut config = ConnectorConfig::new(
-            "redis://127.0.0.1:6379",
-            "http://127.0.0.1:8070",
-            vec!["24".to_owned(), "o'clock \"x\"".to_owned()],
-        );
+        let warehouses = vec!["24".to_owned(), "o'clock \"x\"".to_owned()];
+        let mut config = ConnectorConfig::new("redis://[::1]:1", "http://[::1]:2", warehouses);
         config.more = "[api.limits]\nskus = 7\n".to_owned();
-        let text = config.to_toml().unwrap();
-        let read: toml::Table = text.parse().unwrap();
-        let tenant = &read["tenants"][0];
-        assert_eq!(tenant["warehouses"][1].as_str(), Some("o'clock \"x\""));
+        config.more.push_str(&config.second_tenant("other", "dat"));
+        let read: toml::Table = config.to_toml().unwrap().parse().unwrap();
+        for (number, id) in ["contoso", "other"].into_iter().enumerate() {
+            let tenant = &read["tenants"][number];
+            assert_eq!(tenant["id"].as_str(), Some(id));
+            assert_eq!(tenant["warehouses"][1].as_str(), Some("o'clock \"x\""));
+        }
         assert_eq!(read["api"]["limits"]["skus"].as_integer(), Some(7));
     }
 }

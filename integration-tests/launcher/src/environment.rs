@@ -2,10 +2,9 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "the harness is not a service: it has no settings file to be told these things by"
+    reason = "the harness is not a service: it has no settings file"
 )]
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Folder of the built programs, where it is not the one of the running executable.
@@ -20,19 +19,15 @@ pub fn clock_shim() -> Option<PathBuf> {
 
 /// Which Redis the tests shall use: `process` or `container`; unset: a container where it can run.
 pub fn wanted_redis() -> Option<String> {
-    text("CONNECTOR_TEST_REDIS")
+    present("CONNECTOR_TEST_REDIS")
 }
 
 /// A Redis that is there already, named as the services name it.
 pub fn redis_url() -> Option<String> {
-    text("CONNECTOR__REDIS__URL")
-}
-
-fn text(name: &str) -> Option<String> {
-    present(name).map(|value| value.to_string_lossy().into_owned())
+    present("CONNECTOR__REDIS__URL")
 }
 
 /// Unset and empty are the same: `NAME= make test` switches a variable off.
-fn present(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
+fn present(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

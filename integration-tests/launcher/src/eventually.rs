@@ -1,13 +1,12 @@
 //! Waiting for something that happens in another process.
 
-use std::future::Future;
 use std::time::Duration;
 
-/// How long a condition may take before the test gives up: far above what a loaded machine needs, so
-/// that only a broken product reaches it.
+/// How long a condition may take: far above what a loaded machine needs, so that only a broken product
+/// reaches it.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Between two looks. Short enough not to be felt, long enough not to be load.
+/// Between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
 /// The condition did not come true.
@@ -21,24 +20,19 @@ pub struct NotInTime {
 }
 
 /// Looks again and again until `look` brings a value, for at most [`PATIENCE`].
-pub async fn eventually<T, Look, Seen>(condition: &str, look: Look) -> Result<T, NotInTime>
-where
-    Look: FnMut() -> Seen,
-    Seen: Future<Output = Option<T>>,
-{
+pub async fn eventually<T>(
+    condition: &str,
+    look: impl AsyncFnMut() -> Option<T>,
+) -> Result<T, NotInTime> {
     eventually_within(PATIENCE, condition, look).await
 }
 
 /// As [`eventually`], with a patience of its own.
-pub async fn eventually_within<T, Look, Seen>(
+pub async fn eventually_within<T>(
     patience: Duration,
     condition: &str,
-    mut look: Look,
-) -> Result<T, NotInTime>
-where
-    Look: FnMut() -> Seen,
-    Seen: Future<Output = Option<T>>,
-{
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> Result<T, NotInTime> {
     let looking = async {
         loop {
             if let Some(value) = look().await {
@@ -53,28 +47,4 @@ where
             condition: condition.to_owned(),
             waited: patience,
         }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{eventually, eventually_within};
-    use std::cell::Cell;
-    use std::time::Duration;
-
-    #[tokio::test]
-    async fn a_condition_that_comes_true_brings_its_value() {
-        let looks = Cell::new(0);
-        let third = eventually("the third look", || {
-            looks.set(looks.get() + 1);
-            let seen = (looks.get() == 3).then_some(looks.get());
-            async move { seen }
-        });
-        assert_eq!(third.await.unwrap(), 3);
-    }
-
-    #[tokio::test]
-    async fn a_condition_that_stays_false_is_named() {
-        let never = eventually_within(Duration::from_millis(60), "rain", || async { None::<()> });
-        assert!(never.await.unwrap_err().to_string().contains("rain"));
-    }
 }

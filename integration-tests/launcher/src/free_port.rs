@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 
 /// Asks the system for a free loopback port and gives it back at once.
 ///
-/// Another process may take it before it is used: whoever needs a fixed port must be ready to try
-/// another one. Programs that can listen on port 0 and say which they got need no such guess.
+/// Another process may take it before it is used. Programs that can listen on port 0 and say which they
+/// got need no such guess.
 pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()?

@@ -4,36 +4,30 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-/// Lines kept of one program; older ones are let go, so that a long demo stays small.
+/// Lines kept of one program; older ones are dropped, so that a long demo stays small.
 const LINES_KEPT: usize = 20_000;
+/// Standard output and standard error.
+const STREAMS: usize = 2;
 
 /// A program's output while it grows. Clones see the same lines.
 #[derive(Debug, Clone)]
 pub struct Log {
     lines: Arc<Mutex<Lines>>,
     copy: Option<Arc<File>>,
-    changes: watch::Sender<Progress>,
+    /// Streams that have ended; raised or not, every line wakes a waiter.
+    ended: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
 struct Lines {
     kept: VecDeque<String>,
-    let_go: usize,
+    dropped: usize,
 }
-
-/// Raised with every line; tells a waiter to look again.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Progress {
-    lines: usize,
-    streams_ended: usize,
-}
-
-/// Standard output and standard error.
-const STREAMS: usize = 2;
 
 /// Why a line did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +45,7 @@ impl Default for Log {
         Self {
             lines: Arc::default(),
             copy: None,
-            changes: watch::Sender::new(Progress::default()),
+            ended: watch::Sender::new(0),
         }
     }
 }
@@ -73,8 +67,7 @@ impl Log {
                 let Ok(line) = line else { break };
                 log.push(String::from_utf8_lossy(&line).into_owned());
             }
-            log.changes
-                .send_modify(|progress| progress.streams_ended += 1);
+            log.ended.send_modify(|ended| *ended += 1);
         });
     }
 
@@ -83,21 +76,23 @@ impl Log {
             // The copy is a convenience; what counts is kept in memory.
             drop(writeln!(copy, "{line}"));
         }
-        {
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            if lines.kept.len() == LINES_KEPT {
-                lines.kept.pop_front();
-                lines.let_go += 1;
-            }
-            lines.kept.push_back(line);
+        let mut lines = self.locked();
+        if lines.kept.len() == LINES_KEPT {
+            lines.kept.pop_front();
+            lines.dropped += 1;
         }
-        self.changes.send_modify(|progress| progress.lines += 1);
+        lines.kept.push_back(line);
+        drop(lines);
+        self.ended.send_modify(|_as_many| {});
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All lines so far.
     pub fn lines(&self) -> Vec<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.kept.iter().cloned().collect()
+        self.locked().kept.iter().cloned().collect()
     }
 
     /// The last lines as one text, for a message about a failure.
@@ -106,99 +101,77 @@ impl Log {
         lines[lines.len().saturating_sub(count)..].join("\n")
     }
 
-    /// The lines that are JSON objects: events of a program that logs as JSON.
-    pub fn events(&self) -> Vec<Value> {
-        self.lines().iter().filter_map(|line| event(line)).collect()
-    }
-
     /// Waits for a line out of which `pick` makes something; lines that came before count.
     pub async fn wait_for<T>(
         &self,
         patience: Duration,
         mut pick: impl FnMut(&str) -> Option<T>,
     ) -> Result<T, NoSuchLine> {
-        let mut changes = self.changes.subscribe();
-        let mut looked_at = 0;
+        let mut changes = self.ended.subscribe();
+        let mut seen = 0;
         let looking = async {
             loop {
-                let progress = *changes.borrow_and_update();
-                for line in self.lines_from(&mut looked_at) {
+                let has_ended = *changes.borrow_and_update() == STREAMS;
+                for line in self.lines_from(&mut seen) {
                     if let Some(found) = pick(&line) {
                         return Ok(found);
                     }
                 }
-                if progress.streams_ended == STREAMS || changes.changed().await.is_err() {
+                if has_ended || changes.changed().await.is_err() {
                     return Err(NoSuchLine::Ended);
                 }
             }
         };
-        tokio::time::timeout(patience, looking)
+        timeout(patience, looking)
             .await
             .unwrap_or(Err(NoSuchLine::NotInTime))
     }
 
     /// Waits until the program has closed both streams, that is, until it has ended.
     pub async fn wait_for_end(&self, patience: Duration) -> Result<(), NoSuchLine> {
-        let mut changes = self.changes.subscribe();
-        let ended = changes.wait_for(|progress| progress.streams_ended == STREAMS);
-        match tokio::time::timeout(patience, ended).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(NoSuchLine::NotInTime),
-        }
+        let mut ended = self.ended.subscribe();
+        let ended = ended.wait_for(|ended| *ended == STREAMS);
+        timeout(patience, ended)
+            .await
+            .map_or(Err(NoSuchLine::NotInTime), |_| Ok(()))
     }
 
-    fn lines_from(&self, looked_at: &mut usize) -> Vec<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let skip = looked_at.saturating_sub(lines.let_go);
-        *looked_at = lines.let_go + lines.kept.len();
+    fn lines_from(&self, seen: &mut usize) -> Vec<String> {
+        let lines = self.locked();
+        let skip = seen.saturating_sub(lines.dropped);
+        *seen = lines.dropped + lines.kept.len();
         lines.kept.iter().skip(skip).cloned().collect()
-    }
-
-    /// A log that outgrew its bound cannot be called clean.
-    fn lines_let_go(&self) -> Vec<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        (lines.let_go > 0)
-            .then(|| format!("({} older lines were let go unseen)", lines.let_go))
-            .into_iter()
-            .collect()
     }
 
     /// Fails with every line that a quiet, healthy program would not have written: events of level
     /// WARN or ERROR, and lines that are no JSON event (a panic, a stray print).
     ///
     /// What a test provokes on purpose it names in `expected`, by a part of the message. An
-    /// expectation that nothing meets fails as well: it has lost its reason.
-    pub fn judge(&self, expected: &[&str]) -> Result<(), UncleanLog> {
-        self.judge_beside(&[], expected)
-    }
-
-    /// The same, where some complaints may come or not.
-    pub fn judge_beside(&self, known: &[&str], expected: &[&str]) -> Result<(), UncleanLog> {
-        let mut unexpected = self.lines_let_go();
-        let mut met = vec![false; expected.len()];
+    /// expectation that nothing meets fails as well: it has lost its reason. What contains one of
+    /// `known` may come or not.
+    pub fn judge(&self, known: &[&str], expected: &[&str]) -> Result<(), UncleanLog> {
+        // A log that outgrew its bound cannot be called clean.
+        let dropped = self.locked().dropped;
+        let mut unexpected: Vec<String> = (dropped > 0)
+            .then(|| format!("({dropped} older lines were dropped unseen)"))
+            .into_iter()
+            .collect();
+        let mut unmet = expected.to_vec();
         for line in self.lines() {
             let Some(complaint) = complaint(&line) else {
                 continue;
             };
-            let hits: Vec<usize> = (0..expected.len())
-                .filter(|&at| complaint.contains(expected[at]))
-                .collect();
-            if hits.is_empty() && !known.iter().any(|known| complaint.contains(known)) {
+            let is_part = |part: &&str| complaint.contains(*part);
+            if !known.iter().chain(expected).any(is_part) {
                 unexpected.push(line);
             }
-            for at in hits {
-                met[at] = true;
-            }
+            unmet.retain(|part| !is_part(part));
         }
-        let unmet: Vec<String> = (0..expected.len())
-            .filter(|&at| !met[at])
-            .map(|at| expected[at].to_owned())
-            .collect();
         if unexpected.is_empty() && unmet.is_empty() {
-            Ok(())
-        } else {
-            Err(UncleanLog { unexpected, unmet })
+            return Ok(());
         }
+        let unmet = unmet.into_iter().map(str::to_owned).collect();
+        Err(UncleanLog { unexpected, unmet })
     }
 }
 
@@ -214,19 +187,77 @@ pub struct UncleanLog {
 
 /// The text to compare with expectations, if the line is something to complain about.
 fn complaint(line: &str) -> Option<String> {
-    if line.trim().is_empty() {
-        return None;
+    let event = serde_json::from_str(line).ok().filter(Value::is_object);
+    match event {
+        None => (!line.trim().is_empty()).then(|| line.to_owned()),
+        Some(event) => matches!(event["level"].as_str(), Some("WARN" | "ERROR"))
+            .then(|| event["message"].as_str().unwrap_or(line).to_owned()),
     }
-    let Some(event) = event(line) else {
-        return Some(line.to_owned());
-    };
-    matches!(event["level"].as_str(), Some("WARN" | "ERROR"))
-        .then(|| event["message"].as_str().unwrap_or(line).to_owned())
-}
-
-fn event(line: &str) -> Option<Value> {
-    serde_json::from_str(line).ok().filter(Value::is_object)
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::{Log, NoSuchLine};
+    use std::time::Duration;
+
+    const INFO: &str = r#"{"level":"INFO","message":"listening"}"#;
+    const WARN: &str = r#"{"level":"WARN","message":"the feed is old"}"#;
+    const PANIC: &str = "thread 'main' panicked at src/main.rs:3:5";
+
+    fn log_of(lines: &[&str]) -> Log {
+        let log = Log::default();
+        for line in lines {
+            log.push((*line).to_owned());
+        }
+        log
+    }
+
+    #[test]
+    fn a_log_is_clean_if_it_complains_of_what_was_expected_and_of_nothing_else() {
+        let old = "feed is old";
+        for (lines, expected, unexpected, unmet) in [
+            (&[INFO, ""][..], &[][..], &[][..], &[][..]),
+            (&[INFO, WARN], &[], &[WARN], &[]),
+            (&[WARN], &[old], &[], &[]),
+            (&[INFO, PANIC], &[], &[PANIC], &[]),
+            (&[INFO], &[old], &[], &[old]),
+        ] {
+            match log_of(lines).judge(&[], expected) {
+                Ok(()) => assert!(unexpected.is_empty() && unmet.is_empty(), "{lines:?}"),
+                Err(unclean) => {
+                    assert_eq!(unclean.unexpected, unexpected);
+                    assert_eq!(unclean.unmet, unmet);
+                }
+            }
+        }
+        assert!(log_of(&[WARN]).judge(&[old], &[]).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_line_that_comes_later_is_found() {
+        let log = log_of(&["one"]);
+        let writer = log.clone();
+        let found = log.wait_for(Duration::from_secs(10), |line| {
+            // Written while the waiter is between two lines: it must not be missed.
+            if line == "one" {
+                writer.push("two".to_owned());
+            }
+            line.strip_prefix("tw").map(str::to_owned)
+        });
+        assert_eq!(found.await, Ok("o".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_program_or_with_its_patience() {
+        let log = Log::default();
+        let patience = Duration::from_millis(20);
+        let never = log.wait_for(patience, |_| Some(())).await;
+        assert_eq!(never, Err(NoSuchLine::NotInTime));
+        log.follow(&b"bye\n"[..]);
+        log.follow(&b""[..]);
+        let hello = |line: &str| (line == "hello").then_some(());
+        let found = log.wait_for(Duration::from_secs(10), hello).await;
+        assert_eq!(found, Err(NoSuchLine::Ended));
+        assert_eq!(log.lines(), ["bye"]);
+    }
+}

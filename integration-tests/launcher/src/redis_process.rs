@@ -4,7 +4,7 @@ use crate::environment;
 use crate::free_port::free_port;
 use crate::server_process::{ServerProcess, ServerProcessError};
 use std::io::{self, ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -12,9 +12,6 @@ use tempfile::TempDir;
 /// redis-server cannot choose a free port itself, so one is guessed, and another one if it is taken
 /// in between.
 const TRIES: usize = 5;
-
-/// Where the clock of a Redis process is set.
-const CLOCK_FILE: &str = "clock";
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
@@ -37,15 +34,10 @@ pub enum RedisProcessError {
     #[error("no folder or port for a redis-server")]
     Place(#[from] io::Error),
     /// Every free port that was tried was taken before the server could use it.
-    #[error("{tries} free ports in a row were taken by others")]
-    PortsTaken {
-        /// How many.
-        tries: usize,
-    },
+    #[error("free ports were taken by others before redis-server could use them")]
+    PortsTaken,
     /// A clock was to be set, and the shim for it is missing.
-    #[error(
-        "CONNECTOR_CLOCK_SHIM does not name the clock shim: `make faults` builds it and says so"
-    )]
+    #[error("CONNECTOR_CLOCK_SHIM does not name the clock shim: `make faults` builds it")]
     NoClockShim,
 }
 
@@ -54,8 +46,17 @@ pub enum RedisProcessError {
 pub struct RedisProcess {
     server: ServerProcess,
     port: u16,
-    folder: TempDir,
-    fakes_time: bool,
+    options: Options,
+    _folder: TempDir,
+}
+
+/// How a server is started; the first option takes the port.
+#[derive(Debug)]
+struct Options {
+    port_option: &'static str,
+    more: Vec<String>,
+    /// The shim and the file it reads.
+    clock: Option<(PathBuf, PathBuf)>,
 }
 
 /// The clock of one Redis process.
@@ -77,33 +78,53 @@ impl RedisClockControl {
 impl RedisProcess {
     /// Starts one: some 30 ms.
     pub async fn start() -> Result<Self, RedisProcessError> {
-        Self::start_at(false).await
+        Self::start_with("--port", new_folder()?, Vec::new()).await
     }
 
     /// With a clock that can be set.
     pub async fn start_with_clock() -> Result<(Self, RedisClockControl), RedisProcessError> {
-        let process = Self::start_at(true).await?;
-        let clock = RedisClockControl {
-            file: process.folder.path().join(CLOCK_FILE),
-        };
-        Ok((process, clock))
+        let folder = new_folder()?;
+        let file = folder.path().join("clock");
+        std::fs::write(&file, 0_i64.to_ne_bytes())?;
+        let shim = environment::clock_shim().ok_or(RedisProcessError::NoClockShim)?;
+        let clock = Some((shim, file.clone()));
+        let process = Self::start_at("--port", folder, Vec::new(), clock).await?;
+        Ok((process, RedisClockControl { file }))
     }
 
-    async fn start_at(fakes_time: bool) -> Result<Self, RedisProcessError> {
-        let folder = tempfile::Builder::new().prefix("redis-").tempdir()?;
-        std::fs::write(folder.path().join(CLOCK_FILE), 0_i64.to_ne_bytes())?;
+    /// With more options; the server's port goes to the option named first, e.g. `--tls-port`.
+    pub async fn start_with(
+        port_option: &'static str,
+        folder: TempDir,
+        options: Vec<String>,
+    ) -> Result<Self, RedisProcessError> {
+        Self::start_at(port_option, folder, options, None).await
+    }
+
+    async fn start_at(
+        port_option: &'static str,
+        folder: TempDir,
+        mut more: Vec<String>,
+        clock: Option<(PathBuf, PathBuf)>,
+    ) -> Result<Self, RedisProcessError> {
+        more.extend(["--dir".to_owned(), folder.path().display().to_string()]);
+        let options = Options {
+            port_option,
+            more,
+            clock,
+        };
         for _ in 0..TRIES {
             let port = free_port()?;
-            if let Some(server) = serve(port, folder.path(), fakes_time).await? {
+            if let Some(server) = serve(port, &options).await? {
                 return Ok(Self {
                     server,
                     port,
-                    folder,
-                    fakes_time,
+                    options,
+                    _folder: folder,
                 });
             }
         }
-        Err(RedisProcessError::PortsTaken { tries: TRIES })
+        Err(RedisProcessError::PortsTaken)
     }
 
     /// Its port on the loopback interface; the same after [`start_again`](Self::start_again).
@@ -124,42 +145,36 @@ impl RedisProcess {
 
     /// Starts it again, empty, at the same address.
     pub async fn start_again(&mut self) -> Result<(), RedisProcessError> {
-        self.server = serve(self.port, self.folder.path(), self.fakes_time)
-            .await?
-            .ok_or(RedisProcessError::PortsTaken { tries: 1 })?;
+        let server = serve(self.port, &self.options).await?;
+        self.server = server.ok_or(RedisProcessError::PortsTaken)?;
         Ok(())
     }
 }
 
+/// A folder that goes with the server.
+pub fn new_folder() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("redis-").tempdir()
+}
+
 /// Starts a server on this port; nothing if somebody else has taken it.
-async fn serve(
-    port: u16,
-    folder: &Path,
-    fakes_time: bool,
-) -> Result<Option<ServerProcess>, RedisProcessError> {
+async fn serve(port: u16, options: &Options) -> Result<Option<ServerProcess>, RedisProcessError> {
     let mut command = Command::new("redis-server");
     command
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
-        .arg(folder)
-        .args(OPTIONS);
-    if fakes_time {
-        let shim = environment::clock_shim().ok_or(RedisProcessError::NoClockShim)?;
-        command
-            .env("LD_PRELOAD", shim)
-            .env("CLOCK_SHIM_FILE", folder.join(CLOCK_FILE));
+        .args([options.port_option, &port.to_string()])
+        .args(["--bind", "127.0.0.1"])
+        .args(OPTIONS)
+        .args(&options.more);
+    if let Some((shim, file)) = &options.clock {
+        command.env("LD_PRELOAD", shim).env("CLOCK_SHIM_FILE", file);
     }
     // Shielded: the services end before the Redis they still write to.
-    let server =
-        ServerProcess::start_shielded("redis-server", &mut command).map_err(
-            |error| match &error {
-                ServerProcessError::Spawn { source, .. }
-                    if source.kind() == ErrorKind::NotFound =>
-                {
-                    RedisProcessError::NotInstalled(error)
-                }
-                _ => RedisProcessError::Process(error),
-            },
-        )?;
+    let started = ServerProcess::start_shielded("redis-server", &mut command);
+    let server = started.map_err(|error| match &error {
+        ServerProcessError::Spawn { source, .. } if source.kind() == ErrorKind::NotFound => {
+            RedisProcessError::NotInstalled(error)
+        }
+        _ => RedisProcessError::Process(error),
+    })?;
     let is_ready = server
         .wait_for(READY, READY_WITHIN, |line| {
             if line.contains(READY) {

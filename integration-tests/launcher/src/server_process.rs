@@ -46,13 +46,8 @@ pub enum ServerProcessError {
         tail: String,
     },
     /// It went on after being asked to end, and was killed.
-    #[error("{name} did not end within {patience:?} of being asked to, and was killed")]
-    WouldNotStop {
-        /// Its name.
-        name: String,
-        /// How long it had.
-        patience: Duration,
-    },
+    #[error("{0} did not end within {STOP_PATIENCE:?} of being asked to, and was killed")]
+    WouldNotStop(String),
     /// A signal could not be sent, or the end not be observed.
     #[error("{name} could not be signalled or waited for")]
     System {
@@ -69,40 +64,29 @@ impl ServerProcess {
         Self::start_with_log(name, command, Log::default())
     }
 
+    /// As [`ServerProcess::start`], for a program that a Ctrl-C at the terminal does not reach: its
+    /// owner decides when it ends, and in which order with others.
+    pub fn start_shielded(name: &str, command: &mut Command) -> Result<Self, ServerProcessError> {
+        Self::start(name, command.process_group(0))
+    }
+
     /// Starts a program and follows its output into this log.
     pub(crate) fn start_with_log(
         name: &str,
         command: &mut Command,
         log: Log,
     ) -> Result<Self, ServerProcessError> {
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| ServerProcessError::Spawn {
-                name: name.to_owned(),
-                source,
-            })?;
-        let mut process = Self {
-            name: name.to_owned(),
-            child,
-            log,
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let name = name.to_owned();
+        let mut child = match command.stderr(Stdio::piped()).spawn() {
+            Ok(child) => child,
+            Err(source) => return Err(ServerProcessError::Spawn { name, source }),
         };
-        if let Some(stdout) = process.child.stdout.take() {
-            process.log.follow(stdout);
+        if let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) {
+            log.follow(stdout);
+            log.follow(stderr);
         }
-        if let Some(stderr) = process.child.stderr.take() {
-            process.log.follow(stderr);
-        }
-        Ok(process)
-    }
-
-    /// As [`ServerProcess::start`], for a program that a Ctrl-C at the terminal does not reach: whoever started it decides
-    /// when it ends, and in which order with others.
-    pub fn start_shielded(name: &str, command: &mut Command) -> Result<Self, ServerProcessError> {
-        shield(command);
-        Self::start(name, command)
+        Ok(Self { name, child, log })
     }
 
     /// The name it was started under.
@@ -127,15 +111,8 @@ impl ServerProcess {
         patience: Duration,
         pick: impl FnMut(&str) -> Option<T>,
     ) -> Result<T, ServerProcessError> {
-        self.log
-            .wait_for(patience, pick)
-            .await
-            .map_err(|reason| ServerProcessError::Silent {
-                name: self.name.clone(),
-                awaited: awaited.to_owned(),
-                reason,
-                tail: self.log.tail(LINES_SHOWN),
-            })
+        let found = self.log.wait_for(patience, pick).await;
+        found.map_err(|reason| self.silent(awaited, reason))
     }
 
     /// Whether it is still there.
@@ -164,10 +141,7 @@ impl ServerProcess {
     async fn stopped(&mut self) -> Result<ExitStatus, ServerProcessError> {
         if self.log.wait_for_end(STOP_PATIENCE).await.is_err() {
             self.kill()?;
-            return Err(ServerProcessError::WouldNotStop {
-                name: self.name.clone(),
-                patience: STOP_PATIENCE,
-            });
+            return Err(ServerProcessError::WouldNotStop(self.name.clone()));
         }
         self.wait()
     }
@@ -185,15 +159,8 @@ impl ServerProcess {
 
     /// Waits for its end without asking for it.
     pub async fn ended(&mut self, patience: Duration) -> Result<ExitStatus, ServerProcessError> {
-        self.log
-            .wait_for_end(patience)
-            .await
-            .map_err(|reason| ServerProcessError::Silent {
-                name: self.name.clone(),
-                awaited: "the end of its output".to_owned(),
-                reason,
-                tail: self.log.tail(LINES_SHOWN),
-            })?;
+        let ended = self.log.wait_for_end(patience).await;
+        ended.map_err(|reason| self.silent("the end of its output", reason))?;
         self.wait()
     }
 
@@ -206,10 +173,20 @@ impl ServerProcess {
         if !self.is_running() {
             return Ok(());
         }
-        let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else {
+        let id = i32::try_from(self.child.id()).ok();
+        let Some(pid) = id.and_then(Pid::from_raw) else {
             return Ok(());
         };
         kill_process(pid, signal).map_err(|errno| self.system(errno.into()))
+    }
+
+    fn silent(&self, awaited: &str, reason: NoSuchLine) -> ServerProcessError {
+        ServerProcessError::Silent {
+            name: self.name.clone(),
+            awaited: awaited.to_owned(),
+            reason,
+            tail: self.log.tail(LINES_SHOWN),
+        }
     }
 
     fn system(&self, source: io::Error) -> ServerProcessError {
@@ -218,11 +195,6 @@ impl ServerProcess {
             source,
         }
     }
-}
-
-/// Puts a program out of reach of a Ctrl-C at the terminal.
-pub(crate) fn shield(command: &mut Command) {
-    command.process_group(0);
 }
 
 impl Drop for ServerProcess {

@@ -1,9 +1,8 @@
-//! The whole house under test. One binary: its parts are the modules below.
+//! Built services, simulator and Redis together. One binary: its parts are the modules below.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
     clippy::too_many_lines,
     reason = "this is test code throughout, helpers included"
 )]
@@ -18,18 +17,13 @@ mod connections;
 mod dead_connections;
 mod demand;
 mod deployment;
-mod dirty_pages;
 mod events;
 mod frozen_redis;
-mod harness_itself;
+mod harness;
 mod house;
-mod live_answers;
 mod never_complete;
 mod order_histories;
-mod orders_of_replicas;
 mod patience;
-mod programs;
-mod redis_fixture;
 mod redis_users;
 mod rolling_restart;
 mod scaling;

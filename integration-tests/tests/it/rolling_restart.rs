@@ -1,18 +1,17 @@
 //! Replicas are replaced one after the other while callers ask, as a rollout does it.
 
-use crate::house::{House, world};
-use integration_tests::api_client::ApiClient;
-use integration_tests::binaries::{Launch, Program, Service};
+use integration_tests::binaries::{Program, Service};
 use integration_tests::eventually::eventually;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use integration_tests::test_bed::{Failure, TestBed, world};
+use std::io::Error;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
-const REPLICAS: usize = 2;
 /// How often the load balancer asks who is ready; well under `DRAIN_DELAY`.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 const DRAIN_DELAY: &str = "1500ms";
@@ -21,254 +20,223 @@ const DRAIN_DELAY: &str = "1500ms";
 #[derive(Clone)]
 struct Replica {
     api: String,
-    management: String,
+    probe: String,
     is_ready: bool,
 }
 
 #[derive(Default)]
-struct Counts {
-    answered: AtomicUsize,
-    refused: AtomicUsize,
-    cut: AtomicUsize,
-    wrong: AtomicUsize,
-    asked_to_close: AtomicUsize,
-}
-
 struct Balancer {
     replicas: Mutex<Vec<Replica>>,
-    counts: Counts,
     is_over: AtomicBool,
+    answered: AtomicU64,
+    refused: AtomicU64,
+    cut: AtomicU64,
+    wrong: AtomicU64,
+    asked_to_close: AtomicU64,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Balancer {
-    fn ready(&self, turn: usize) -> Option<String> {
+    fn all_ready(&self) -> Option<()> {
+        let replicas = self.replicas.lock().unwrap();
+        replicas
+            .iter()
+            .all(|replica| replica.is_ready)
+            .then_some(())
+    }
+
+    /// One of those that are ready.
+    fn ready(&self, number: usize) -> Option<String> {
         let replicas = self.replicas.lock().unwrap();
         let ready: Vec<&Replica> = replicas.iter().filter(|replica| replica.is_ready).collect();
-        (!ready.is_empty()).then(|| ready[turn % ready.len()].api.clone())
+        (!ready.is_empty()).then(|| ready[number % ready.len()].api.clone())
     }
 
     async fn keep_polling(self: Arc<Self>) {
         while !self.is_over.load(Ordering::Relaxed) {
             let known = self.replicas.lock().unwrap().clone();
             for replica in known {
-                let is_ready = match ApiClient::new(&replica.management) {
-                    Ok(client) => client
-                        .fetch("/health/ready")
-                        .await
-                        .is_ok_and(|r| r.status == 200),
-                    Err(_) => false,
-                };
+                let reply = reqwest::get(&replica.probe).await;
+                let is_ready = reply.is_ok_and(|reply| reply.status() == 200);
                 let mut replicas = self.replicas.lock().unwrap();
-                for other in replicas.iter_mut().filter(|other| other.api == replica.api) {
-                    other.is_ready = is_ready;
+                for same in replicas.iter_mut().filter(|other| other.api == replica.api) {
+                    same.is_ready = is_ready;
                 }
             }
-            tokio::time::sleep(POLL_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
     }
 
-    /// Asks one question after the other, on connections that are kept while both sides want it, or
-    /// on a new one each time.
+    /// Asks one question after the other, on connections that are kept while both sides want it, or on a
+    /// new one each time.
     async fn keep_asking(self: Arc<Self>, keeps: bool, first: usize) {
         let mut kept: Option<(String, BufReader<TcpStream>)> = None;
-        let mut turn = first;
+        let mut number = first;
         while !self.is_over.load(Ordering::Relaxed) {
-            turn += 1;
-            let Some(address) = self.ready(turn / 8) else {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            // A core is left to the services.
+            sleep(Duration::from_millis(2)).await;
+            number += 1;
+            let Some(address) = self.ready(number / 8) else {
                 continue;
             };
             let connection = match kept.take() {
                 Some((to, connection)) if to == address => connection,
                 _ => {
                     let Ok(stream) = TcpStream::connect(&address).await else {
-                        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                        count(&self.refused);
                         continue;
                     };
                     BufReader::new(stream)
                 }
             };
-            match exchange(connection).await {
-                Ok(told) => {
-                    self.counts.answered.fetch_add(1, Ordering::Relaxed);
-                    if told.status != 200 {
-                        self.counts.wrong.fetch_add(1, Ordering::Relaxed);
-                    }
-                    if told.closes {
-                        self.counts.asked_to_close.fetch_add(1, Ordering::Relaxed);
-                    } else if keeps {
-                        kept = Some((address, told.connection));
-                    }
-                }
-                Err(_) => {
-                    self.counts.cut.fetch_add(1, Ordering::Relaxed);
-                }
+            let Ok(answer) = exchange(connection).await else {
+                count(&self.cut);
+                continue;
+            };
+            count(&self.answered);
+            if answer.status != 200 {
+                count(&self.wrong);
             }
-            // A core is left to the services.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            if answer.closes {
+                count(&self.asked_to_close);
+            } else if keeps {
+                kept = Some((address, answer.connection));
+            }
         }
+    }
+
+    async fn serves_callers(&self) -> Result<(), Failure> {
+        let before = self.answered.load(Ordering::Relaxed);
+        eventually("callers are served", async || {
+            (self.answered.load(Ordering::Relaxed) > before + 200).then_some(())
+        })
+        .await?;
+        Ok(())
     }
 }
 
-struct Told {
+struct Answer {
     status: u16,
     closes: bool,
     connection: BufReader<TcpStream>,
 }
 
 /// One question on this connection: anything but a whole answer is an error.
-async fn exchange(mut connection: BufReader<TcpStream>) -> std::io::Result<Told> {
-    let broken = || std::io::Error::other("no whole answer");
-    connection
-        .write_all(
-            b"GET /inventory/v1/inventories?sku=D0001&warehouseId=24 HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        )
-        .await?;
-    let (mut line, mut status, mut length, mut closes) = (String::new(), None, 0, false);
-    loop {
-        line.clear();
-        if connection.read_line(&mut line).await? == 0 {
-            return Err(broken());
-        }
-        let head = line.trim_end().to_ascii_lowercase();
-        if head.is_empty() {
-            break;
-        }
-        if let Some(rest) = head.strip_prefix("http/1.1 ") {
-            status = rest.split(' ').next().and_then(|code| code.parse().ok());
-        } else if let Some(value) = head.strip_prefix("content-length:") {
-            length = value.trim().parse().map_err(|_no_number| broken())?;
-        } else if head == "connection: close" {
-            closes = true;
+async fn exchange(mut connection: BufReader<TcpStream>) -> std::io::Result<Answer> {
+    let question = "GET /inventory/v1/inventories?sku=D0001&warehouseId=24 HTTP/1.1\r\n\
+                    host: localhost\r\n\r\n";
+    connection.write_all(question.as_bytes()).await?;
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if connection.read_line(&mut head).await? == 0 {
+            return Err(Error::other("no whole head"));
         }
     }
-    let mut body = vec![0; length];
+    head.make_ascii_lowercase();
+    let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<u16>().ok());
+    let status = number(field("http/1.1 ").and_then(|rest| rest.split(' ').next()));
+    let length = number(field("content-length:")).unwrap_or_default();
+    let mut body = vec![0; length.into()];
     connection.read_exact(&mut body).await?;
-    Ok(Told {
-        status: status.ok_or_else(broken)?,
-        closes,
+    Ok(Answer {
+        status: status.ok_or_else(|| Error::other("no status"))?,
+        closes: field("connection: close").is_some(),
         connection,
     })
 }
 
-async fn start(config: &Path, name: &str) -> Service {
-    let launch = Launch::new(Program::InventoryApi, config).unwrap();
+async fn start(bed: &TestBed, name: &str) -> Result<(Service, Replica), Failure> {
+    let launch = bed.launch(Program::InventoryApi)?.named(name);
     let launch = launch.with_env("CONNECTOR__API__DRAIN_DELAY", DRAIN_DELAY);
-    launch.named(name).start().await.unwrap()
-}
-
-fn replica_of(service: &Service) -> Replica {
-    let api = service.url().strip_prefix("http://").unwrap().to_owned();
-    Replica {
-        api,
-        management: service.management_url(),
+    let service = launch.start().await?;
+    let replica = Replica {
+        api: service.url().trim_start_matches("http://").to_owned(),
+        probe: format!("{}/health/ready", service.management_url()),
         is_ready: false,
-    }
+    };
+    Ok((service, replica))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_under_load_refuses_and_cuts_nobody() {
-    let house = House::with(world(20), &["24"]).await;
-    house.snapshot().await;
+async fn a_rolling_restart_under_load_refuses_and_cuts_nobody() -> Result<(), Failure> {
+    let bed = TestBed::start(world(20), &["24"]).await?;
+    bed.snapshot().await?;
+    let balancer = Arc::new(Balancer::default());
     let mut services = Vec::new();
-    for number in 0..REPLICAS {
-        services.push(start(house.config_path(), &format!("api-{number}")).await);
+    for number in 0..2 {
+        let (service, replica) = start(&bed, &format!("api-{number}")).await?;
+        services.push(service);
+        balancer.replicas.lock().unwrap().push(replica);
     }
-    let balancer = Arc::new(Balancer {
-        replicas: Mutex::new(services.iter().map(replica_of).collect()),
-        counts: Counts::default(),
-        is_over: AtomicBool::new(false),
-    });
-    let all_ready = async || {
-        let replicas = balancer.replicas.lock().unwrap();
-        replicas
-            .iter()
-            .all(|replica| replica.is_ready)
-            .then_some(())
-    };
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&balancer).keep_polling());
-    eventually("all are ready", all_ready).await.unwrap();
+    eventually("all are ready", async || balancer.all_ready()).await?;
     for number in 0..8 {
-        let asking = Arc::clone(&balancer).keep_asking(number % 2 == 0, number * 4);
-        tasks.spawn(asking);
+        tasks.spawn(Arc::clone(&balancer).keep_asking(number % 2 == 0, number * 4));
     }
-    let answered = || balancer.counts.answered.load(Ordering::Relaxed);
     for (number, service) in services.iter_mut().enumerate() {
-        let before = answered();
-        eventually("callers are served", async || {
-            (answered() > before + 200).then_some(())
-        })
-        .await
-        .unwrap();
-        let status = service.process().stop().await.unwrap();
+        balancer.serves_callers().await?;
+        let status = service.process().stop().await?;
         assert!(status.success(), "{status}");
-        *service = start(house.config_path(), &format!("new-api-{number}")).await;
-        balancer.replicas.lock().unwrap()[number] = replica_of(service);
-        eventually("the new one is ready", all_ready).await.unwrap();
+        let (new, replica) = start(&bed, &format!("new-api-{number}")).await?;
+        *service = new;
+        balancer.replicas.lock().unwrap()[number] = replica;
+        eventually("the new one is ready", async || balancer.all_ready()).await?;
     }
-    let before = answered();
-    eventually("callers are served", async || {
-        (answered() > before + 200).then_some(())
-    })
-    .await
-    .unwrap();
+    balancer.serves_callers().await?;
     balancer.is_over.store(true, Ordering::Relaxed);
     tasks.join_all().await;
-    let counts = &balancer.counts;
-    let told = [&counts.refused, &counts.cut, &counts.wrong].map(|n| n.load(Ordering::Relaxed));
-    assert_eq!(told, [0; 3], "refused, cut, wrong of {}", answered());
-    assert!(counts.asked_to_close.load(Ordering::Relaxed) > 0);
+    let failed = [&balancer.refused, &balancer.cut, &balancer.wrong];
+    let failed = failed.map(|counter| counter.load(Ordering::Relaxed));
+    assert_eq!(failed, [0; 3], "refused, cut, wrong");
+    assert!(balancer.asked_to_close.load(Ordering::Relaxed) > 0);
+    Ok(())
 }
 
-/// Until listeners close: not ready, and whoever comes is answered on every port, for the last time.
+/// Until listeners close: not ready, and every port still answers, with `connection: close`.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_first_signal_a_service_is_unready_and_answers_and_a_second_ends_it() {
-    let house = House::with(world(20), &["24"]).await;
-    house.snapshot().await;
+async fn after_the_first_signal_a_service_is_unready_and_answers_and_a_second_ends_it()
+-> Result<(), Failure> {
+    let bed = TestBed::start(world(20), &["24"]).await?;
+    bed.snapshot().await?;
     for program in [Program::InventoryApi, Program::PrefetchWorker] {
-        let launch = Launch::new(program, house.config_path()).unwrap();
-        let mut service = launch
+        let mut service = bed
+            .launch(program)?
             .with_env("CONNECTOR__API__DRAIN_DELAY", "1h")
             .with_env("CONNECTOR__WORKER__DRAIN_DELAY", "1h")
             .start()
-            .await
-            .unwrap();
+            .await?;
         let ready = format!("{}/health/ready", service.management_url());
-        let status = async || Some(reqwest::get(&ready).await.ok()?.status().as_u16());
-        eventually("it is ready", async || {
-            (status().await? == 200).then_some(())
-        })
-        .await
-        .unwrap();
-        service.process().terminate().unwrap();
-        eventually("it is unready", async || {
-            (status().await? == 503).then_some(())
-        })
-        .await
-        .unwrap();
+        let has_status = async |wanted: u16| {
+            eventually(&format!("status {wanted}"), async || {
+                let reply = reqwest::get(&ready).await.ok()?;
+                (reply.status() == wanted).then_some(())
+            })
+            .await
+        };
+        has_status(200).await?;
+        service.process().terminate()?;
+        has_status(503).await?;
         for (address, path) in [
             (service.url(), "/inventory/v1/limits"),
             (service.url(), "/inventoryPrefetcher/v1/status"),
             (service.management_url(), "/health/live"),
             (service.management_url(), "/metrics"),
         ] {
-            let reply = reqwest::get(format!("{address}{path}")).await.unwrap();
+            let reply = reqwest::get(format!("{address}{path}")).await?;
             assert_eq!(reply.headers()["connection"], "close", "{program} {path}");
         }
-        let ended = async {
-            service.process().terminate().unwrap();
-            service.process().ended(Duration::from_secs(10)).await
-        };
-        let status = tokio::time::timeout(Duration::from_secs(4), ended).await;
-        assert!(status.expect("it waits").unwrap().success());
-        let mut other = Launch::new(program, house.config_path())
-            .unwrap()
-            .start()
-            .await
-            .unwrap();
+        service.process().terminate()?;
+        let ended = service.process().ended(Duration::from_secs(4)).await?;
+        assert!(ended.success(), "{ended}");
         // Sooner than the delay that SIGTERM has by default.
-        let stopped = tokio::time::timeout(Duration::from_secs(4), other.process().interrupt());
-        assert!(stopped.await.expect("SIGINT waits").unwrap().success());
+        let mut other = bed.launch(program)?.start().await?;
+        let stopped = timeout(Duration::from_secs(4), other.process().interrupt());
+        assert!(stopped.await??.success());
     }
+    Ok(())
 }

@@ -2,17 +2,18 @@
 
 use super::{NotBuilt, Program};
 use crate::log::{Log, UncleanLog};
-use crate::server_process::{ServerProcess, ServerProcessError, shield};
+use crate::server_process::{ServerProcess, ServerProcessError};
 use serde_json::Value;
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-/// Houses of the harness have an open door unless a test closes it, and the services say so.
-const OPEN_DOOR: &str = "callers are not authenticated";
+/// Tests leave the API open to everybody unless they are about callers, and the services say so.
+const OPEN_TO_ALL: &str = "callers are not authenticated";
 
 /// A matter of the machine: many cores, and a low limit of open files.
 const FEW_FILES: &str = "fewer files may be open than all connections need";
@@ -60,12 +61,10 @@ pub enum ServiceError {
 /// How a service is started.
 #[derive(Debug)]
 pub struct Launch {
-    program: Program,
     name: String,
     command: Command,
     listen: SocketAddr,
     management_listen: SocketAddr,
-    shielded: bool,
     log_folder: Option<PathBuf>,
 }
 
@@ -77,12 +76,10 @@ impl Launch {
         command.arg(config);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Ok(Self {
-            program,
             name: program.name().to_owned(),
             command,
             listen: any,
             management_listen: any,
-            shielded: false,
             log_folder: None,
         })
     }
@@ -90,10 +87,9 @@ impl Launch {
     /// The program of this name in another folder than the one it is built to.
     #[must_use]
     pub fn in_folder(mut self, folder: &Path) -> Self {
-        let mut command = Command::new(folder.join(self.program.name()));
+        let name = Path::new(self.command.get_program()).file_name();
+        let mut command = Command::new(folder.join(name.unwrap_or_default()));
         command.args(self.command.get_args());
-        let told = self.command.get_envs();
-        command.envs(told.filter_map(|(name, value)| Some((name, value?))));
         self.command = command;
         self
     }
@@ -130,7 +126,7 @@ impl Launch {
     /// Out of reach of a Ctrl-C at the terminal: it ends when its [`Service`] says so.
     #[must_use]
     pub fn shielded(mut self) -> Self {
-        self.shielded = true;
+        self.command.process_group(0);
         self
     }
 
@@ -148,15 +144,11 @@ impl Launch {
             .arg(self.listen.to_string())
             .arg("--management-listen")
             .arg(self.management_listen.to_string());
-        if self.shielded {
-            shield(&mut self.command);
-        }
         let log = self.log()?;
         let process = ServerProcess::start_with_log(&self.name, &mut self.command, log)?;
         let api = listening(&process, "api").await?;
         let management = listening(&process, "management").await?;
         Ok(Service {
-            program: self.program,
             process,
             api,
             management,
@@ -177,21 +169,20 @@ impl Launch {
 /// A running service. Killed when dropped.
 #[derive(Debug)]
 pub struct Service {
-    program: Program,
     process: ServerProcess,
     api: SocketAddr,
     management: SocketAddr,
 }
 
 impl Service {
-    /// Which program.
-    pub fn program(&self) -> Program {
-        self.program
-    }
-
     /// Its name in messages.
     pub fn name(&self) -> &str {
         self.process.name()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Where it answers questions, e.g. `http://127.0.0.1:8080`.
@@ -227,7 +218,7 @@ impl Service {
     pub fn assert_log_clean(&self, expected: &[&str]) -> Result<(), ServiceError> {
         self.process
             .log()
-            .judge_beside(&[OPEN_DOOR, FEW_FILES], expected)
+            .judge(&[OPEN_TO_ALL, FEW_FILES], expected)
             .map_err(|source| ServiceError::UncleanLog {
                 name: self.process.name().to_owned(),
                 source,

@@ -5,78 +5,66 @@
 
 pub(crate) mod constant;
 mod load;
-mod process;
 mod sides;
 
+use integration_tests::test_bed::Failure;
 use load::Load;
-use sides::{Measured, Stage};
-use std::path::PathBuf;
+use sides::{Measured, Sides};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Folder with the built programs.
-    #[arg(long, default_value = "target/release")]
-    programs: PathBuf,
     /// Seconds of load per side, batch size and round.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
     /// Rounds; each visits every side, the median counts.
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=20))]
+    rounds: u64,
     /// Callers at once.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=256))]
     callers: u32,
 }
 
-const BATCHES: [usize; 3] = [1, 24, 200];
+const BATCHES: [u32; 3] = [1, 24, 200];
 
 #[expect(clippy::print_stdout, reason = "the table is what the program is for")]
-pub(crate) fn run(options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
+pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
     let load = Load {
-        time: Duration::from_secs(options.seconds.clamp(1, 60)),
-        callers: options.callers.clamp(1, 256),
+        time: Duration::from_secs(options.seconds),
+        callers: options.callers,
     };
-    let stage = Stage::set_up(&options.programs)?;
+    let sides = Sides::start().await?;
     println!("| SKUs | side | requests/s | CPU us/request (server) | CPU us/request (Redis) |");
     println!("|---:|---|---:|---:|---:|");
     for batch in BATCHES {
         let mut rounds: Vec<Vec<Measured>> = Vec::new();
-        for _ in 0..options.rounds.clamp(1, 20) {
-            rounds.push(stage.measure_all_sides(batch, &load)?);
+        for _ in 0..options.rounds {
+            rounds.push(sides.measure_all(batch, &load).await?);
         }
         for side in 0..rounds[0].len() {
-            let all: Vec<&Measured> = rounds.iter().map(|round| &round[side]).collect();
-            println!("{}", table_row(batch, &all));
+            let of_side = |value: fn(&Measured) -> f64| {
+                let mut values: Vec<f64> = rounds.iter().map(|round| value(&round[side])).collect();
+                values.sort_by(f64::total_cmp);
+                values[values.len() / 2]
+            };
+            println!(
+                "| {batch} | {} | {:.0} | {} | {} |",
+                rounds[0][side].side,
+                of_side(|measured| measured.per_second),
+                micros(of_side(|measured| measured.server_us)),
+                micros(of_side(|measured| measured.redis_us)),
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table_row(batch: usize, rounds: &[&Measured]) -> String {
-    let rate = median(rounds.iter().map(|m| m.requests_per_second));
-    let server = median(rounds.iter().map(|m| m.server_us));
-    let redis = median(rounds.iter().map(|m| m.redis_us));
-    let server = if server > 0.0 {
-        format!("{server:.1}")
+fn micros(us: f64) -> String {
+    if us > 0.0 {
+        format!("{us:.1}")
     } else {
         "-".to_owned()
-    };
-    let redis = if redis > 0.0 {
-        format!("{redis:.1}")
-    } else {
-        "-".to_owned()
-    };
-    format!(
-        "| {batch} | {} | {rate:.0} | {server} | {redis} |",
-        rounds[0].side
-    )
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    }
 }

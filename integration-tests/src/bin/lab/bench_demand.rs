@@ -1,40 +1,28 @@
-//! How old what is asked for most becomes between snapshots, and what that costs: real workers, a
-//! real API, a crowd whose questions follow Zipf's law, and the calls as D365 has seen them.
+//! How old what is asked for most becomes between snapshots, and what that costs: real workers, a real
+//! API, questions that follow Zipf's law, and the calls as D365 has seen them.
 //!
 //! Prints a table in Markdown, and behind each number with a target whether it is met. Settings whose
 //! pages are too few for their budget miss it by arithmetic; the exit code is 0 all the same.
-//!
-//! Runs are long. When this program itself was held up (a laptop that slept, a machine that was busy),
-//! all that is measured was held up with it: what it sees until things have settled is left out, and
-//! it measures for longer.
 
-mod ages;
-mod crowd;
-mod house;
-mod pace;
+mod callers;
 
-use ages::{Ages, seconds};
-use crowd::Crowd;
-use d365_simulator::{Config, Handle, Kind, LoadModel, RequestRecord, WorldConfig};
-use house::House;
-use integration_tests::eventually::eventually_within;
-use integration_tests::full_size;
+use crate::full_size;
+use callers::Callers;
+use d365_simulator::{Config, Kind, LoadModel, UtcMillis, WorldConfig};
+use integration_tests::api_client::ApiClient;
+use integration_tests::binaries::Program;
+use integration_tests::open_loop::percentile;
+use integration_tests::redis_fixture::RedisFixture;
 use integration_tests::stopwatch::Stopwatch;
-use pace::Pace;
-use std::collections::HashSet;
-use std::path::PathBuf;
+use integration_tests::test_bed::{Failure, TestBed, number};
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
-
 /// Command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Folder with the built programs.
-    #[arg(long, default_value = "target/release")]
-    programs: PathBuf,
     /// Items of the world.
     #[arg(long, default_value_t = 100_000)]
     items: usize,
@@ -65,42 +53,50 @@ pub(crate) struct Options {
     /// Minutes after the first snapshot before anything is measured. With 12 the next snapshots of all
     /// warehouses fall into what is measured.
     #[arg(long, default_value_t = 3)]
-    warm_up: u64,
+    warm_up: u32,
     /// Minutes that are measured.
     #[arg(long, default_value_t = 5)]
-    minutes: u64,
-}
-
-/// One run's setting.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Setting {
-    pub(crate) page_rows: u32,
-    pub(crate) longest_address: u32,
-    pub(crate) share: u8,
+    minutes: u32,
 }
 
 /// The SKUs the target is about.
 const MOST_ASKED: usize = 1_000;
-const OLDEST_SECONDS: f64 = 60.0;
+/// SKUs of one question; the limit of the API.
+const SKUS_PER_QUESTION: usize = 1_000;
+const OLDEST: Duration = Duration::from_mins(1);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
-/// A look that comes so late says that the machine stood still.
-const STANDSTILL: Duration = Duration::from_secs(8);
-/// After a standstill everything is too old and becomes younger for so long.
-const SETTLING: Duration = Duration::from_secs(90);
 const MINUTE: Duration = Duration::from_mins(1);
 /// The product's default, which no run changes.
-const INTERVAL_MINUTES: u32 = 15;
-/// A cycle that begins so late has lost its pace: the tenth by which beginnings vary anyway.
-const MOST_LATE_MS: i64 = 90_000;
+const INTERVAL: Duration = Duration::from_mins(15);
+const WORKERS: usize = 2;
+/// A Redis user that may read only: what its API is asked for is not counted as asked for.
+const READER: [&str; 2] = ["reader", "only-reads"];
 
 #[expect(clippy::print_stdout, reason = "the table is what the program is for")]
-pub(crate) async fn run(options: &Options) -> Fallible<ExitCode> {
+pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
+    println!(
+        "{} items x {} warehouses, an interval of {INTERVAL:?}, {} questions/s x {} SKUs, {} ms a call of D365\n",
+        options.items, options.warehouses, options.per_second, options.skus, options.d365_ms
+    );
+    println!(
+        "| rows a page, longest address | pages of a snapshot | age p50 | p99 (<= 60 s) | oldest | look-ups, of the pages of as long (<= {} %) | pages read meanwhile | snapshots sealed | known of the {MOST_ASKED} |",
+        options.share
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for (page_rows, longest_address) in options.page_rows.iter().zip(&options.longest_address) {
+        let line = measured(options, *page_rows, *longest_address).await?;
+        println!("| {page_rows}, {longest_address} | {line} |");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bed(options: &Options, page_rows: u32, longest_address: u32) -> Result<TestBed, Failure> {
     let world = WorldConfig {
         items: options.items,
         warehouses: options.warehouses,
         ..WorldConfig::default()
     };
-    let d365 = d365_simulator::start(Config {
+    let d365 = Config {
         world: Some(world),
         load: LoadModel {
             base_ms: options.d365_ms,
@@ -108,163 +104,177 @@ pub(crate) async fn run(options: &Options) -> Fallible<ExitCode> {
         },
         request_log: 200_000,
         ..Config::default()
+    };
+    let redis = RedisFixture::start_process().await?;
+    let mut bed = TestBed::on(redis, d365, &[], |_| {})?;
+    let warehouses = full_size::warehouses(&bed, options.warehouses);
+    let share = options.share;
+    bed.reconfigure(|config| {
+        config.warehouses = warehouses;
+        config.longest_address = Some(longest_address);
+        config.more = format!(
+            "[api.limits]\nrequests_per_second_per_caller = 0\n\
+             [worker]\npage_size = {page_rows}\ndemand_share = {share}\n"
+        );
     })?;
-    println!(
-        "{} items x {} warehouses, an interval of {INTERVAL_MINUTES} min, {} questions/s x {} SKUs, {} ms a call of D365\n",
-        options.items, options.warehouses, options.per_second, options.skus, options.d365_ms
-    );
-    println!(
-        "| rows a page, longest address | pages of a snapshot | age p50 | p99 (<= 60 s) | oldest | look-ups, of the pages of as long (<= {} %) | pages read meanwhile | snapshots sealed, most late | known of the {MOST_ASKED} |",
-        options.share
-    );
-    println!("|---:|---:|---:|---:|---:|---:|---:|---|---:|");
-    for (page_rows, longest_address) in options.page_rows.iter().zip(&options.longest_address) {
-        let setting = Setting {
-            page_rows: *page_rows,
-            longest_address: *longest_address,
-            share: options.share,
-        };
-        let (line, house) = measured(options, &d365, setting).await?;
-        println!("{line}");
-        house.stop().await?;
-    }
-    Ok(ExitCode::SUCCESS)
+    full_size::set_budget(&bed).await?;
+    let [name, password] = READER;
+    let password = format!(">{password}");
+    let user = ["ACL", "SETUSER", name, "on", &password, "%R~*", "+@all"];
+    let () = bed.redis(&user).await?;
+    Ok(bed)
 }
 
-async fn measured(options: &Options, d365: &Handle, setting: Setting) -> Fallible<(String, House)> {
-    let simulator = d365.simulator();
-    let warehouses = full_size::warehouses(simulator, options.warehouses);
-    let rows = simulator.truth("usmf", Some(&warehouses[0]), None)?;
-    let mut items: Vec<String> = rows.into_iter().map(|row| row.item).collect();
-    items.dedup();
-    let house = House::start(&options.programs, d365, &warehouses, setting).await?;
-    for warehouse in &warehouses {
-        eventually_within(MINUTE * 15, "the first snapshots", async || {
-            let feed = house.feed(warehouse).await.ok()?;
-            (feed.get("state")? == "complete").then_some(())
-        })
+async fn measured(
+    options: &Options,
+    page_rows: u32,
+    longest_address: u32,
+) -> Result<String, Failure> {
+    let bed = bed(options, page_rows, longest_address).await?;
+    let (mut asked_service, asked) = bed.api().await?;
+    let [name, password] = READER;
+    let reading = bed.launch(Program::InventoryApi)?;
+    let mut reader_service = reading
+        .with_env("CONNECTOR__REDIS__USERNAME", name)
+        .with_env("CONNECTOR__REDIS__PASSWORD", password)
+        .start()
         .await?;
+    let reader = ApiClient::new(&reader_service.url())?;
+    let mut workers = Vec::new();
+    for number in 1..=WORKERS {
+        workers.push(bed.worker(&format!("worker {number}")).await?);
     }
-    let crowd = Arc::new(Crowd::new(
-        items,
-        warehouses.clone(),
+    bed.complete_since(0, INTERVAL).await?;
+    let callers = Arc::new(Callers::new(
+        bed.items(&bed.config.warehouses[0])?,
+        bed.config.warehouses.clone(),
         options.skus,
         options.seed,
     ));
     let mut seen = Seen::default();
     let looking = async {
-        tokio::time::sleep(MINUTE * u32::try_from(options.warm_up)?).await;
-        seen.look_for(options, d365, &house, &crowd, &warehouses)
-            .await
+        tokio::time::sleep(MINUTE * options.warm_up).await;
+        seen.look(options, &bed, &reader, &callers).await
     };
     tokio::select! {
-        () = crowd.ask(&house.crowds_api, options.per_second) => {}
+        () = callers.ask(&asked, options.per_second) => {}
         looked = looking => looked?,
     }
-    let known: HashSet<String> = house.counted(MOST_ASKED).await?.into_iter().collect();
-    let asked = crowd.most_asked(MOST_ASKED);
-    seen.known = asked.iter().filter(|sku| known.contains(*sku)).count();
-    let (questions, failed) = crowd.questions();
+    let (questions, failed) = callers.questions();
     if failed > questions / 100 {
         return Err(format!("{failed} of {questions} questions failed").into());
     }
-    if seen.ages.failed > seen.ages.looks / 20 {
-        return Err(format!("{} of {} looks failed", seen.ages.failed, seen.ages.looks).into());
+    let last = (MOST_ASKED - 1).to_string();
+    let known: Vec<String> = bed
+        .redis(&["ZREVRANGE", "inv:contoso:asked", "0", &last])
+        .await?;
+    let asked_most = callers.most_asked(MOST_ASKED);
+    let known = asked_most.iter().filter(|sku| known.contains(sku)).count();
+    for service in workers
+        .iter_mut()
+        .chain([&mut asked_service, &mut reader_service])
+    {
+        service.stop().await?;
     }
-    Ok((seen.line(options, setting), house))
+    Ok(format!("{} | {known}", seen.line(options)))
 }
 
 /// What was seen while it was measured.
 #[derive(Debug, Default)]
 struct Seen {
-    ages: Ages,
-    pace: Pace,
-    calls: Vec<RequestRecord>,
-    known: usize,
-    /// Time in which calls were made.
-    running: Duration,
-    stood_still: Duration,
+    /// Ages of SKUs; of each its oldest line over all warehouses.
+    ages: Vec<Duration>,
+    /// SKUs of which nothing with an age was said.
+    ageless: usize,
+    look_ups: usize,
+    pages_read: usize,
+    /// Pages of the last snapshots of all warehouses.
+    pages: u64,
+    /// Cycles sealed meanwhile.
+    sealed: u64,
+    time: Duration,
 }
 
 impl Seen {
-    async fn look_for(
+    async fn look(
         &mut self,
         options: &Options,
-        d365: &Handle,
-        house: &House,
-        crowd: &Crowd,
-        warehouses: &[String],
-    ) -> Fallible<()> {
-        let simulator = d365.simulator();
-        let before = simulator.requests(0).last().map_or(0, |last| last.seq);
-        let time = MINUTE * u32::try_from(options.minutes)?;
-        let (mut measured, mut settling) = (Duration::ZERO, Duration::ZERO);
+        bed: &TestBed,
+        reader: &ApiClient,
+        callers: &Callers,
+    ) -> Result<(), Failure> {
+        let before = bed.last_request();
+        let sealed_before = sum_of_feeds(bed, "sealed").await?;
+        let watch = Stopwatch::start();
         let mut ticks = tokio::time::interval(BETWEEN_LOOKS);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut last = Stopwatch::start();
-        while measured < time {
+        while watch.elapsed() < MINUTE * options.minutes {
             ticks.tick().await;
-            if settling.is_zero() {
-                let asked = crowd.most_asked(MOST_ASKED);
-                self.ages.look(house, simulator, warehouses, &asked).await;
-                self.pace
-                    .look(house, warehouses, simulator.now().unix_millis())
-                    .await?;
-            }
-            let gap = std::mem::replace(&mut last, Stopwatch::start()).elapsed();
-            if gap > STANDSTILL {
-                self.stood_still += gap;
-                settling = SETTLING;
-                self.ages.forget_last_look();
-                continue;
-            }
-            self.running += gap;
-            if settling.is_zero() {
-                measured += gap;
-            }
-            settling = settling.saturating_sub(gap);
+            self.look_once(bed, reader, &callers.most_asked(MOST_ASKED))
+                .await?;
         }
-        self.calls = simulator.requests(before);
+        self.time = watch.elapsed();
+        self.ages.sort_unstable();
+        self.look_ups = bed.requests(Kind::Lookup, before).len();
+        self.pages_read = bed.requests(Kind::Page, before).len();
+        self.pages = sum_of_feeds(bed, "pages").await?;
+        self.sealed = sum_of_feeds(bed, "sealed").await? - sealed_before;
         Ok(())
     }
 
-    fn line(&mut self, options: &Options, setting: Setting) -> String {
-        let count = |kind: Kind| self.calls.iter().filter(|call| call.kind == kind).count();
-        let (look_ups, pages) = (count(Kind::Lookup), count(Kind::Page));
-        // Of the pages the snapshots make in as long a time, not of those that happened to fall into it.
+    async fn look_once(
+        &mut self,
+        bed: &TestBed,
+        reader: &ApiClient,
+        skus: &[String],
+    ) -> Result<(), Failure> {
+        let mut oldest: HashMap<String, Duration> = HashMap::with_capacity(skus.len());
+        for warehouse in &bed.config.warehouses {
+            for skus in skus.chunks(SKUS_PER_QUESTION) {
+                let skus: Vec<&str> = skus.iter().map(String::as_str).collect();
+                let reply = reader.fast(warehouse, &skus).await?;
+                // From the as-of, not from the age in whole seconds: that is rounded down.
+                let now = bed.now();
+                for line in reply.json["data"].as_array().into_iter().flatten() {
+                    let as_of = line["asOf"].as_str().and_then(UtcMillis::parse);
+                    if let (Some(sku), Some(as_of)) = (line["sku"].as_str(), as_of) {
+                        let age = u64::try_from(now - as_of.unix_millis()).unwrap_or_default();
+                        let age = Duration::from_millis(age);
+                        let known = oldest.entry(sku.to_owned()).or_insert(age);
+                        *known = age.max(*known);
+                    }
+                }
+            }
+        }
+        self.ageless += skus.len() - oldest.len().min(skus.len());
+        self.ages.extend(oldest.into_values());
+        Ok(())
+    }
+
+    fn line(&self, options: &Options) -> String {
+        // Of the pages the snapshots make in as long a time, not of those that fell into it.
         #[expect(clippy::cast_precision_loss, reason = "some thousand calls")]
-        let (calls, all_pages) = (look_ups as f64, self.pace.pages.max(1) as f64);
-        let interval = (MINUTE * INTERVAL_MINUTES).as_secs_f64();
-        let share = calls * 100.0 * interval / (all_pages * self.running.as_secs_f64().max(1.0));
-        let (p50, p99, oldest) = (
-            self.ages.quantile(500),
-            self.ages.quantile(990),
-            self.ages.quantile(1_000),
-        );
-        let still = if self.stood_still.is_zero() {
-            String::new()
-        } else {
-            format!(", stood still for {:.0} s", self.stood_still.as_secs_f64())
-        };
-        let next = match self.pace.next_in_ms {
-            i64::MAX => String::new(),
-            ms => format!(", the next due in {:.0} s", seconds(ms)),
-        };
+        let (calls, all_pages) = (self.look_ups as f64, self.pages.max(1) as f64);
+        let share = calls * 100.0 * INTERVAL.div_duration_f64(self.time) / all_pages;
+        let [p50, p99, oldest] = [50, 99, 100].map(|percent| percentile(&self.ages, percent));
         format!(
-            "| {}, {} | {} | {p50:.1} s | {p99:.1} s {} | {oldest:.1} s | {look_ups} in {:.1} min, {share:.1} % {} | {pages} | {} sealed, most late {:.1} s, longest {:.0} s{next}{still}: {} | {} |",
-            setting.page_rows,
-            setting.longest_address,
-            self.pace.pages,
-            met(p99 <= OLDEST_SECONDS && self.ages.ageless == 0),
-            self.running.as_secs_f64() / 60.0,
+            "{} | {p50:.1?} | {p99:.1?} {} | {oldest:.1?} | {} in {:.0?}, {share:.1} % {} | {} | {}",
+            self.pages,
+            met(p99 <= OLDEST && self.ageless == 0),
+            self.look_ups,
+            self.time,
             met(share <= f64::from(options.share)),
-            self.pace.sealed,
-            seconds(self.pace.latest_ms.max(0)),
-            seconds(self.pace.longest_ms),
-            met(self.pace.is_kept(MOST_LATE_MS)),
-            self.known,
+            self.pages_read,
+            self.sealed,
         )
     }
+}
+
+async fn sum_of_feeds(bed: &TestBed, field: &str) -> Result<u64, Failure> {
+    let mut sum = 0;
+    for warehouse in &bed.config.warehouses {
+        sum += number(&bed.feed(warehouse).await?, field);
+    }
+    Ok(sum)
 }
 
 fn met(is_met: bool) -> &'static str {

@@ -5,10 +5,11 @@ mod bench;
 mod bench_demand;
 mod bench_prefetch;
 mod faults;
+mod full_size;
 mod histories;
 
 use clap::{Parser, Subcommand};
-use std::error::Error;
+use integration_tests::test_bed::Failure;
 use std::process::ExitCode;
 
 /// Benchmarks, faults and histories of the stock connector.
@@ -38,27 +39,27 @@ enum What {
     },
     /// Reads all pages and throws them away.
     #[command(hide = true)]
-    PrefetchFloor(bench_prefetch::floor_reader::Options),
+    PrefetchFloor(bench_prefetch::floor::Options),
 }
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> Result<ExitCode, Failure> {
     let what = Lab::parse().what;
-    match what {
-        What::Bench(options) => return bench::run(&options),
-        What::ConstantReply { bytes } => {
-            bench::constant::serve(bytes)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        _ => {}
+    // A runtime of its own kind, so it is served outside of ours.
+    if let What::ConstantReply { bytes } = what {
+        bench::constant::serve(bytes)?;
+        return Ok(ExitCode::SUCCESS);
     }
     tokio::runtime::Runtime::new()?.block_on(async {
         match what {
+            What::Bench(options) => bench::run(&options).await,
             What::BenchDemand(options) => bench_demand::run(&options).await,
             What::BenchPrefetch(options) => bench_prefetch::run(&options).await,
-            What::Faults(options) => Ok(faults::run(&options).await),
-            What::Histories(options) => Ok(histories::run(&options).await?),
-            What::PrefetchFloor(options) => bench_prefetch::floor_reader::run(options).await,
-            What::Bench(_) | What::ConstantReply { .. } => Ok(ExitCode::SUCCESS),
+            What::Faults(options) => faults::run(&options).await,
+            What::Histories(options) => histories::run(&options)
+                .await
+                .map_err(|error| error.to_string().into()),
+            What::PrefetchFloor(options) => bench_prefetch::floor::run(options).await,
+            What::ConstantReply { .. } => Ok(ExitCode::SUCCESS),
         }
     })
 }

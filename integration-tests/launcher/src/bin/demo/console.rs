@@ -1,7 +1,8 @@
 //! The only place where the demo writes.
 
+use std::error::Error;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// A line or several.
@@ -15,15 +16,14 @@ pub(crate) fn headline(text: &str) {
     say(&format!("\n== {text}"));
 }
 
-/// Tells a failure with all its causes.
-pub(crate) fn failure(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+/// A failure with all its causes.
+pub(crate) fn failure(error: &(dyn Error + Send + Sync)) -> ExitCode {
     let mut text = format!("\nThe demo failed: {error}");
     let mut cause = error.source();
     while let Some(inner) = cause {
         // Transparent errors repeat their cause's text.
         if !text.ends_with(&inner.to_string()) {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
+            text = format!("{text}: {inner}");
         }
         cause = inner.source();
     }
@@ -31,15 +31,10 @@ pub(crate) fn failure(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Whether somebody watches, so that a line may be redrawn.
-pub(crate) fn is_watched() -> bool {
-    std::io::stderr().is_terminal() && std::io::stdout().is_terminal()
-}
-
 /// A quantity with its thousands apart.
 pub(crate) fn count(number: impl Display) -> String {
     let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
@@ -51,17 +46,9 @@ pub(crate) fn count(number: impl Display) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::count;
-
     #[test]
     fn thousands_are_apart() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(count(number), text);
-        }
+        let numbers = [0, 999, 1_000, 1_234_567].map(super::count);
+        assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
     }
 }

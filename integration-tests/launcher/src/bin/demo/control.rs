@@ -1,7 +1,7 @@
 //! The simulator's controls: what is true, and what shall become true.
 
-use crate::error::DemoError;
-use reqwest::{Client, Response};
+use crate::Failure;
+use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,8 +9,6 @@ use std::time::Duration;
 
 /// A warehouse's truth is tens of megabytes; on the loopback interface that takes a second.
 const REPLY_WITHIN: Duration = Duration::from_secs(30);
-
-const WHAT: &str = "the simulator's controls";
 
 /// The controls of one simulator, for one company.
 #[derive(Debug)]
@@ -34,9 +32,17 @@ pub(crate) struct Warehouse {
 /// An on-hand row as it is. Quantities are decimal text.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Truth {
-    pub(crate) item: String,
+    #[serde(flatten)]
+    pub(crate) key: RowKey,
     pub(crate) available: String,
     pub(crate) on_hand: String,
+}
+
+/// What tells a row from the others of its company.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct RowKey {
+    pub(crate) item: String,
+    warehouse: String,
     color: String,
     configuration: String,
     size: String,
@@ -48,112 +54,69 @@ pub(crate) struct Truth {
 #[derive(Serialize)]
 struct NewStock<'a> {
     company: &'a str,
-    item: &'a str,
-    warehouse: &'a str,
-    color: &'a str,
-    configuration: &'a str,
-    size: &'a str,
-    style: &'a str,
-    version: &'a str,
-    site: &'a str,
+    #[serde(flatten)]
+    key: &'a RowKey,
     on_hand: String,
 }
 
 impl Control {
     /// Of the simulator at this address.
-    pub(crate) fn new(simulator: &str, company: &'static str) -> Result<Self, DemoError> {
+    pub(crate) fn new(simulator: &str, company: &'static str) -> Result<Self, Failure> {
         Ok(Self {
             base: format!("{simulator}/control"),
             company,
-            http: Client::builder()
-                .timeout(REPLY_WITHIN)
-                .build()
-                .map_err(failed)?,
+            http: Client::builder().timeout(REPLY_WITHIN).build()?,
         })
     }
 
     /// The company's ordinary warehouses that have a name and stock.
-    pub(crate) async fn warehouses(&self) -> Result<Vec<Warehouse>, DemoError> {
-        let url = format!("{}/warehouses", self.base);
-        let response = self.http.get(url).send().await.map_err(failed)?;
-        let mut warehouses: Vec<Warehouse> = lines(response, "GET warehouses").await?;
+    pub(crate) async fn warehouses(&self) -> Result<Vec<Warehouse>, Failure> {
+        let request = self.http.get(format!("{}/warehouses", self.base));
+        let mut warehouses: Vec<Warehouse> = lines(request).await?;
         warehouses.retain(|found| {
-            found.company == self.company
-                && found.kind == "Standard"
-                && !found.id.is_empty()
-                && found.rows > 0
+            let is_ordinary = found.kind == "Standard" && !found.id.is_empty();
+            is_ordinary && found.company == self.company && found.rows > 0
         });
         Ok(warehouses)
     }
 
     /// All rows of a warehouse.
-    pub(crate) async fn truth(&self, warehouse: &str) -> Result<Vec<Truth>, DemoError> {
-        let request = self
-            .http
-            .get(format!("{}/truth", self.base))
-            .query(&[("company", self.company), ("warehouse", warehouse)]);
-        lines(request.send().await.map_err(failed)?, "GET truth").await
+    pub(crate) async fn truth(&self, warehouse: &str) -> Result<Vec<Truth>, Failure> {
+        let request = self.http.get(format!("{}/truth", self.base));
+        lines(request.query(&[("company", self.company), ("warehouse", warehouse)])).await
     }
 
     /// Sets a row's physical inventory, as a sale or a delivery in D365 would.
-    pub(crate) async fn set_on_hand(
-        &self,
-        row: &Truth,
-        warehouse: &str,
-        on_hand: i64,
-    ) -> Result<(), DemoError> {
+    pub(crate) async fn set_on_hand(&self, row: &Truth, on_hand: i64) -> Result<(), Failure> {
         let stock = NewStock {
             company: self.company,
-            item: &row.item,
-            warehouse,
-            color: &row.color,
-            configuration: &row.configuration,
-            size: &row.size,
-            style: &row.style,
-            version: &row.version,
-            site: &row.site,
+            key: &row.key,
             on_hand: on_hand.to_string(),
         };
-        let request = self.http.put(format!("{}/stock", self.base)).json(&stock);
-        accepted(request.send().await.map_err(failed)?, "PUT stock").await
+        answer(self.http.put(format!("{}/stock", self.base)).json(&stock)).await?;
+        Ok(())
     }
 
     /// Lets stock move at random.
-    pub(crate) async fn set_sales(&self, per_second: u32) -> Result<(), DemoError> {
-        let request = self
-            .http
-            .post(format!("{}/sales", self.base))
-            .json(&json!({"per_second": per_second}));
-        accepted(request.send().await.map_err(failed)?, "POST sales").await
+    pub(crate) async fn set_sales(&self, per_second: u32) -> Result<(), Failure> {
+        let sales = json!({"per_second": per_second});
+        answer(self.http.post(format!("{}/sales", self.base)).json(&sales)).await?;
+        Ok(())
     }
 }
 
-fn failed(source: reqwest::Error) -> DemoError {
-    DemoError::Http { what: WHAT, source }
+async fn lines<T: DeserializeOwned>(request: RequestBuilder) -> Result<Vec<T>, Failure> {
+    let text = answer(request).await?;
+    let lines: Result<_, _> = text.lines().map(serde_json::from_str).collect();
+    Ok(lines?)
 }
 
-async fn lines<T: DeserializeOwned>(
-    response: Response,
-    what: &'static str,
-) -> Result<Vec<T>, DemoError> {
+async fn answer(request: RequestBuilder) -> Result<String, Failure> {
+    let response = request.send().await?;
     let status = response.status();
-    let text = response.text().await.map_err(failed)?;
-    if !status.is_success() {
-        let answer = format!("{status} {text}");
-        return Err(DemoError::Simulator { what, answer });
-    }
-    let parsed: Result<Vec<T>, _> = text.lines().map(serde_json::from_str).collect();
-    parsed.map_err(|error| DemoError::Simulator {
-        what,
-        answer: error.to_string(),
-    })
-}
-
-async fn accepted(response: Response, what: &'static str) -> Result<(), DemoError> {
-    let status = response.status();
+    let text = response.text().await?;
     if status.is_success() {
-        return Ok(());
+        return Ok(text);
     }
-    let answer = format!("{status} {}", response.text().await.map_err(failed)?);
-    Err(DemoError::Simulator { what, answer })
+    Err(format!("the simulator answered {status}: {text}").into())
 }

@@ -1,29 +1,50 @@
 //! The demo: a simulated D365, Redis, two workers and one API, with everything shown and checked.
 //!
-//! Starts the house, shows the first snapshot, asks a FAST and an EXACT question and compares the
-//! replies with what the simulator says is true. Then runs until Ctrl-C, or runs a command given
-//! after `--` against the house, or ends at once (`--once`). Whatever happens, everything that was
-//! started is stopped.
+//! Shows the first snapshot, asks a FAST and an EXACT question and compares the replies with what the
+//! simulator says is true. Then runs until Ctrl-C, or runs a command given after `--`, or ends at once
+//! (`--once`). Whatever happens, everything that was started is stopped.
 
 mod console;
 mod control;
-mod error;
 mod first_snapshot;
-mod flags;
-mod house;
-mod interrupt;
 mod ports;
-mod redis_cli;
+mod programs;
 mod tour;
-mod visitor;
 
 use clap::Parser;
-use error::DemoError;
-use flags::Flags;
-use house::House;
-use interrupt::Interrupts;
-use ports::Ports;
+use console::say;
+use ports::{PortFlags, Ports};
+use programs::Programs;
+use std::ffi::OsString;
 use std::process::ExitCode;
+use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Why the demo failed, in words.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Everything on one machine: a simulated D365, Redis, two workers and one API.
+///
+/// Uses the Redis of `CONNECTOR__REDIS__URL` if that is set, else starts a private one.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Flags {
+    /// End after the replies, with an exit code that says whether they were as promised.
+    #[arg(long)]
+    once: bool,
+    /// Item numbers in the simulated D365.
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    items: u32,
+    /// Warehouses in the simulated D365.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50))]
+    warehouses: u32,
+    #[command(flatten)]
+    ports: PortFlags,
+    /// A command to run against the services; the demo then ends with the command's exit code. It finds
+    /// the addresses in `INVENTORY_API_URL` and `PREFETCH_WORKER_URL`.
+    #[arg(last = true, conflicts_with = "once")]
+    command: Vec<OsString>,
+}
 
 /// Movements a second in the simulated D365 while the demo runs on.
 const SALES_PER_SECOND: u32 = 20;
@@ -32,61 +53,76 @@ const SALES_PER_SECOND: u32 = 20;
 const INTERRUPTED: u8 = 130;
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> Result<ExitCode, Failure> {
     let flags = Flags::parse();
-    let mut interrupts = match Interrupts::listen() {
-        Ok(interrupts) => interrupts,
-        Err(error) => return console::failure(&error),
-    };
-    let mut house = House::default();
+    let mut signals = Signals::listen()?;
+    let mut programs = Programs::default();
     let outcome = tokio::select! {
-        outcome = run(&flags, &mut house) => outcome,
-        () = interrupts.next() => Ok(End::Interrupted),
+        outcome = run(&flags, &mut programs) => outcome,
+        () = signals.next() => Ok(programs.interrupted()),
     };
-    // Told first: stopping takes seconds, and the reason must not scroll away behind it.
-    let code = match outcome {
-        Ok(End::Done(code)) => code,
-        Ok(End::Interrupted) if house.was_shown() => ExitCode::SUCCESS,
-        Ok(End::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(error) => console::failure(&error),
-    };
+    // Said first: stopping takes seconds, and the reason must not scroll away behind it.
+    let code = outcome.unwrap_or_else(|error| console::failure(&*error));
     tokio::select! {
-        stopped = house.stop() => match stopped {
-            Ok(()) => code,
-            Err(error) => console::failure(&error),
+        stopped = programs.stop() => match stopped {
+            Ok(()) => Ok(code),
+            Err(error) => Ok(console::failure(&*error)),
         },
-        // Asked twice: no patience left. What still runs is killed as `house` is dropped.
-        () = interrupts.next() => ExitCode::from(INTERRUPTED),
+        // Asked twice: what still runs is killed as `programs` is dropped.
+        () = signals.next() => Ok(ExitCode::from(INTERRUPTED)),
     }
 }
 
-/// How a demo without a failure ended.
-enum End {
-    /// By itself, with this result.
-    Done(ExitCode),
-    /// By Ctrl-C or a request to end.
-    Interrupted,
-}
-
-async fn run(flags: &Flags, house: &mut House) -> Result<End, DemoError> {
-    let ports = Ports::choose(flags)?;
-    let view = house.open(flags, ports).await?;
-    first_snapshot::show(house, &view).await?;
+async fn run(flags: &Flags, programs: &mut Programs) -> Result<ExitCode, Failure> {
+    let ports = Ports::choose(&flags.ports)?;
+    let view = programs.start(flags, ports).await?;
+    first_snapshot::show(programs, &view).await?;
     tour::walk(&view).await?;
-    house.check_logs()?;
-    house.shown();
-    if let Some((command, arguments)) = flags.visitor.split_first() {
-        let code = visitor::run(command, arguments, &view).await?;
-        house.check_running()?;
-        return Ok(End::Done(code));
+    programs.check_logs()?;
+    if let Some((program, arguments)) = flags.command.split_first() {
+        let status = Command::new(program)
+            .args(arguments)
+            .env("INVENTORY_API_URL", &view.api_url)
+            .env("PREFETCH_WORKER_URL", &view.worker_url)
+            .kill_on_drop(true)
+            .status()
+            .await?;
+        programs.check_running()?;
+        // A command that a signal ended counts as failed.
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
     }
     if flags.once {
-        console::say("\nEverything is as promised.");
-        return Ok(End::Done(ExitCode::SUCCESS));
+        say("\nEverything is as promised.");
+        return Ok(ExitCode::SUCCESS);
     }
+    programs.was_shown = true;
     view.control.set_sales(SALES_PER_SECOND).await?;
-    console::say(&format!(
+    say(&format!(
         "\nThe simulator now moves stock {SALES_PER_SECOND} times a second. Running until Ctrl-C."
     ));
-    Err(house.first_to_end().await)
+    Err(programs.first_to_end().await)
+}
+
+/// Ctrl-C, a request to end, a closed terminal.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    /// From now on these signals no longer end the process by themselves.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hang_up] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    }
 }

@@ -1,9 +1,29 @@
-//! Which ports the house listens on.
+//! Which ports the programs listen on.
 
-use crate::console;
-use crate::error::DemoError;
-use crate::flags::Flags;
+use crate::{Failure, console::say};
 use launcher::free_port::is_taken;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PortFlags {
+    /// Port of the API [default: 8080]; 0 is a free one, here and below.
+    #[arg(long)]
+    api_port: Option<u16>,
+    /// Port of the API's probes and metrics [default: 8081].
+    #[arg(long)]
+    api_management_port: Option<u16>,
+    /// Port of the first worker [default: 8090]; the second takes a free one.
+    #[arg(long)]
+    worker_port: Option<u16>,
+    /// Port of the first worker's probes and metrics [default: 8091].
+    #[arg(long)]
+    worker_management_port: Option<u16>,
+    /// Port of the simulated D365 [default: 8070].
+    #[arg(long)]
+    simulator_port: Option<u16>,
+    /// Take free ports for everything that has no port of its own above.
+    #[arg(long)]
+    free_ports: bool,
+}
 
 /// A port for each surface; 0 is a free one.
 #[derive(Debug, Clone, Copy)]
@@ -17,47 +37,32 @@ pub(crate) struct Ports {
 
 impl Ports {
     /// A port that was asked for is used or refused. A default one that is taken is replaced by a
-    /// free one, and the console says so.
-    pub(crate) fn choose(flags: &Flags) -> Result<Self, DemoError> {
-        let choose = |asked: Option<u16>, usual: u16, flag: &'static str| match asked {
-            Some(port) if port != 0 && is_taken(port) => Err(DemoError::PortTaken { port, flag }),
+    /// free one, and the console says so. `--api-port` is `API_PORT=` for make.
+    pub(crate) fn choose(flags: &PortFlags) -> Result<Self, Failure> {
+        let choose = |asked: Option<u16>, usual: u16, name: &str| match asked {
+            Some(port) if port != 0 && is_taken(port) => Err(format!(
+                "port {port}, asked for with {name}, is taken by another program"
+            )),
             Some(port) => Ok(port),
             None if flags.free_ports => Ok(0),
             None if is_taken(usual) => {
-                console::say(&format!(
-                    "Port {usual} is taken by another program: using a free one. {flag} chooses ({} with make).",
-                    make_variable(flag)
+                say(&format!(
+                    "Port {usual} is taken by another program: using a free one. {name}=<port> chooses with make."
                 ));
                 Ok(0)
             }
             None => Ok(usual),
         };
         Ok(Self {
-            api: choose(flags.api_port, 8080, "--api-port")?,
-            api_management: choose(flags.api_management_port, 8081, "--api-management-port")?,
-            worker: choose(flags.worker_port, 8090, "--worker-port")?,
+            api: choose(flags.api_port, 8080, "API_PORT")?,
+            api_management: choose(flags.api_management_port, 8081, "API_MANAGEMENT_PORT")?,
+            worker: choose(flags.worker_port, 8090, "WORKER_PORT")?,
             worker_management: choose(
                 flags.worker_management_port,
                 8091,
-                "--worker-management-port",
+                "WORKER_MANAGEMENT_PORT",
             )?,
-            simulator: choose(flags.simulator_port, 8070, "--simulator-port")?,
+            simulator: choose(flags.simulator_port, 8070, "SIMULATOR_PORT")?,
         })
-    }
-}
-
-/// `--api-port` is `API_PORT=` for make.
-fn make_variable(flag: &str) -> String {
-    let name = flag.trim_start_matches('-').replace('-', "_");
-    name.to_uppercase() + "="
-}
-
-#[cfg(test)]
-mod tests {
-    use super::make_variable;
-
-    #[test]
-    fn make_calls_a_flag_by_its_name_in_capitals() {
-        assert_eq!(make_variable("--api-port"), "API_PORT=");
     }
 }

@@ -1,89 +1,93 @@
 //! The promised requests, with their real replies, each compared with what is true.
 
-use crate::console;
+use crate::Failure;
+use crate::console::{headline, say};
 use crate::control::Truth;
-use crate::error::DemoError;
-use crate::house::{TENANT, View};
-use crate::redis_cli;
+use crate::programs::{TENANT, View};
 use launcher::api_client::{ApiClient, Reply};
 use launcher::binaries::Program;
 use reqwest::Client;
 use serde_json::Value;
+use tokio::process::Command;
 
 /// The warehouse the tour shows, if it is there.
 const USUAL_WAREHOUSE: &str = "24";
-
 /// How many pieces D365 sells between the two questions.
 const SOLD: i64 = 3;
-
 /// Enough to sell some and still have some.
 const LEAST_STOCK: i64 = 10;
 
 /// Asks, sells, asks again.
-pub(crate) async fn walk(view: &View) -> Result<(), DemoError> {
-    let api = ApiClient::new(&view.api_url).map_err(failed)?;
-    let stop = choose_stop(view).await?;
-    let before = stop.available;
-    let after = before - SOLD;
+pub(crate) async fn walk(view: &View) -> Result<(), Failure> {
+    let api = ApiClient::new(&view.api_url)?;
+    let shown = choose(view).await?;
+    let (before, after) = (shown.available, shown.available - SOLD);
+    let (item, warehouse) = (&shown.row.key.item, &shown.warehouse);
 
-    console::headline("A FAST question: what can I show? Answered from Redis");
-    let fast = stop.ask(view, &api, "FAST").await?;
-    stop.check("the FAST reply", &fast, before, "CACHE")?;
+    headline("A FAST question: what can I show? Answered from Redis");
+    shown.ask(view, &api, "FAST", before, "CACHE").await?;
 
-    console::headline("Meanwhile, in D365");
+    headline("Meanwhile, in D365");
     view.control
-        .set_on_hand(&stop.row, &stop.warehouse, stop.on_hand - SOLD)
+        .set_on_hand(&shown.row, shown.on_hand - SOLD)
         .await?;
-    console::say(&format!(
-        "{SOLD} pieces of {} leave warehouse {}: {before} -> {after}. Nobody tells the cache.",
-        stop.row.item, stop.warehouse
+    say(&format!(
+        "{SOLD} pieces of {item} leave warehouse {warehouse}: {before} -> {after}. Nobody tells the cache."
     ));
 
-    console::headline("An EXACT question: may I accept this order? Answered by D365, now");
-    let exact = stop.ask(view, &api, "EXACT").await?;
-    stop.check("the EXACT reply", &exact, after, "LIVE")?;
+    headline("An EXACT question: may I accept this order? Answered by D365, now");
+    let live_as_of = shown.ask(view, &api, "EXACT", after, "LIVE").await?;
 
-    console::headline("The FAST question again: the live answer was written through");
-    let again = stop.ask(view, &api, "FAST").await?;
-    stop.check("the second FAST reply", &again, after, "CACHE")?;
-    let live_as_of = stop.as_of(&exact)?;
+    headline("The FAST question again: the live answer was written through");
+    let as_of = shown.ask(view, &api, "FAST", after, "CACHE").await?;
     promise(
-        "the second FAST reply is as old as the live answer",
-        &live_as_of,
-        &stop.as_of(&again)?,
-        |got| *got == live_as_of,
+        "a line as old as the live answer",
+        as_of == live_as_of,
+        &as_of,
     )?;
 
-    console::headline("What Redis holds");
-    show_redis(view, &stop, after, &live_as_of).await?;
+    headline("What Redis holds");
+    let key = format!("{}{TENANT}:stock:{item}", view.key_prefix);
+    let words = ["-u", &view.redis_url, "HGETALL", &key];
+    let mut redis_cli = Command::new("redis-cli");
+    redis_cli
+        .args(["--no-raw", "--no-auth-warning"])
+        .args(words);
+    let output = redis_cli.kill_on_drop(true).output().await?;
+    let text = String::from_utf8([output.stdout, output.stderr].concat())?;
+    say(&format!(
+        "redis-cli -u {} HGETALL '{key}'\n\n{}",
+        view.redis_url,
+        text.trim_end()
+    ));
+    let (begin, end) = (format!("\"{after}|"), format!("|{live_as_of}|live\""));
+    let is_stored = |line: &str| line.contains(&begin) && line.ends_with(&end);
+    promise(
+        "the live answer in Redis",
+        text.lines().any(is_stored),
+        &text,
+    )?;
 
-    console::headline("Why is it told so?");
+    headline("Where does a number come from?");
     let worker = Program::PrefetchWorker.path()?;
     let here = std::env::current_dir().unwrap_or_default();
-    console::say(&format!(
-        "{} explain --config {} {}",
-        worker.strip_prefix(here).unwrap_or(&worker).display(),
-        view.config.display(),
-        stop.row.item
+    let worker = worker.strip_prefix(here).unwrap_or(&worker).display();
+    say(&format!(
+        "{worker} explain --config {} {item}",
+        view.config.display()
     ));
 
-    console::headline("For a browser");
+    headline("For a browser");
     check_page(&view.api_url, "/inventory/api", "inventory-api").await?;
-    check_page(
-        &view.worker_url,
-        "/inventoryPrefetcher/api",
-        "prefetch-worker",
-    )
-    .await?;
-    console::say(&format!(
-        "prefetch-worker   {}/inventoryPrefetcher/v1/status",
-        view.worker_url
-    ));
+    let page = "/inventoryPrefetcher/api";
+    check_page(&view.worker_url, page, "prefetch-worker").await?;
+    let status = format!("{}/inventoryPrefetcher/v1/status", view.worker_url);
+    say(&format!("prefetch-worker   {status}"));
     Ok(())
 }
 
 /// What the tour looks at: one SKU in one warehouse.
-struct Stop {
+struct Shown {
     warehouse: String,
     row: Truth,
     available: i64,
@@ -91,168 +95,98 @@ struct Stop {
 }
 
 /// The first item of the warehouse with one row, a plain number, and enough of it.
-async fn choose_stop(view: &View) -> Result<Stop, DemoError> {
-    let usual = view
-        .warehouses
-        .iter()
-        .find(|found| found.id == USUAL_WAREHOUSE);
-    let warehouse = usual
-        .or(view.warehouses.first())
-        .map(|found| found.id.clone())
-        .unwrap_or_default();
-    let rows = view.control.truth(&warehouse).await?;
-    let mut items: Vec<&str> = rows.iter().map(|row| row.item.as_str()).collect();
-    items.sort_unstable();
-    let is_alone = |item: &str| {
-        let from = items.partition_point(|other| *other < item);
-        items.get(from + 1).is_none_or(|next| *next != item)
+async fn choose(view: &View) -> Result<Shown, Failure> {
+    let mut ids = view.warehouses.iter().map(|found| found.id.as_str());
+    let first = ids.clone().next().unwrap_or_default();
+    let warehouse = ids.find(|id| *id == USUAL_WAREHOUSE).unwrap_or(first);
+    let rows = view.control.truth(warehouse).await?;
+    let is_alone = |row: &&Truth| {
+        let same = rows.iter().filter(|other| other.key.item == row.key.item);
+        same.count() == 1
     };
-    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    rows.iter()
-        .filter(|row| plain(&row.item) && is_alone(&row.item))
-        .find_map(|row| {
-            let (available, on_hand) = (row.available.parse().ok()?, row.on_hand.parse().ok()?);
-            (available >= LEAST_STOCK && on_hand >= LEAST_STOCK).then(|| Stop {
-                warehouse: warehouse.clone(),
-                row: row.clone(),
-                available,
-                on_hand,
-            })
+    let is_plain = |row: &&Truth| {
+        row.key
+            .item
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let enough = |row: &Truth| {
+        let (available, on_hand) = (row.available.parse().ok()?, row.on_hand.parse().ok()?);
+        (available >= LEAST_STOCK && on_hand >= LEAST_STOCK).then(|| Shown {
+            warehouse: warehouse.to_owned(),
+            row: row.clone(),
+            available,
+            on_hand,
         })
-        .ok_or(DemoError::NothingToShow { warehouse })
+    };
+    let mut chosen = rows.iter().filter(is_plain).filter(is_alone);
+    let nothing = || format!("warehouse {warehouse} has no plain item with a stock of ten or more");
+    Ok(chosen.find_map(enough).ok_or_else(nothing)?)
 }
 
-impl Stop {
-    /// Asks as the shown command does, and shows the reply as it came.
-    async fn ask(&self, view: &View, api: &ApiClient, severity: &str) -> Result<Reply, DemoError> {
-        let sku = [self.row.item.as_str()];
-        let reply = match severity {
-            "EXACT" => api.exact(&self.warehouse, &sku).await,
-            _ => api.fast(&self.warehouse, &sku).await,
-        }
-        .map_err(failed)?;
-        console::say(&format!(
-            "curl -s {}/inventory/v1/inventories -H 'content-type: application/json' \\\n     \
-             -d '{{\"severity\":\"{severity}\",\"warehouseId\":\"{}\",\"products\":[{{\"sku\":\"{}\"}}]}}'\n\n{}",
-            view.api_url, self.warehouse, self.row.item, reply.text
-        ));
-        Ok(reply)
-    }
-
-    /// Fails unless the reply has this quantity from this source.
-    fn check(
+impl Shown {
+    /// Asks as the shown command does, shows the reply as it came, fails unless it has this quantity from
+    /// this source, and returns its as-of.
+    async fn ask(
         &self,
-        what: &str,
-        reply: &Reply,
+        view: &View,
+        api: &ApiClient,
+        severity: &str,
         quantity: i64,
         source: &str,
-    ) -> Result<(), DemoError> {
-        promise(
-            &format!("{what} has status 200"),
-            &200,
-            &reply.status.as_u16(),
-            |got| *got == 200,
-        )?;
-        let line = reply.line(&self.row.item).unwrap_or(&Value::Null);
-        let is_right = |line: &&Value| {
-            line["availableStock"] == quantity
-                && line["inStock"] == true
-                && line["state"] == "PRESENT"
-                && line["source"] == source
+    ) -> Result<String, Failure> {
+        let sku = [self.row.key.item.as_str()];
+        let reply: Reply = match severity {
+            "EXACT" => api.exact(&self.warehouse, &sku).await?,
+            _ => api.fast(&self.warehouse, &sku).await?,
         };
+        say(&format!(
+            "curl -s {}/inventory/v1/inventories -H 'content-type: application/json' \\\n     \
+             -d '{{\"severity\":\"{severity}\",\"warehouseId\":\"{}\",\"products\":[{{\"sku\":\"{}\"}}]}}'\n\n{}",
+            view.api_url, self.warehouse, sku[0], reply.text
+        ));
+        let line = &reply.json["data"][0];
+        let is_right = reply.status == 200
+            && line["availableStock"] == quantity
+            && line["inStock"] == true
+            && line["state"] == "PRESENT"
+            && line["source"] == source;
+        let promised = format!("{quantity} pieces, in stock, PRESENT, from {source}");
+        promise(&promised, is_right, &reply.text)?;
+        let as_of = line["asOf"].as_str().unwrap_or_default();
         promise(
-            &format!("{what} brings the quantity of D365"),
-            &format!("{quantity} pieces, in stock, PRESENT, from {source}"),
-            &line,
-            is_right,
-        )
+            "a line that says how old it is",
+            !as_of.is_empty(),
+            &reply.text,
+        )?;
+        Ok(as_of.to_owned())
     }
-
-    fn as_of(&self, reply: &Reply) -> Result<String, DemoError> {
-        let line = reply.line(&self.row.item).unwrap_or(&Value::Null);
-        let as_of = line["asOf"].as_str();
-        as_of.map(str::to_owned).ok_or(DemoError::NotAsPromised {
-            what: "a line says how old it is".to_owned(),
-            expected: "asOf".to_owned(),
-            got: line.to_string(),
-        })
-    }
-}
-
-async fn show_redis(view: &View, stop: &Stop, quantity: i64, as_of: &str) -> Result<(), DemoError> {
-    let key = format!("{}{TENANT}:stock:{}", view.key_prefix, stop.row.item);
-    let session = redis_cli::hash(&view.redis_url, &key).await?;
-    console::say(&format!("{}\n\n{}", session.command, session.output));
-    let begin = format!("\"{quantity}|");
-    let end = format!("|{as_of}|live\"");
-    promise(
-        "Redis holds the live answer",
-        &format!("{begin}..{end}"),
-        &session.output.as_str(),
-        |output| {
-            output
-                .lines()
-                .any(|line| line.contains(&begin) && line.ends_with(&end))
-        },
-    )
 }
 
 /// The interactive page is there for a browser, and the document for a program.
-async fn check_page(base: &str, path: &str, name: &str) -> Result<(), DemoError> {
+async fn check_page(base: &str, path: &str, name: &str) -> Result<(), Failure> {
     let url = format!("{base}{path}");
-    let page = fetch(&url, "text/html").await?;
-    promise(
-        &format!("{url} is a page for a browser"),
-        &"<html",
-        &page,
-        |text| text.to_lowercase().contains("<html"),
-    )?;
-    let document = fetch(&url, "application/json").await?;
-    promise(
-        &format!("{url} is an OpenAPI 3.1 document for a program"),
-        &"\"openapi\": \"3.1..\"",
-        &document,
-        |text| {
-            let document: Value = serde_json::from_str(text).unwrap_or_default();
-            let version = document["openapi"].as_str();
-            version.is_some_and(|version| version.starts_with("3.1"))
-        },
-    )?;
-    console::say(&format!("{name:<17} {url}"));
+    let fetch = async |accept: &str| {
+        let request = Client::new().get(&url).header("accept", accept);
+        request.send().await?.error_for_status()?.text().await
+    };
+    let page = fetch("text/html").await?;
+    let is_page = page.to_lowercase().contains("<html");
+    promise(&format!("a page for a browser at {url}"), is_page, &page)?;
+    let document = fetch("application/json").await?;
+    let version: Value = serde_json::from_str(&document).unwrap_or_default();
+    let version = version["openapi"].as_str().unwrap_or_default();
+    let what = format!("an OpenAPI 3.1 document for a program at {url}");
+    promise(&what, version.starts_with("3.1"), &document)?;
+    say(&format!("{name:<17} {url}"));
     Ok(())
 }
 
-async fn fetch(url: &str, accept: &str) -> Result<String, DemoError> {
-    let request = Client::new().get(url).header("accept", accept);
-    let reply = request.send().await.map_err(failed)?;
-    reply
-        .error_for_status()
-        .map_err(failed)?
-        .text()
-        .await
-        .map_err(failed)
-}
-
-fn failed(source: reqwest::Error) -> DemoError {
-    DemoError::Http {
-        what: "the services",
-        source,
-    }
-}
-
 /// Turns a broken promise into the demo's failure.
-fn promise<T: ToString>(
-    what: &str,
-    expected: &impl ToString,
-    got: &T,
-    holds: impl FnOnce(&T) -> bool,
-) -> Result<(), DemoError> {
-    if holds(got) {
+fn promise(expected: &str, holds: bool, got: &str) -> Result<(), Failure> {
+    if holds {
         return Ok(());
     }
-    Err(DemoError::NotAsPromised {
-        what: what.to_owned(),
-        expected: expected.to_string(),
-        got: got.to_string().chars().take(600).collect(),
-    })
+    let got: String = got.chars().take(600).collect();
+    Err(format!("not as promised\n  expected: {expected}\n  got:      {got}").into())
 }

@@ -2,19 +2,17 @@
 
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse, HttpServer};
-use std::io::Write as _;
 use std::net::TcpListener;
 
-/// Serves until the process ends; says its address on standard output.
+/// Serves until the process ends; prints its address.
 #[expect(
     clippy::print_stdout,
-    reason = "the address is told to the program that started this one"
+    reason = "the program that started this one reads the address"
 )]
 pub(crate) fn serve(bytes: usize) -> std::io::Result<()> {
     let body = Bytes::from(vec![b'x'; bytes]);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
-    std::io::stdout().flush()?;
     actix_web::rt::System::new().block_on(
         HttpServer::new(move || {
             let body = body.clone();

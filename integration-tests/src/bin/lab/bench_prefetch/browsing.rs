@@ -1,15 +1,14 @@
 //! What browsing feels of a prefetch beside it.
 //!
-//! Calm and not calm take turns, a few seconds each, and are judged over all rounds: a machine that
+//! Calm and not calm alternate, a few seconds each, and are judged over all rounds: a machine that
 //! becomes slower for a while then does so for both. In a calm half the worker stands still.
 
-use crate::bench_prefetch::{Fallible, Options, met, scene};
-use d365_simulator::{Handle, LoadModel, Simulator};
-use integration_tests::api_client::ApiClient;
-use integration_tests::binaries::{Launch, Program};
+use super::{Options, met};
+use d365_simulator::LoadModel;
 use integration_tests::open_loop::{Browse, Browsed};
-use std::sync::Arc;
+use integration_tests::test_bed::{Failure, TestBed};
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// Most that browsing may be slower beside a prefetch.
 const MOST_TIMES_CALM: f64 = 1.5;
@@ -17,117 +16,80 @@ const MOST_TIMES_CALM: f64 = 1.5;
 const SETTLING: Duration = Duration::from_millis(2_500);
 const WARM_UP: Duration = Duration::from_secs(4);
 
-/// The two sides, over all rounds.
-#[derive(Default)]
-struct Sides {
-    calm: Browsed,
-    beside: Browsed,
-    rows_beside: usize,
-}
-
 /// Browsing, calm and while all warehouses are read.
 #[expect(
     clippy::print_stdout,
     reason = "the tables are what the program is for"
 )]
-pub(crate) async fn beside_a_prefetch(
-    options: &Options,
-    d365: &Handle,
-    warehouses: &[String],
-) -> Fallible<()> {
-    let scene = scene(d365, warehouses).await?;
-    let mut worker = scene.worker(options, 1).await?;
-    scene.sealed(warehouses, 1).await?;
-    let mut api = Launch::new(Program::InventoryApi, scene.file.path())?
-        .in_folder(&options.programs)
-        .start()
-        .await?;
-    let client = ApiClient::new(&api.url())?;
-    let simulator = Arc::clone(d365.simulator());
-    let rows = simulator.truth("usmf", Some(&warehouses[0]), None)?;
+pub(super) async fn beside_a_prefetch(options: &Options, bed: &TestBed) -> Result<(), Failure> {
+    let mut worker = bed.worker("worker").await?;
+    let (mut service, api) = bed.api().await?;
+    let warehouses = bed.config.warehouses.clone();
     let mut browse = Browse {
         per_second: 200,
         skus: 50,
-        warehouses: warehouses.to_vec(),
-        items: rows.into_iter().map(|row| row.item).collect(),
+        items: bed.items(&warehouses[0])?,
+        warehouses,
         seed: 1,
-        keeps_lines: false,
     };
     let time = Duration::from_secs(options.browse_seconds);
     // Pages that take as long as real ones: the simulator shares this machine with what is measured.
-    simulator.set_load(LoadModel {
+    bed.d365().set_load(LoadModel {
         base_ms: options.page_ms,
         ..LoadModel::default()
     });
-    let mut connection = scene.redis.connection().await?;
     let reading = async {
         loop {
-            for warehouse in warehouses {
-                let mut due = redis::cmd("ZADD");
-                due.arg("inv:contoso:due").arg("LT").arg(0).arg(warehouse);
-                drop(due.exec_async(&mut connection).await);
+            for warehouse in &bed.config.warehouses {
+                drop(bed.make_due(warehouse).await);
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(200)).await;
         }
     };
     let measuring = async {
-        let mut sides = Sides::default();
-        // The first questions open connections and warm nothing that counts.
-        browse
-            .run(&client, &simulator, tokio::time::sleep(WARM_UP))
-            .await;
+        let (mut calm, mut beside, mut rows) = (Browsed::default(), Browsed::default(), 0);
+        browse.run(&api, sleep(WARM_UP)).await;
         for round in 1..=options.browse_rounds {
             browse.seed = round * 1_000_003;
             worker.process().freeze(true)?;
-            tokio::time::sleep(SETTLING).await;
-            let calm = browse
-                .run(&client, &simulator, tokio::time::sleep(time))
-                .await;
-            sides.calm.add(calm);
+            sleep(SETTLING).await;
+            calm.add(browse.run(&api, sleep(time)).await);
             worker.process().freeze(false)?;
-            tokio::time::sleep(SETTLING).await;
-            let before = last_request(&simulator);
-            let beside = browse
-                .run(&client, &simulator, tokio::time::sleep(time))
-                .await;
-            sides.beside.add(beside);
-            let pages = simulator.requests(before);
-            sides.rows_beside += pages.iter().map(|page| page.rows).sum::<usize>();
+            sleep(SETTLING).await;
+            let before = bed.last_request();
+            beside.add(browse.run(&api, sleep(time)).await);
+            rows += bed
+                .calls(before)
+                .iter()
+                .map(|page| page.rows)
+                .sum::<usize>();
         }
-        Fallible::Ok(sides)
+        Ok::<_, Failure>((calm, beside, rows))
     };
-    let sides = tokio::select! {
-        sides = measuring => sides?,
+    let (calm, beside, rows) = tokio::select! {
+        measured = measuring => measured?,
         () = reading => return Err("reading ended".into()),
     };
-    println!("\n| browse 200/s x 50 SKUs | p50 ms | p99 ms | failed | rows/s read beside |");
-    println!("|---|---:|---:|---:|---:|");
-    println!("{}", line("calm", &sides.calm, 0));
     let seconds = (options.browse_seconds * options.browse_rounds).max(1);
-    let per_second = sides.rows_beside as u64 / seconds;
-    let beside = line("beside a full prefetch", &sides.beside, per_second);
-    println!("{beside}");
-    let p99 = |side: &Browsed| side.quantile(0.99).as_secs_f64();
-    let ratio = p99(&sides.beside) / p99(&sides.calm);
+    let rows_a_second = rows as u64 / seconds;
+    println!("\n| browse 200/s x 50 SKUs | p50 | p99 | failed | rows/s read beside |");
+    println!("|---|---:|---:|---:|---:|");
+    for (what, side, rows) in [
+        ("calm", &calm, 0),
+        ("beside a full prefetch", &beside, rows_a_second),
+    ] {
+        let [p50, p99] = [50, 99].map(|percent| side.percentile(percent));
+        println!(
+            "| {what} | {p50:.2?} | {p99:.2?} | {} | {rows} |",
+            side.failed
+        );
+    }
+    let ratio = beside.percentile(99).div_duration_f64(calm.percentile(99));
     println!(
         "\np99 beside a prefetch: {ratio:.2} x calm, at most {MOST_TIMES_CALM} x: {}",
-        met(per_second > 0 && ratio <= MOST_TIMES_CALM)
+        met(rows_a_second > 0 && ratio <= MOST_TIMES_CALM)
     );
     worker.stop().await?;
-    api.stop().await?;
+    service.stop().await?;
     Ok(())
-}
-
-fn last_request(simulator: &Simulator) -> u64 {
-    simulator.requests(0).last().map_or(0, |last| last.seq)
-}
-
-fn line(what: &str, browsed: &Browsed, rows_per_second: u64) -> String {
-    let ms = |share| browsed.quantile(share).as_secs_f64() * 1_000.0;
-    format!(
-        "| {what} | {:.2} | {:.2} | {} | {rows_per_second} |",
-        ms(0.5),
-        ms(0.99),
-        browsed.failed
-    )
 }

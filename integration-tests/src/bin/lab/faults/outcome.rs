@@ -1,7 +1,6 @@
 //! What a row measured, and the proof that its fault happened.
 
-/// Why a row could not be run to its end.
-pub(crate) type RowError = Box<dyn std::error::Error + Send + Sync>;
+use std::time::Duration;
 
 /// One number against its target.
 #[derive(Debug)]
@@ -12,78 +11,81 @@ struct Measure {
 
 /// What came of a row.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(super) struct Outcome {
     measures: Vec<Measure>,
     proofs: Vec<Measure>,
 }
 
 impl Outcome {
     /// A number that must not exceed its target.
-    pub(crate) fn at_most(&mut self, what: &str, value: f64, target: f64, unit: &str) {
-        let text = format!("{what} {}{unit} (<= {}{unit})", short(value), short(target));
-        self.measures.push(Measure {
-            text,
-            is_met: value <= target,
-        });
+    pub(super) fn at_most(&mut self, what: &str, value: f64, target: f64, unit: &str) {
+        let text = format!("{what} {value:.1}{unit} (<= {target:.1}{unit})");
+        self.measure(text, value <= target);
+    }
+
+    /// A count that must not exceed its target.
+    pub(super) fn count_at_most(&mut self, what: &str, count: u64, target: u64) {
+        let text = format!("{what} {count} (<= {target})");
+        self.measure(text, count <= target);
+    }
+
+    /// A time that must not exceed its target; none: it never came.
+    pub(super) fn within(&mut self, what: &str, time: Option<Duration>, target: Duration) {
+        let took = time.map_or("never".to_owned(), |time| format!("{time:.1?}"));
+        let text = format!("{what} {took} (<= {target:.1?})");
+        self.measure(text, time.is_some_and(|time| time <= target));
     }
 
     /// A count that must be zero.
-    pub(crate) fn none(&mut self, what: &str, count: u64) {
-        self.measures.push(Measure {
-            text: format!("{what} {count} (0)"),
-            is_met: count == 0,
-        });
+    pub(super) fn none(&mut self, what: &str, count: u64) {
+        self.measure(format!("{what} {count} (0)"), count == 0);
     }
 
     /// Something that must hold.
-    pub(crate) fn holds(&mut self, what: &str, is_met: bool) {
+    pub(super) fn holds(&mut self, what: &str, is_met: bool) {
         let text = format!("{what}: {}", if is_met { "yes" } else { "NO" });
-        self.measures.push(Measure { text, is_met });
+        self.measure(text, is_met);
     }
 
     /// What shows that the fault happened: so many times, at least once.
-    pub(crate) fn happened(&mut self, what: &str, times: u64) {
+    pub(super) fn happened(&mut self, what: &str, times: u64) {
         self.proofs.push(Measure {
             text: format!("{times} {what}"),
             is_met: times > 0,
         });
     }
 
-    pub(crate) fn is_met(&self) -> bool {
-        !self.measures.is_empty()
-            && !self.proofs.is_empty()
-            && self
-                .measures
-                .iter()
-                .chain(&self.proofs)
-                .all(|measure| measure.is_met)
+    pub(super) fn is_met(&self) -> bool {
+        let mut all = self.measures.iter().chain(&self.proofs);
+        !self.measures.is_empty() && !self.proofs.is_empty() && all.all(|measure| measure.is_met)
     }
 
-    pub(crate) fn measured(&self) -> String {
-        join(self.measures.iter())
+    pub(super) fn measured(&self) -> String {
+        join(&self.measures)
     }
 
-    pub(crate) fn proof(&self) -> String {
-        join(self.proofs.iter())
+    pub(super) fn proof(&self) -> String {
+        join(&self.proofs)
     }
 
-    /// What was not met.
-    pub(crate) fn missed(&self) -> String {
-        let all = self.measures.iter().chain(&self.proofs);
-        join(all.filter(|measure| !measure.is_met))
+    fn measure(&mut self, text: String, is_met: bool) {
+        self.measures.push(Measure { text, is_met });
     }
 }
 
-fn join<'m>(measures: impl Iterator<Item = &'m Measure>) -> String {
-    let texts: Vec<&str> = measures.map(|measure| measure.text.as_str()).collect();
+fn join(measures: &[Measure]) -> String {
+    let texts: Vec<&str> = measures
+        .iter()
+        .map(|measure| measure.text.as_str())
+        .collect();
     texts.join("; ")
 }
 
-/// Few digits, none lost on whole numbers.
-fn short(value: f64) -> String {
-    if value.fract() == 0.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.3}")
-    }
+/// Milliseconds of the simulator's clock as a time.
+pub(super) fn after(from_ms: i64, to_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(to_ms - from_ms).unwrap_or_default())
+}
+
+pub(super) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
 }

@@ -1,9 +1,9 @@
-//! Who asks: a crowd whose questions follow Zipf's law, with a tally of its own of what it asked for.
+//! Callers whose questions follow Zipf's law, with their own count of what they asked for.
 
 use integration_tests::api_client::ApiClient;
 use integration_tests::chance::Chance;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -12,9 +12,9 @@ const MOST_AT_ONCE: usize = 500;
 /// The weight of the SKU that is asked for most; the n-th has an n-th of it.
 const HEAVIEST: u64 = 1_000_000_000;
 
-/// Asks about these items, the first most often.
+/// Ask about these items, the first most often.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(super) struct Callers {
     items: Vec<String>,
     warehouses: Vec<String>,
     /// Sums of the weights up to and with each item.
@@ -32,9 +32,9 @@ struct Asked {
     failed: u64,
 }
 
-impl Crowd {
+impl Callers {
     /// Questions of `skus` SKUs each; which items are popular follows from the seed.
-    pub(crate) fn new(
+    pub(super) fn new(
         mut items: Vec<String>,
         warehouses: Vec<String>,
         skus: usize,
@@ -42,8 +42,8 @@ impl Crowd {
     ) -> Self {
         let mut chance = Chance::of(seed);
         for last in (1..items.len()).rev() {
-            let other = chance.below(last as u64 + 1);
-            items.swap(last, usize::try_from(other).unwrap_or_default());
+            let other = chance.place(last + 1);
+            items.swap(last, other);
         }
         let mut sum = 0;
         let weights = (1..=items.len() as u64)
@@ -72,7 +72,7 @@ impl Crowd {
         clippy::disallowed_methods,
         reason = "questions are bounded by places and by the client's patience"
     )]
-    pub(crate) async fn ask(self: &Arc<Self>, api: &ApiClient, per_second: u32) {
+    pub(super) async fn ask(self: &Arc<Self>, api: &ApiClient, per_second: u32) {
         let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
         loop {
@@ -81,13 +81,13 @@ impl Crowd {
                 self.asked().failed += 1;
                 continue;
             };
-            let (crowd, api) = (Arc::clone(self), api.clone());
+            let (callers, api) = (Arc::clone(self), api.clone());
             tokio::spawn(async move {
-                let (warehouse, numbers) = crowd.question();
-                let skus: Vec<&str> = numbers.iter().map(|n| crowd.items[*n].as_str()).collect();
-                let reply = api.fast(&crowd.warehouses[warehouse], &skus).await;
+                let (warehouse, numbers) = callers.question();
+                let skus: Vec<&str> = numbers.iter().map(|n| callers.items[*n].as_str()).collect();
+                let reply = api.fast(&callers.warehouses[warehouse], &skus).await;
                 let is_good = reply.is_ok_and(|reply| reply.status.is_success());
-                let mut asked = crowd.asked();
+                let mut asked = callers.asked();
                 asked.questions += 1;
                 asked.failed += u64::from(!is_good);
                 drop(place);
@@ -96,19 +96,16 @@ impl Crowd {
     }
 
     /// The items asked for most so far.
-    pub(crate) fn most_asked(&self, count: usize) -> Vec<String> {
+    pub(super) fn most_asked(&self, count: usize) -> Vec<String> {
         let tally = self.asked().tally.clone();
         let mut numbers: Vec<usize> = (0..tally.len()).collect();
         numbers.sort_by_key(|number| std::cmp::Reverse(tally[*number]));
-        numbers
-            .into_iter()
-            .take(count)
-            .map(|number| self.items[number].clone())
-            .collect()
+        let most = numbers.into_iter().take(count);
+        most.map(|number| self.items[number].clone()).collect()
     }
 
     /// Questions replied to, and those that failed.
-    pub(crate) fn questions(&self) -> (u64, u64) {
+    pub(super) fn questions(&self) -> (u64, u64) {
         let asked = self.asked();
         (asked.questions, asked.failed)
     }
@@ -116,7 +113,7 @@ impl Crowd {
     fn question(&self) -> (usize, Vec<usize>) {
         let all = self.weights.last().copied().unwrap_or_default();
         let mut asked = self.asked();
-        let warehouse = asked.chance.below(self.warehouses.len() as u64);
+        let warehouse = asked.chance.place(self.warehouses.len());
         let mut numbers = HashSet::with_capacity(self.skus);
         while numbers.len() < self.skus.min(self.items.len()) {
             let drawn = asked.chance.below(all);
@@ -125,11 +122,10 @@ impl Crowd {
                 asked.tally[number] += 1;
             }
         }
-        let warehouse = usize::try_from(warehouse).unwrap_or_default();
         (warehouse, numbers.into_iter().collect())
     }
 
-    fn asked(&self) -> std::sync::MutexGuard<'_, Asked> {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -139,16 +135,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_popular_is_asked_for_in_proportion_and_the_tally_knows_it() {
+    fn what_is_popular_is_asked_for_in_proportion_and_counted() {
         let items: Vec<String> = (0..1_000).map(|n| format!("S{n}")).collect();
-        let crowd = Crowd::new(items, vec!["24".to_owned()], 1, 7);
+        let callers = Callers::new(items, vec!["24".to_owned()], 1, 7);
         for _ in 0..50_000 {
-            crowd.question();
+            callers.question();
         }
-        let tally = crowd.asked().tally.clone();
+        let tally = callers.asked().tally.clone();
         // The first of a thousand has a share of 1/7.49, the tenth a tenth of that.
         assert!((6_200..7_200).contains(&tally[0]), "{}", tally[0]);
         assert!((550..790).contains(&tally[9]), "{}", tally[9]);
-        assert_eq!(crowd.most_asked(1), [crowd.items[0].clone()]);
+        assert_eq!(callers.most_asked(1), [callers.items[0].clone()]);
     }
 }

@@ -1,17 +1,16 @@
 //! Everything the demo starts, in the order it is started; stopped in the opposite order.
 
-use crate::console;
+use crate::console::{count, headline, say};
 use crate::control::{Control, Warehouse};
-use crate::error::DemoError;
-use crate::flags::Flags;
 use crate::ports::Ports;
+use crate::{Failure, Flags, INTERRUPTED};
 use launcher::binaries::{Launch, Program, Service, Simulator, SimulatorFlags};
 use launcher::connector_config::{ConfigFile, ConnectorConfig};
 use launcher::environment;
 use launcher::redis_process::RedisProcess;
 use redis::aio::MultiplexedConnection;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// The tenant of the demo, and the company it stands for.
@@ -20,7 +19,7 @@ const COMPANY: &str = "usmf";
 /// A sales channel: the one the OpenAPI document's examples name.
 const CHANNEL: &str = "inSPIRED-inTRONICS-Site";
 
-/// Keys in a Redis of somebody else's carry this prefix, and are removed again.
+/// Keys in a given Redis carry this prefix, and are removed again.
 const GUEST_PREFIX: &str = "inv-demo:";
 const OWN_PREFIX: &str = "inv:";
 
@@ -32,16 +31,17 @@ const LOGS: &str = ".run";
 
 /// What was started so far.
 #[derive(Debug, Default)]
-pub(crate) struct House {
+pub(crate) struct Programs {
     redis: Option<RedisProcess>,
-    guest: Option<MultiplexedConnection>,
+    given_redis: Option<MultiplexedConnection>,
     simulator: Option<Simulator>,
     config: Option<ConfigFile>,
     services: Vec<Service>,
-    shown: bool,
+    /// The demo has shown what it promised: a Ctrl-C from now on is its proper end.
+    pub(crate) was_shown: bool,
 }
 
-/// What a visitor needs to know of the running house.
+/// What one needs to know of what runs.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) api_url: String,
@@ -55,10 +55,10 @@ pub(crate) struct View {
     pub(crate) redis: MultiplexedConnection,
 }
 
-impl House {
+impl Programs {
     /// Starts everything.
-    pub(crate) async fn open(&mut self, flags: &Flags, ports: Ports) -> Result<View, DemoError> {
-        console::headline("Starting the house");
+    pub(crate) async fn start(&mut self, flags: &Flags, ports: Ports) -> Result<View, Failure> {
+        headline("Starting everything");
         let (redis_url, key_prefix) = self.provide_redis().await?;
         let redis = connect(&redis_url).await?;
         let simulator = Simulator::start(SimulatorFlags {
@@ -72,23 +72,32 @@ impl House {
         let control = Control::new(&d365_url, COMPANY)?;
         let warehouses = control.warehouses().await?;
         let rows: u64 = warehouses.iter().map(|warehouse| warehouse.rows).sum();
-        console::say(&format!(
+        say(&format!(
             "D365 simulator    {d365_url}  ({} on-hand rows in {} warehouses of company {COMPANY})",
-            console::count(rows),
+            count(rows),
             warehouses.len()
         ));
+        let ids = warehouses.iter().map(|found| found.id.clone()).collect();
+        let mut config = ConnectorConfig::new(&redis_url, &d365_url, ids);
+        TENANT.clone_into(&mut config.tenant);
+        COMPANY.clone_into(&mut config.legal_entity);
+        REFRESH_INTERVAL.clone_into(&mut config.refresh_interval);
+        key_prefix.clone_into(&mut config.key_prefix);
+        config.more = format!("[[channels]]\nid = '{CHANNEL}'\ntenant = '{TENANT}'\n");
+        let file = config.write()?;
+        let config = file.path().to_owned();
+        self.config = Some(file);
 
-        let config = self.write_config(&redis_url, key_prefix, &d365_url, &warehouses)?;
         let worker = Launch::new(Program::PrefetchWorker, &config)?
             .named("prefetch-worker-1")
             .on_ports(ports.worker, ports.worker_management);
-        let worker_url = self.start(worker).await?;
+        let worker_url = self.start_service(worker).await?;
         let second = Launch::new(Program::PrefetchWorker, &config)?.named("prefetch-worker-2");
-        self.start(second).await?;
+        self.start_service(second).await?;
         let api =
             Launch::new(Program::InventoryApi, &config)?.on_ports(ports.api, ports.api_management);
-        let api_url = self.start(api).await?;
-        console::say(&format!("logs              {LOGS}/*.log"));
+        let api_url = self.start_service(api).await?;
+        say(&format!("logs              {LOGS}/*.log"));
         Ok(View {
             api_url,
             worker_url,
@@ -102,69 +111,46 @@ impl House {
     }
 
     /// The given Redis, freed of what an earlier demo left, or a private one.
-    async fn provide_redis(&mut self) -> Result<(String, &'static str), DemoError> {
+    async fn provide_redis(&mut self) -> Result<(String, &'static str), Failure> {
         if let Some(url) = environment::redis_url() {
             let mut connection = connect(&url).await?;
-            remove_keys(&mut connection, GUEST_PREFIX).await?;
-            self.guest = Some(connection);
-            console::say(&format!(
-                "Redis             {}  (yours; our keys begin with {GUEST_PREFIX} and are removed at the end)",
-                without_password(&url)
+            remove_keys(&mut connection).await?;
+            self.given_redis = Some(connection);
+            let address = without_password(&url);
+            say(&format!(
+                "Redis             {address}  (yours; our keys begin with {GUEST_PREFIX} and are removed at the end)"
             ));
             return Ok((url, GUEST_PREFIX));
         }
         let redis = RedisProcess::start().await?;
         let url = format!("redis://127.0.0.1:{}", redis.port());
-        console::say(&format!("Redis             {url}  (private, empty)"));
+        say(&format!("Redis             {url}  (private, empty)"));
         self.redis = Some(redis);
         Ok((url, OWN_PREFIX))
     }
 
-    fn write_config(
-        &mut self,
-        redis_url: &str,
-        key_prefix: &str,
-        d365_url: &str,
-        warehouses: &[Warehouse],
-    ) -> Result<PathBuf, DemoError> {
-        let names = warehouses.iter().map(|found| found.id.clone()).collect();
-        let mut config = ConnectorConfig::new(redis_url, d365_url, names);
-        TENANT.clone_into(&mut config.tenant);
-        COMPANY.clone_into(&mut config.legal_entity);
-        REFRESH_INTERVAL.clone_into(&mut config.refresh_interval);
-        key_prefix.clone_into(&mut config.key_prefix);
-        config.more = format!("[[channels]]\nid = '{CHANNEL}'\ntenant = '{TENANT}'\n");
-        let file = config.write()?;
-        let path = file.path().to_owned();
-        self.config = Some(file);
-        Ok(path)
-    }
-
     /// Starts a service and returns its address.
-    async fn start(&mut self, launch: Launch) -> Result<String, DemoError> {
+    async fn start_service(&mut self, launch: Launch) -> Result<String, Failure> {
         let service = launch.shielded().log_into(Path::new(LOGS)).start().await?;
-        console::say(&format!(
-            "{:<17} {}  (probes and metrics: {})",
-            service.name(),
-            service.url(),
-            service.management_url()
+        let (name, url, management) = (service.name(), service.url(), service.management_url());
+        say(&format!(
+            "{name:<17} {url}  (probes and metrics: {management})"
         ));
-        let url = service.url();
         self.services.push(service);
         Ok(url)
     }
 
-    /// The demo has shown what it promised: a Ctrl-C from now on is its proper end.
-    pub(crate) fn shown(&mut self) {
-        self.shown = true;
+    /// How a demo ends that was interrupted.
+    pub(crate) fn interrupted(&self) -> ExitCode {
+        if self.was_shown {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(INTERRUPTED)
+        }
     }
 
-    pub(crate) fn was_shown(&self) -> bool {
-        self.shown
-    }
-
-    /// Fails if a service warned of something: in a healthy house nothing is to be warned of.
-    pub(crate) fn check_logs(&self) -> Result<(), DemoError> {
+    /// Fails if a service warned of something: where all is well nothing is to be warned of.
+    pub(crate) fn check_logs(&self) -> Result<(), Failure> {
         for service in &self.services {
             service.assert_log_clean(&[])?;
         }
@@ -172,88 +158,82 @@ impl House {
     }
 
     /// Fails if a program has ended.
-    pub(crate) fn check_running(&mut self) -> Result<(), DemoError> {
-        match self.ended() {
-            Some(error) => Err(error),
-            None => Ok(()),
+    pub(crate) fn check_running(&mut self) -> Result<(), Failure> {
+        let simulator = self.simulator.as_mut().map(Simulator::process);
+        for process in self
+            .services
+            .iter_mut()
+            .map(Service::process)
+            .chain(simulator)
+        {
+            if !process.is_running() {
+                let (name, tail) = (process.name(), process.log().tail(15));
+                return Err(
+                    format!("{name} ended while it was needed; its last lines:\n{tail}").into(),
+                );
+            }
         }
+        Ok(())
     }
 
     /// Waits, as long as it takes, for a program to end by itself, which it should not.
-    pub(crate) async fn first_to_end(&mut self) -> DemoError {
+    pub(crate) async fn first_to_end(&mut self) -> Failure {
         loop {
-            if let Some(error) = self.ended() {
-                return error;
+            if let Err(ended) = self.check_running() {
+                return ended;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
-    fn ended(&mut self) -> Option<DemoError> {
-        let simulator = self.simulator.as_mut().map(Simulator::process);
-        let services = self.services.iter_mut().map(Service::process);
-        services.chain(simulator).find_map(|process| {
-            (!process.is_running()).then(|| DemoError::Ended {
-                name: process.name().to_owned(),
-                tail: process.log().tail(15),
-            })
-        })
-    }
-
     /// Stops everything, the API first and Redis last. Goes on after a failure and returns the first.
-    pub(crate) async fn stop(&mut self) -> Result<(), DemoError> {
-        if self.services.is_empty() && self.simulator.is_none() && self.redis.is_none() {
-            return Ok(());
-        }
-        console::headline("Stopping everything");
-        let mut outcome = Ok(());
+    pub(crate) async fn stop(&mut self) -> Result<(), Failure> {
+        headline("Stopping everything");
+        let mut outcome: Result<(), Failure> = Ok(());
         while let Some(mut service) = self.services.pop() {
-            let stopped = service.stop().await;
-            outcome = outcome.and(stopped.map_err(DemoError::from));
+            outcome = outcome.and(service.stop().await.map_err(Into::into));
         }
         if let Some(mut simulator) = self.simulator.take() {
-            outcome = outcome.and(simulator.stop().await.map_err(DemoError::from));
+            outcome = outcome.and(simulator.stop().await.map_err(Into::into));
         }
-        if let Some(mut guest) = self.guest.take() {
-            outcome = outcome.and(remove_keys(&mut guest, GUEST_PREFIX).await);
+        if let Some(mut given) = self.given_redis.take() {
+            outcome = outcome.and(remove_keys(&mut given).await.map_err(Into::into));
         }
         if let Some(mut redis) = self.redis.take() {
-            outcome = outcome.and(redis.stop().await.map_err(DemoError::from));
+            outcome = outcome.and(redis.stop().await.map_err(Into::into));
         }
         if outcome.is_ok() {
-            console::say("stopped");
+            say("stopped");
         }
         outcome
     }
 }
 
-async fn connect(url: &str) -> Result<MultiplexedConnection, DemoError> {
-    let unusable = |source| DemoError::GivenRedis {
-        address: without_password(url),
-        source,
+async fn connect(url: &str) -> Result<MultiplexedConnection, Failure> {
+    let connecting = async {
+        let client = redis::Client::open(url)?;
+        client.get_multiplexed_async_connection().await
     };
-    let client = redis::Client::open(url).map_err(unusable)?;
-    client
-        .get_multiplexed_async_connection()
-        .await
-        .map_err(unusable)
+    let unusable = |error| {
+        format!(
+            "the Redis at {} cannot be used: {error}",
+            without_password(url)
+        )
+        .into()
+    };
+    connecting.await.map_err(unusable)
 }
 
 /// Removes our keys, a thousand at a time, so that the server's other users do not wait.
-async fn remove_keys(
-    connection: &mut MultiplexedConnection,
-    prefix: &str,
-) -> Result<(), DemoError> {
+async fn remove_keys(connection: &mut MultiplexedConnection) -> redis::RedisResult<()> {
     let mut cursor = 0_u64;
     loop {
-        let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
-            .arg(cursor)
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor)
             .arg("MATCH")
-            .arg(format!("{prefix}*"))
-            .arg("COUNT")
-            .arg(1000)
-            .query_async(connection)
-            .await?;
+            .arg(format!("{GUEST_PREFIX}*"));
+        scan.arg("COUNT").arg(1000);
+        let (next, keys): (u64, Vec<String>) = scan.query_async(connection).await?;
         if !keys.is_empty() {
             redis::cmd("UNLINK")
                 .arg(keys)

@@ -1,0 +1,108 @@
+//! The harness tells the truth about the programs it runs, and each kind of Redis does what tests rely on.
+
+use integration_tests::binaries::{Program, Simulator, SimulatorFlags};
+use integration_tests::connector_config::ConnectorConfig;
+use integration_tests::eventually::eventually;
+use integration_tests::redis_fixture::{NoContainers, RedisFixture, containers_can_run};
+use integration_tests::server_process::{ServerProcess, ServerProcessError};
+use integration_tests::test_bed::{Failure, TestBed, world};
+use std::process::Command;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn the_programs_start_on_free_ports_become_ready_and_end_kindly() -> Result<(), Failure> {
+    let redis = RedisFixture::start().await?;
+    let mut d365 = Simulator::start(SimulatorFlags {
+        port: 0,
+        items: 20,
+        warehouses: 1,
+    })
+    .await?;
+    let config = ConnectorConfig::new(&redis.url(), d365.url(), vec!["11".to_owned()]);
+    let config = config.write()?;
+    for program in [Program::PrefetchWorker, Program::InventoryApi] {
+        let launch = integration_tests::binaries::Launch::new(program, config.path())?;
+        let mut service = launch.start().await?;
+        let probe = format!("{}/health/ready", service.management_url());
+        eventually(&format!("{program} to be ready"), async || {
+            let reply = reqwest::get(&probe).await.ok()?;
+            reply.status().is_success().then_some(())
+        })
+        .await?;
+        service.stop().await?;
+        service.assert_log_clean(&[])?;
+    }
+    d365.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_setting_ends_a_program_and_is_quoted() -> Result<(), Failure> {
+    let bed = TestBed::configured(world(1), &["11"], |config| {
+        config.more = "[api]\nlistn = \"127.0.0.1:0\"\n".to_owned();
+    })
+    .await?;
+    for program in [Program::PrefetchWorker, Program::InventoryApi] {
+        let refused = bed.launch(program)?.start().await.unwrap_err().to_string();
+        assert!(refused.contains("listn"), "{refused}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_s_end_is_told_with_its_last_lines_and_its_exit_code() -> Result<(), Failure> {
+    let shell = |script| ServerProcess::start("script", Command::new("sh").args(["-c", script]));
+    let awaited = |line: &str| (line == "ready").then_some(());
+    let early = shell("echo the port is taken; exit 3")?;
+    let silent = early.wait_for("ready", PATIENCE, awaited).await;
+    let silent = silent.unwrap_err().to_string();
+    assert!(silent.contains("the program ended"), "{silent}");
+    assert!(silent.contains("the port is taken"), "{silent}");
+    let mut kind = shell("trap 'exit 7' TERM; echo ready >&2; while :; do sleep 0.05; done")?;
+    kind.wait_for("ready", PATIENCE, awaited).await?;
+    assert_eq!(kind.stop().await?.code(), Some(7));
+    let dropped = shell("echo ready; exec sleep 60")?;
+    let id = dropped.id();
+    drop(dropped);
+    assert!(!std::path::Path::new(&format!("/proc/{id}")).exists());
+    let missing = ServerProcess::start("nobody", &mut Command::new("/no/such/program"));
+    assert!(matches!(missing, Err(ServerProcessError::Spawn { name, .. }) if name == "nobody"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redis_keeps_its_address_and_loses_its_data_over_a_restart() -> Result<(), Failure> {
+    let mut kinds = vec![RedisFixture::start_process().await?];
+    match containers_can_run().await {
+        Ok(()) => kinds.push(RedisFixture::start_container().await?),
+        Err(reason @ NoContainers::NoEngine(_)) => println!("SKIPPED, no container: {reason}"),
+        // An engine without the image is a mistake in the set-up, not a reason to skip.
+        Err(reason @ NoContainers::NoImage) => return Err(reason.into()),
+    }
+    for mut redis in kinds {
+        println!("Redis {} as {redis}", redis.version().await?);
+        let url = redis.url();
+        let mut connection = redis.connection().await?;
+        redis::cmd("SET")
+            .arg(&["key", "value"])
+            .exec_async(&mut connection)
+            .await?;
+        redis.stop().await?;
+        assert!(
+            redis.connection().await.is_err(),
+            "a stopped server answers"
+        );
+        redis.start_again().await?;
+        assert_eq!(redis.url(), url);
+        let mut connection = redis.connection().await?;
+        let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connection).await?;
+        assert_eq!(keys, 0);
+        drop(redis);
+        let client = redis::Client::open(url)?;
+        let refused = client.get_multiplexed_async_connection().await;
+        assert!(refused.unwrap_err().is_connection_refusal());
+    }
+    Ok(())
+}
