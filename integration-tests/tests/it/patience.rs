@@ -111,11 +111,11 @@ async fn impatient_callers_push_nobody_into_its_fallback() -> Result<(), Failure
 async fn a_dead_erp_is_left_alone_although_only_impatient_callers_ask() -> Result<(), Failure> {
     let slow = Slow::start(60_000).await?;
     for number in 0..8 {
-        slow.browse(&format!("OTHER-{number}"), 600).await?;
+        slow.browse(&format!("OTHER-{number}"), 1_200).await?;
     }
     let before = slow.bed.last_request();
     for number in 0..20 {
-        let reply = slow.browse(&format!("MORE-{number}"), 600).await?;
+        let reply = slow.browse(&format!("MORE-{number}"), 1_200).await?;
         let code = reply.error_code();
         assert_eq!(code, Some("inventory.backend.unavailable.error"));
     }

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-/// Tests leave the API open to everybody unless they are about callers, and the services say so.
-const OPEN_TO_ALL: &str = "callers are not authenticated";
-
-/// A matter of the machine: many cores, and a low limit of open files.
-const FEW_FILES: &str = "fewer files may be open than all connections need";
+/// Complaints a service may make without a fault of its own: tests leave the API open to everybody
+/// unless they are about callers; and a machine with many cores may have a low limit of open files.
+const KNOWN_COMPLAINTS: [&str; 2] = [
+    "callers are not authenticated",
+    "fewer files may be open than all connections need",
+];
 
 /// From start to both ports open: the services wait for nothing else before they listen.
 const LISTENING_WITHIN: Duration = Duration::from_secs(30);
@@ -41,13 +42,8 @@ pub enum ServiceError {
         tail: String,
     },
     /// Its log could not be kept.
-    #[error("the log file {path:?} cannot be written")]
-    LogFile {
-        /// Where it should lie.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    #[error("the log of a service cannot be written to a file")]
+    LogFile(#[from] io::Error),
     /// It warned, failed, or wrote something that is no log event.
     #[error("{name}: {source}")]
     UncleanLog {
@@ -140,11 +136,13 @@ impl Launch {
     /// Starts it and waits until both ports are open.
     pub async fn start(mut self) -> Result<Service, ServiceError> {
         self.command
-            .arg("--listen")
-            .arg(self.listen.to_string())
-            .arg("--management-listen")
-            .arg(self.management_listen.to_string());
-        let log = self.log()?;
+            .args(["--listen", &self.listen.to_string()])
+            .args(["--management-listen", &self.management_listen.to_string()]);
+        let mut log = Log::default();
+        if let Some(folder) = &self.log_folder {
+            std::fs::create_dir_all(folder)?;
+            log = Log::copied_to(File::create(folder.join(format!("{}.log", self.name)))?);
+        }
         let process = ServerProcess::start_with_log(&self.name, &mut self.command, log)?;
         let api = listening(&process, "api").await?;
         let management = listening(&process, "management").await?;
@@ -153,16 +151,6 @@ impl Launch {
             api,
             management,
         })
-    }
-
-    fn log(&self) -> Result<Log, ServiceError> {
-        let Some(folder) = &self.log_folder else {
-            return Ok(Log::default());
-        };
-        let path = folder.join(format!("{}.log", self.name));
-        let created = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
-        let file = created.map_err(|source| ServiceError::LogFile { path, source })?;
-        Ok(Log::copied_to(file))
     }
 }
 
@@ -195,7 +183,7 @@ impl Service {
         format!("http://{}", self.management)
     }
 
-    /// The process: its log, its id, a crash on purpose.
+    /// The process: its log, a crash on purpose.
     pub fn process(&mut self) -> &mut ServerProcess {
         &mut self.process
     }
@@ -207,7 +195,7 @@ impl Service {
             return Ok(());
         }
         Err(ServiceError::BadEnd {
-            name: self.process.name().to_owned(),
+            name: self.name().to_owned(),
             status,
             tail: self.process.log().tail(15),
         })
@@ -216,13 +204,11 @@ impl Service {
     /// Demands a log without warnings, errors and stray lines, except for those whose message
     /// contains one of `expected`; each of these must have come.
     pub fn assert_log_clean(&self, expected: &[&str]) -> Result<(), ServiceError> {
-        self.process
-            .log()
-            .judge(&[OPEN_TO_ALL, FEW_FILES], expected)
-            .map_err(|source| ServiceError::UncleanLog {
-                name: self.process.name().to_owned(),
-                source,
-            })
+        let judged = self.process.log().judge(&KNOWN_COMPLAINTS, expected);
+        judged.map_err(|source| ServiceError::UncleanLog {
+            name: self.name().to_owned(),
+            source,
+        })
     }
 }
 
