@@ -151,29 +151,21 @@ async fn while_stock_moves_and_pages_come_late_a_line_is_as_old_as_it_says() -> 
     let items = bed.items("24")?;
     let mut lines = Vec::new();
     let mut live = items.chunks(20).cycle();
-    let until = bed.now() + 12_000;
-    while bed.now() < until {
-        let asked: Vec<&str> = live
-            .next()
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
-        api.exact("24", &asked).await?;
+    let (began, mut refused) = (bed.now(), 0);
+    // Long enough for late pages to meet newer lines, however slow the machine is.
+    while bed.now() < began + 8_000 || (refused == 0 && bed.now() < began + 40_000) {
+        let asked = live.next().into_iter().flatten().map(String::as_str);
+        api.exact("24", &asked.collect::<Vec<_>>()).await?;
         lines.extend(bed.lines(&api, "24", &items).await?);
+        refused = metric(&worker, "store_lines_total", "refused_older").await?;
     }
     let verdict = bed.judge(&lines, i64::try_from(LATE_MS)? + 500);
     assert_eq!(
         (verdict.lies, verdict.regressed, verdict.false_absences),
         (0, 0, 0)
     );
-    let refused = metric(&worker, "store_lines_total", "refused_older").await?;
-    println!(
-        "{} lines judged, {refused} late ones refused",
-        verdict.lines
-    );
     assert!(
-        verdict.lines > 5_000 && refused > 20,
+        verdict.lines > 1_000 && refused > 0,
         "{verdict:?} {refused}"
     );
     worker.stop().await?;
