@@ -370,7 +370,7 @@ fn live_status_and_code(failure: &LiveFailure) -> (StatusCode, &'static str) {
         LiveFailure::NoCredentials | LiveFailure::Resting { .. } => UNAVAILABLE,
         LiveFailure::DeadlinePassed => TIMEOUT,
         LiveFailure::Erp(cause) => match cause {
-            D365Error::Throttled { .. } | D365Error::Crowded | D365Error::Connection { .. } => {
+            D365Error::Throttled { .. } | D365Error::NoCallSlot | D365Error::Connection { .. } => {
                 UNAVAILABLE
             }
             D365Error::TimedOut { .. } => TIMEOUT,

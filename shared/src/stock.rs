@@ -23,9 +23,10 @@ mod sku_mapping;
 mod snapshot;
 mod spelling;
 mod state;
+mod verdict;
 
 pub use aggregate::{clamp_to_sellable, sum_sellable};
-pub use as_of::{AsOf, AsOfError, FUTURE_TOLERANCE, Verdict, decide};
+pub use as_of::{AsOf, AsOfError, FUTURE_TOLERANCE};
 pub use dimensions::ProductDimensions;
 pub use fingerprint::{FeedSettings, Fingerprint, FingerprintError};
 pub use hold::{Hold, HoldId, HoldOwner, Remaining, held_against, remaining, still_held, summary};
@@ -41,3 +42,4 @@ pub use sku_mapping::{SkuMapper, SkuMapping, SkuMappingError, SkuTemplate, Varia
 pub use snapshot::{FeedStanding, SnapshotState, WarehouseSnapshot};
 pub use spelling::{Spelling, comparison_key};
 pub use state::{Judged, StockState, judge};
+pub use verdict::{Verdict, decide};

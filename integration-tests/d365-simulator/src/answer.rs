@@ -13,8 +13,6 @@ pub(crate) enum Delivery {
     CutAfter(usize),
     /// So many bytes at a time with a pause between.
     Trickle { chunk: usize, pause: Duration },
-    /// So many bytes of filler before the last two bytes of the body.
-    Padded(u64),
     /// Compressed, then cut to half.
     TruncatedGzip,
     /// Nothing is ever sent.

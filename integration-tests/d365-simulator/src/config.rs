@@ -3,13 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Deserialize;
 use thiserror::Error;
 
-use crate::apps::{AppRegistration, Secret};
-use crate::faults::FaultSpec;
+use crate::apps::AppRegistration;
 use crate::load_model::LoadModel;
-use crate::switches::Switches;
 use crate::world::{StockChange, StockKey, WorldConfig};
 
 /// Certificate chain and private key in PEM.
@@ -22,12 +19,9 @@ pub struct TlsFiles {
 }
 
 /// A row and its quantities.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockRow {
-    /// Which row.
     pub row: StockKey,
-    /// Its quantities.
     pub set: StockChange,
 }
 
@@ -44,7 +38,6 @@ pub struct Config {
     pub page_size: usize,
     /// Random stock movements per second.
     pub sales_per_second: f64,
-    /// App registrations.
     pub apps: Vec<AppRegistration>,
     /// Directory (tenant) id in the token endpoints' path.
     pub entra_tenant: String,
@@ -54,17 +47,8 @@ pub struct Config {
     pub audiences: Vec<String>,
     /// Addresses tokens are issued for though `/data` refuses them: other environments of the directory.
     pub foreign_audiences: Vec<String>,
-    /// Company that answers without `cross-company=true`.
-    pub default_company: String,
-    /// Quirks.
-    pub switches: Switches,
-    /// Latency and throttling.
+    /// Latency.
     pub load: LoadModel,
-    /// Faults active from the start.
-    pub faults: Vec<FaultSpec>,
-    /// Token the control API asks for. Without one it is open, and only on a loopback address.
-    pub control_token: Option<Secret>,
-    /// Serve HTTPS.
     pub tls: Option<TlsFiles>,
     /// Requests kept in the log.
     pub request_log: usize,
@@ -88,11 +72,7 @@ impl Default for Config {
             token_life_seconds: 3599,
             audiences: Vec::new(),
             foreign_audiences: vec!["https://other.operations.dynamics.com".to_owned()],
-            default_company: "dat".to_owned(),
-            switches: Switches::default(),
             load: LoadModel::default(),
-            faults: Vec::new(),
-            control_token: None,
             tls: None,
             request_log: 10_000,
             journal_limit: 2_000_000,
@@ -102,25 +82,12 @@ impl Default for Config {
 
 /// A configuration that makes no sense.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// Pages hold between one and ten thousand rows.
-    #[error("page size {0} is not between 1 and 10000")]
-    PageSize(usize),
-    /// A rate must be a finite number.
-    #[error("sales per second must be a number from 0 to 100000")]
-    SalesRate,
-    /// A token must live a while.
-    #[error("a token life of {0} seconds is not between 1 and 86400")]
-    TokenLife(i64),
-    /// Two apps share a client id.
-    #[error("two app registrations have the client id {0:?}")]
-    SameClientId(String),
-    /// More warehouses than the generator makes.
-    #[error("{0} warehouses are more than 200")]
-    TooManyWarehouses(usize),
-    /// More items than fit into memory sensibly.
-    #[error("{0} items are more than 1000000")]
-    TooManyItems(usize),
+#[error("{what} is {value} and not from {least} to {most}")]
+pub struct ConfigError {
+    what: &'static str,
+    value: u32,
+    least: u32,
+    most: u32,
 }
 
 impl Config {
@@ -128,34 +95,32 @@ impl Config {
     pub const CLIENT_ID: &'static str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
     /// Secret of the default app registration; it has letters that must be encoded.
     pub const CLIENT_SECRET: &'static str = "simulator~secret+with/odd=signs&%";
+    /// Company that answers without `cross-company=true`.
+    pub(crate) const DEFAULT_COMPANY: &'static str = "dat";
     /// Default directory id.
     pub const ENTRA_TENANT: &'static str = "11111111-2222-3333-4444-555555555555";
 
     /// Refuses what makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if !(1..=10_000).contains(&self.page_size) {
-            return Err(ConfigError::PageSize(self.page_size));
-        }
-        if !(0.0..=100_000.0).contains(&self.sales_per_second) {
-            return Err(ConfigError::SalesRate);
-        }
-        if !(1..=86_400).contains(&self.token_life_seconds) {
-            return Err(ConfigError::TokenLife(self.token_life_seconds));
-        }
-        if let Some(world) = &self.world {
-            if world.warehouses > 200 {
-                return Err(ConfigError::TooManyWarehouses(world.warehouses));
-            }
-            if world.items > 1_000_000 {
-                return Err(ConfigError::TooManyItems(world.items));
-            }
-        }
-        for (place, app) in self.apps.iter().enumerate() {
-            if self.apps[..place]
-                .iter()
-                .any(|other| other.client_id == app.client_id)
-            {
-                return Err(ConfigError::SameClientId(app.client_id.clone()));
+        let (items, warehouses) = self
+            .world
+            .as_ref()
+            .map_or((0, 0), |world| (world.items, world.warehouses));
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let life = u32::try_from(self.token_life_seconds).unwrap_or(0);
+        for (what, value, least, most) in [
+            ("the page size", number(self.page_size), 1, 10_000),
+            ("the token life in seconds", life, 1, 86_400),
+            ("the number of warehouses", number(warehouses), 0, 200),
+            ("the number of items", number(items), 0, 1_000_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError {
+                    what,
+                    value,
+                    least,
+                    most,
+                });
             }
         }
         Ok(())

@@ -21,9 +21,6 @@ use crate::request_log::OpenRecord;
 const LONGEST_SILENCE: Duration = Duration::from_mins(10);
 /// Time for what was written before a cut to reach the wire.
 const BEFORE_CUT: Duration = Duration::from_millis(20);
-/// Filler is sent in pieces of this size.
-const FILLER: &[u8] = &[b'x'; 64 * 1024];
-
 /// A fault ends the connection here.
 #[derive(Debug, Error)]
 #[error("the connection is cut by a fault")]
@@ -63,7 +60,8 @@ pub(crate) async fn deliver(
         record.finish(answer.body.len() as u64);
         return response.body(answer.body);
     }
-    let (length, pieces) = pieces(&answer.delivery, &answer.body);
+    let length = (answer.body.len() as u64).max(1);
+    let pieces = pieces(&answer.delivery, &answer.body);
     response.body(SizedStream::new(length, sent(pieces, record)))
 }
 
@@ -96,48 +94,35 @@ fn compress(answer: &mut Answer, encoding: Encoding) {
 #[derive(Debug)]
 enum Piece {
     Bytes(Bytes, Duration),
-    Filler(u64),
     Cut,
 }
 
-/// The pieces of a body, and the length that is announced.
-fn pieces(delivery: &Delivery, body: &Bytes) -> (u64, Vec<Piece>) {
-    let length = body.len() as u64;
+/// The pieces of a body. An answer without a body still announces one byte, so that its end is seen as
+/// missing.
+fn pieces(delivery: &Delivery, body: &Bytes) -> Vec<Piece> {
     let whole = |bytes: Bytes| Piece::Bytes(bytes, Duration::ZERO);
     match *delivery {
         Delivery::CutAfter(bytes) => {
             let bytes = bytes.min(body.len().saturating_sub(1));
-            // An answer without a body still announces one, so that its end is seen as missing.
-            (length.max(1), vec![whole(body.slice(..bytes)), Piece::Cut])
+            vec![whole(body.slice(..bytes)), Piece::Cut]
         }
         Delivery::Trickle { chunk, pause } => {
             let starts = (0..body.len()).step_by(chunk.max(1));
-            let pieces = starts
+            starts
                 .map(|start| {
                     let end = (start + chunk).min(body.len());
                     Piece::Bytes(body.slice(start..end), pause)
                 })
-                .collect();
-            (length, pieces)
-        }
-        Delivery::Padded(filler) => {
-            let end = body.len().saturating_sub(2);
-            let pieces = vec![
-                whole(body.slice(..end)),
-                Piece::Filler(filler),
-                whole(body.slice(end..)),
-            ];
-            (length + filler, pieces)
+                .collect()
         }
         Delivery::Whole | Delivery::TruncatedGzip | Delivery::Never => {
-            (length, vec![whole(body.clone())])
+            vec![whole(body.clone())]
         }
     }
 }
 
 struct Sending {
     pieces: std::vec::IntoIter<Piece>,
-    filler: u64,
     sent: u64,
     record: OpenRecord,
 }
@@ -151,21 +136,12 @@ impl Drop for Sending {
 fn sent(pieces: Vec<Piece>, record: OpenRecord) -> impl Stream<Item = Result<Bytes, Cut>> {
     let start = Sending {
         pieces: pieces.into_iter(),
-        filler: 0,
         sent: 0,
         record,
     };
     stream::unfold(start, |mut sending| async move {
         loop {
-            if sending.filler > 0 {
-                let size = sending.filler.min(FILLER.len() as u64);
-                sending.filler -= size;
-                sending.sent += size;
-                let piece = Bytes::from_static(&FILLER[..usize::try_from(size).unwrap_or(0)]);
-                return Some((Ok(piece), sending));
-            }
             match sending.pieces.next()? {
-                Piece::Filler(filler) => sending.filler = filler,
                 Piece::Cut => {
                     tokio::time::sleep(BEFORE_CUT).await;
                     return Some((Err(Cut), sending));

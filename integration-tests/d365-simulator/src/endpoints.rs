@@ -66,7 +66,6 @@ async fn token(
     let call = Call {
         kind: Kind::Token,
         warehouses: Vec::new(),
-        company: None,
         app: entra::client_id(&asked),
     };
     record.classify(&call);
@@ -83,12 +82,7 @@ async fn token(
     };
     let answer = refused.unwrap_or_else(|| {
         let config = simulator.config();
-        let resources: Vec<String> = config
-            .audiences
-            .iter()
-            .chain(&config.foreign_audiences)
-            .cloned()
-            .collect();
+        let resources = [&config.audiences[..], &config.foreign_audiences].concat();
         let life = faults.iter().rev().find_map(|fault| match fault.action {
             Action::ShortToken { seconds } => Some(seconds),
             _ => None,
@@ -128,7 +122,6 @@ async fn data(request: HttpRequest, served: web::Data<Served>) -> HttpResponse {
             path,
             query,
             token,
-            preferred: preferred_size(&request),
         };
         service::answer(simulator, asked, &mut record).await
     } else {
@@ -147,20 +140,6 @@ async fn data(request: HttpRequest, served: web::Data<Served>) -> HttpResponse {
 fn is_under_data(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next();
     first.is_some_and(|first| first.eq_ignore_ascii_case("data"))
-}
-
-/// The page size of `Prefer: odata.maxpagesize=N`.
-fn preferred_size(request: &HttpRequest) -> Option<usize> {
-    let prefer = request.headers().get("prefer")?.to_str().ok()?;
-    prefer
-        .split(',')
-        .filter_map(|part| part.trim().split_once('='))
-        .find(|(name, _)| {
-            let name = name.trim();
-            name.eq_ignore_ascii_case("odata.maxpagesize")
-                || name.eq_ignore_ascii_case("maxpagesize")
-        })
-        .and_then(|(_, size)| size.trim().parse().ok())
 }
 
 fn header<'a>(request: &'a HttpRequest, name: &HeaderName) -> &'a str {

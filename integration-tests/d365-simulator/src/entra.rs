@@ -96,7 +96,6 @@ fn issue(directory: &Directory<'_>, request: &TokenRequest<'_>) -> Result<Answer
         audience: &resource,
         app: &app.client_id,
         tenant: directory.tenant,
-        by_secret: form.client_secret.is_some(),
         now: directory.now,
         life: directory.life,
     });

@@ -16,5 +16,5 @@ pub use spec::{
 };
 
 pub(crate) use book::{Call, Fault, FaultBook};
-pub(crate) use refuse::{refuse, throttled};
-pub(crate) use spoil::{spoil_answer, spoil_link, spoil_rows, spoil_skip};
+pub(crate) use refuse::refuse;
+pub(crate) use spoil::{spoil_answer, spoil_link, spoil_rows};

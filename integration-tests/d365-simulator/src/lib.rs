@@ -5,13 +5,15 @@
 //! connector: otherwise a misreading of D365 would agree with itself.
 //!
 //! [`start`] runs it inside a test on a free port; the binary runs it beside a service.
-//! Everything the control API offers over HTTP is a method of [`Simulator`].
+//! A test controls it by the methods of [`Simulator`], people by the control API.
 //!
 //! How a request passes through:
 //! `endpoints` -> `entra` (is the token good?) -> `odata` (what is asked?) -> `faults` (shall it go wrong?)
 //! -> `world` (what is true?) -> `odata::page_writer` -> `delivery`.
 //!
 //! It must never be a dependency of a service.
+
+#![expect(missing_docs, reason = "plain fields say what they are")]
 
 mod answer;
 mod apps;
@@ -27,24 +29,22 @@ mod locks;
 mod odata;
 mod request_log;
 mod sales;
-mod scenario;
 mod server;
 mod simulator;
 mod switches;
 mod world;
 
-pub use apps::{AppRegistration, Priority, Secret};
+pub use apps::{AppRegistration, Secret};
 pub use clock::UtcMillis;
 pub use config::{Config, ConfigError, StockRow, TlsFiles};
 pub use faults::{
     Action, CutPoint, DelayPoint, FaultReport, FaultSpec, Kind, LinkTrick, RetryAfter, ThrottleBody,
 };
-pub use load_model::{LoadModel, LoadReport};
+pub use load_model::LoadModel;
 pub use request_log::{Counters, RequestRecord};
-pub use scenario::{Scenario, ScenarioError};
 pub use server::{Handle, StartError, start};
 pub use simulator::Simulator;
-pub use switches::{NumberStyle, PagingStyle, Switches};
+pub use switches::{NumberStyle, Switches};
 pub use world::{
     JournalEntry, StockChange, StockKey, TruthLine, VariantLine, WarehouseLine, WorldConfig,
     WorldError,

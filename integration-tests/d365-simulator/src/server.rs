@@ -29,15 +29,12 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; is another simulator running there?")]
     Listen {
-        /// The address.
         address: SocketAddr,
-        /// Why not.
         source: std::io::Error,
     },
     /// A certificate or key cannot be used.
     #[error("cannot use the TLS file {file}: {reason}")]
     Tls {
-        /// The file.
         file: String,
         /// What is wrong with it.
         reason: String,

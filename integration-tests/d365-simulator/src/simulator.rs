@@ -1,7 +1,8 @@
-//! The running simulator: everything the control API offers, as methods.
+//! The running simulator, and what a test asks of it or changes in it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,14 +11,13 @@ use crate::clock::{Clock, UtcMillis};
 use crate::config::Config;
 use crate::entra::{TokenMint, is_loopback};
 use crate::faults::{Call, Fault, FaultBook, FaultReport, FaultSpec};
-use crate::load_model::{LoadMeter, LoadModel, LoadReport};
+use crate::load_model::{LoadModel, Running};
 use crate::locks::{lock, read, write};
 use crate::request_log::{Counters, OpenRecord, RequestLog, RequestRecord};
 use crate::sales::Sales;
 use crate::switches::Switches;
 use crate::world::{
-    JournalEntry, StockChange, StockKey, TruthLine, TruthPart, VariantLine, WarehouseLine, World,
-    WorldError,
+    JournalEntry, StockChange, StockKey, TruthLine, VariantLine, WarehouseLine, World, WorldError,
 };
 
 /// A simulated environment with its directory. Cheap to share, safe to use from any thread.
@@ -27,11 +27,11 @@ pub struct Simulator {
     world: Arc<RwLock<World>>,
     faults: Mutex<FaultBook>,
     switches: RwLock<Switches>,
-    load: RwLock<Arc<LoadMeter>>,
+    load: RwLock<LoadModel>,
+    under_way: Arc<AtomicU64>,
     log: Arc<RequestLog>,
     sales: Arc<Sales>,
     mint: TokenMint,
-    requests_seen: AtomicU64,
     stopping: CancellationToken,
 }
 
@@ -54,19 +54,15 @@ impl Simulator {
         for stock in &config.stock {
             world.put(&stock.row, &stock.set, UtcMillis::BEGINNING)?;
         }
-        let mut faults = FaultBook::default();
-        for fault in config.faults.clone() {
-            faults.add(fault);
-        }
         Ok(Self {
             world: Arc::new(RwLock::new(world)),
-            faults: Mutex::new(faults),
-            switches: RwLock::new(config.switches.clone()),
-            load: RwLock::new(Arc::new(LoadMeter::new(config.load))),
+            faults: Mutex::default(),
+            switches: RwLock::default(),
+            load: RwLock::new(config.load),
+            under_way: Arc::default(),
             log: Arc::new(RequestLog::new(config.request_log, Arc::clone(&clock))),
             sales: Arc::new(Sales::new(seed, config.sales_per_second)),
             mint: TokenMint::new(seed),
-            requests_seen: AtomicU64::new(seed),
             stopping: CancellationToken::new(),
             clock,
             config,
@@ -88,18 +84,6 @@ impl Simulator {
         self.reading(|world| world.truth(company, warehouse, at.unwrap_or_else(|| self.now())))
     }
 
-    /// A part of [`truth`](Self::truth), for those who send it on while it is read.
-    pub(crate) fn truth_part(
-        &self,
-        company: &str,
-        warehouse: Option<&str>,
-        at: UtcMillis,
-        after: Option<&str>,
-    ) -> Result<TruthPart, WorldError> {
-        const ITEMS: usize = 2_000;
-        self.reading(|world| world.truth_part(company, warehouse, at, after, ITEMS))
-    }
-
     /// Everything that happened to an item (in one warehouse, if named), oldest first.
     pub fn journal(
         &self,
@@ -108,11 +92,6 @@ impl Simulator {
         warehouse: Option<&str>,
     ) -> Result<Vec<JournalEntry>, WorldError> {
         self.reading(|world| world.journal(company, item, warehouse))
-    }
-
-    /// From this instant on truth and journal are complete.
-    pub fn journal_complete_since(&self) -> UtcMillis {
-        self.reading(World::journal_complete_since)
     }
 
     /// The released product variants of a company.
@@ -188,7 +167,7 @@ impl Simulator {
 
     /// The quirks in force.
     pub fn switches(&self) -> Switches {
-        read(&self.switches).clone()
+        *read(&self.switches)
     }
 
     /// Puts other quirks in force.
@@ -196,35 +175,22 @@ impl Simulator {
         *write(&self.switches) = switches;
     }
 
-    /// Latency and throttling, with what they have done.
-    pub fn load_report(&self) -> LoadReport {
-        self.load().report()
-    }
-
     /// Puts another load model in force.
     pub fn set_load(&self, model: LoadModel) {
-        let changed = self.load().with_model(model);
-        *write(&self.load) = Arc::new(changed);
+        *write(&self.load) = model;
+    }
+
+    /// Takes a request in; says how long it takes.
+    pub(crate) fn admit(&self) -> (Duration, Running) {
+        read(&self.load).admit(&self.under_way)
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    pub(crate) fn page_size(&self) -> usize {
-        self.config.page_size
-    }
-
-    pub(crate) fn default_company(&self) -> &str {
-        &self.config.default_company
-    }
-
     pub(crate) fn mint(&self) -> &TokenMint {
         &self.mint
-    }
-
-    pub(crate) fn load(&self) -> Arc<LoadMeter> {
-        Arc::clone(&read(&self.load))
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {
@@ -233,10 +199,6 @@ impl Simulator {
 
     pub(crate) fn reading<T>(&self, question: impl FnOnce(&World) -> T) -> T {
         question(&read(&self.world))
-    }
-
-    pub(crate) fn next_seed(&self) -> u64 {
-        self.requests_seen.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn open_record(&self, method: &str, path: &str, query: &str) -> OpenRecord {
@@ -272,13 +234,9 @@ impl Simulator {
             .find(|app| app.client_id == claims.appid && app.listed_in_d365)
     }
 
-    /// The audience must be this environment's address in lower case; a slash behind it is forgiven by default.
+    /// The audience must be this environment's address in lower case; a slash behind it is forgiven.
     fn is_own_audience(&self, audience: &str, origin: &str) -> bool {
-        let plain = match audience.strip_suffix('/') {
-            Some(plain) if !read(&self.switches).strict_audience => plain,
-            Some(_) => return false,
-            None => audience,
-        };
+        let plain = audience.strip_suffix('/').unwrap_or(audience);
         plain == origin
             || self.config.audiences.iter().any(|known| known == plain)
             || (is_loopback(plain) && plain == plain.to_ascii_lowercase())

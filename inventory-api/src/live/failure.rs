@@ -41,7 +41,7 @@ impl LiveFailure {
                 "The ERP did not answer in time."
             }
             Self::Erp(D365Error::Throttled { .. }) => "The ERP asks to wait.",
-            Self::Erp(D365Error::Crowded) => "Too many questions to the ERP are under way.",
+            Self::Erp(D365Error::NoCallSlot) => "Too many questions to the ERP are under way.",
             Self::Resting { .. }
             | Self::Erp(D365Error::Connection { .. } | D365Error::Token { .. }) => {
                 "The ERP cannot be reached."
@@ -63,7 +63,7 @@ impl LiveFailure {
             Self::DeadlinePassed => "deadline",
             Self::Erp(cause) => match cause {
                 D365Error::Throttled { .. } => "throttled",
-                D365Error::Crowded => "crowded",
+                D365Error::NoCallSlot => "crowded",
                 D365Error::TimedOut { .. } => "timed_out",
                 D365Error::Connection { .. } => "connection",
                 D365Error::Token { .. } => "token",

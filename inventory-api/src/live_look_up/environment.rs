@@ -212,7 +212,7 @@ fn verdict_of(answer: &Result<(), LiveFailure>, took: Duration) -> Option<CallVe
         | LiveFailure::Resting { .. }
         | LiveFailure::Erp(
             D365Error::Throttled { .. }
-            | D365Error::Crowded
+            | D365Error::NoCallSlot
             | D365Error::Token { .. }
             | D365Error::Setup { .. }
             | D365Error::Unaskable { .. },
@@ -489,7 +489,7 @@ mod tests {
             (Ok(()), Some(CallVerdict::Works)),
             (status(404), Some(CallVerdict::Works)),
             (status(500), Some(CallVerdict::Fails)),
-            (erp(D365Error::Crowded), None),
+            (erp(D365Error::NoCallSlot), None),
             // Not for what it waited before it was sent.
             (timed_out, Some(CallVerdict::Silent(silent_for))),
             (

@@ -4,8 +4,7 @@
 use crate::error::WorkerError;
 use crate::scheduler::settings_change::{self, Compared};
 use crate::worker::{TenantFeed, Worker};
-use futures_util::StreamExt;
-use shared::d365::{D365Error, PageItem, PageQuery, PageStart};
+use shared::d365::{D365Error, PageQuery, PageStart};
 use shared::process::clock::Clock as _;
 use shared::settings::Settings;
 use shared::stock::{SkuMapping, WarehouseId};
@@ -274,17 +273,8 @@ async fn first_row(feed: &TenantFeed, warehouse: &WarehouseId, what: &str) -> Fi
         page_size: 1,
     };
     let read = async {
-        let mut page = feed.source.read_page(&query).await?;
-        let mut first = None;
-        while let Some(piece) = page.items.next().await {
-            match piece? {
-                PageItem::Rows(rows) => first = first.or_else(|| rows.into_iter().next()),
-                PageItem::End(end) => return Ok((first, end.dropped_rows)),
-            }
-        }
-        Err(D365Error::BadAnswer {
-            problem: "the page ended before its end".to_owned(),
-        })
+        let page = feed.source.read_page(&query).await?;
+        Ok((page.rows.into_iter().next(), page.end.dropped_rows))
     };
     match answered(what, read).await {
         Ok((Some(row), 0)) => Finding::Good(format!("readable, the first item is {:?}", row.item)),

@@ -10,8 +10,7 @@ use crate::metrics;
 use crate::refresh::variants::variants_of;
 use crate::scheduler::lease::Notes;
 use crate::worker::{TenantFeed, Worker};
-use futures_util::StreamExt;
-use shared::d365::{D365Error, PageEnd, PageItem, PageQuery, VARIANT_SKUS_PER_CALL};
+use shared::d365::{D365Error, PageEnd, PageQuery, VARIANT_SKUS_PER_CALL};
 use shared::process::clock::Clock as _;
 use shared::redis_store::{ItemRange, PartId};
 use shared::stock::{AsOf, SkuMapper, VariantIndex, WarehouseId};
@@ -169,27 +168,18 @@ impl PageReader<'_> {
             page_size: worker.settings.page_size,
         };
         let asked = worker.clock().monotonic();
-        let mut page = feed.source.read_page(&query).await?;
+        let page = feed.source.read_page(&query).await?;
         let took = worker.clock().monotonic().saturating_sub(asked);
         self.writer.spread_over(took, query.page_size);
         // It was asked for after the cycle had begun, whatever this worker's reading of Redis' clock
         // says: behind the watermark, its lines would look as if the snapshot had missed them.
         let as_of = page.as_of.max(self.part.started);
-        while let Some(piece) = page.items.next().await {
-            match piece? {
-                PageItem::Rows(rows) => {
-                    for row in rows {
-                        if let Some(item) = self.accumulator.push(row, as_of) {
-                            self.hand_over(item).await;
-                        }
-                    }
-                }
-                PageItem::End(end) => return Ok(end),
+        for row in page.rows {
+            if let Some(item) = self.accumulator.push(row, as_of) {
+                self.hand_over(item).await;
             }
         }
-        Err(D365Error::BadAnswer {
-            problem: "the page ended before its end".to_owned(),
-        })
+        Ok(page.end)
     }
 
     /// Says how the walk ended, if it did.

@@ -3,7 +3,7 @@
 
 use crate::bench::{bench, complete, cycle, settings, tenant, warehouse};
 use prefetch_worker::{CycleOutcome, Poller, Step, TenantFeed, Worker};
-use shared::d365::{OnHandSource, ScriptedPage, ScriptedSource};
+use shared::d365::{OnHandSource, ScriptedSource};
 use shared::process::clock::{Clock, ManualClock};
 use shared::process::shutdown::Shutdown;
 use shared::redis_store::StoredLine;
@@ -37,13 +37,13 @@ async fn what_a_cycle_read_is_not_older_than_its_begin_however_late_a_clock_is()
     let late = bench.worker.clock().now().minus(Duration::from_millis(300));
     let late: Arc<dyn Clock> = Arc::new(ManualClock::at(late));
     let source = Arc::new(ScriptedSource::new(late));
-    source.add_page(ScriptedPage::whole(vec![OnHandRow {
+    source.add_page(vec![OnHandRow {
         item: ItemNumber::parse("A").unwrap(),
         dimensions: ProductDimensions::default(),
         site: None,
         warehouse: warehouse(),
         quantities: Quantities::default(),
-    }]));
+    }]);
     let settings = settings(&bench.redis, &bench.d365, "");
     let feed = TenantFeed::new(settings.tenants[0].clone(), source as Arc<dyn OnHandSource>);
     let store = bench.worker.store.clone();

@@ -1,61 +1,20 @@
 //! What D365's answer is: the thing asked for, or one of its ways to say no.
 
-use crate::d365::D365Error;
-use crate::d365::bounded_body::{NotWhole, whole_body};
-use crate::d365::on_hand_page::Body;
-use crate::process::clock::Clock;
-use futures_util::stream::{StreamExt, try_unfold};
+use crate::d365::body::{NotWhole, clean, whole_body};
+use crate::d365::error::D365Error;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
-use std::error::Error;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::time::Sleep;
 
 /// Largest error body read.
 const LARGEST_ERROR_BODY: usize = 64 * 1024;
-/// Longest message kept, in characters.
-const LONGEST_MESSAGE: usize = 300;
-
-/// The network library's words, innermost cause last, without any address.
-pub(in crate::d365) fn network_cause(cause: reqwest::Error) -> String {
-    let cause = cause.without_url();
-    let mut words = cause.to_string();
-    let mut source = cause.source();
-    while let Some(inner) = source {
-        words.push_str(": ");
-        words.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    clean(&words)
-}
-
-/// Control characters and runs of blanks become one blank; the rest is cut to 300 characters.
-fn clean(text: &str) -> String {
-    let mut words = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        if word.is_empty() {
-            continue;
-        }
-        if !words.is_empty() {
-            words.push(' ');
-        }
-        words.push_str(word);
-        if words.len() > 4 * LONGEST_MESSAGE {
-            break;
-        }
-    }
-    match words.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
-    }
-}
+/// Longest silence inside one.
+const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
 /// Refuses a 200 that is not JSON in UTF-8, or says two things about it: proxies and login pages
 /// answer HTML with a good status.
-pub(in crate::d365) fn check_content_type(headers: &HeaderMap) -> Result<(), D365Error> {
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), D365Error> {
     let found: Vec<&str> = headers
         .get_all(CONTENT_TYPE)
         .iter()
@@ -88,15 +47,15 @@ pub(in crate::d365) fn check_content_type(headers: &HeaderMap) -> Result<(), D36
 
 /// The error for a status that is neither 200 nor 429, with D365's own message. `token` is the one
 /// that was sent: a message that repeats it does not show it.
-pub(in crate::d365) async fn refusal(response: reqwest::Response, token: &str) -> D365Error {
+pub(super) async fn refusal(response: reqwest::Response, token: &str) -> D365Error {
     let status = response.status();
     let message = if status.is_redirection() {
         "it redirects, as to a login page; redirects are not followed".to_owned()
     } else {
-        match whole_body(response, LARGEST_ERROR_BODY).await {
+        match whole_body(response, LARGEST_ERROR_BODY, LONGEST_SILENCE).await {
             Ok(body) => message_of(&body, token),
             Err(NotWhole::TooLarge) => "its error text is too long to read".to_owned(),
-            Err(NotWhole::Broken(_)) => "its error text broke off".to_owned(),
+            Err(NotWhole::Silent | NotWhole::Broken(_)) => "its error text broke off".to_owned(),
         }
     };
     D365Error::Status {
@@ -172,75 +131,6 @@ fn message_of(body: &[u8], token: &str) -> String {
     }
 }
 
-/// A good answer's bytes, bounded in size and time.
-pub(in crate::d365) fn bounded_stream(
-    response: reqwest::Response,
-    largest: usize,
-    idle_limit: Duration,
-    deadline: Pin<Box<Sleep>>,
-    asked: Asked,
-) -> Body {
-    let start = (response, largest, deadline, asked);
-    try_unfold(
-        start,
-        move |(mut response, left, mut deadline, asked)| async move {
-            let chunk = tokio::select! {
-                biased;
-                () = &mut deadline => return Err(asked.timed_out("reading the answer")),
-                chunk = tokio::time::timeout(idle_limit, response.chunk()) => chunk,
-            };
-            let chunk = chunk
-                .map_err(|_elapsed| asked.timed_out("the answer stopped coming"))?
-                .map_err(|cause| D365Error::Connection {
-                    cause: network_cause(cause),
-                })?;
-            let Some(chunk) = chunk else {
-                return Ok(None);
-            };
-            let left = left
-                .checked_sub(chunk.len())
-                .ok_or_else(|| D365Error::BadAnswer {
-                    problem: format!("its body is larger than {largest} bytes"),
-                })?;
-            Ok(Some((chunk, (response, left, deadline, asked))))
-        },
-    )
-    .boxed()
-}
-
-/// Since when D365 is asked, on the monotonic clock; nothing before the request goes out.
-#[derive(Debug, Clone)]
-pub(in crate::d365) struct Asked {
-    clock: Arc<dyn Clock>,
-    since: Arc<OnceLock<Duration>>,
-}
-
-impl Asked {
-    /// Not yet.
-    pub(in crate::d365) fn not_yet(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            since: Arc::default(),
-        }
-    }
-
-    /// The request goes out.
-    pub(in crate::d365) fn begins(&self) {
-        // A second request of the same call does not make the silence shorter.
-        let _since = self.since.get_or_init(|| self.clock.monotonic());
-    }
-
-    /// A time limit was reached.
-    pub(in crate::d365) fn timed_out(&self, stage: &'static str) -> D365Error {
-        let now = self.clock.monotonic();
-        let silent_for = self.since.get().map(|since| now.saturating_sub(*since));
-        D365Error::TimedOut {
-            stage,
-            silent_for: silent_for.unwrap_or_default(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_content_type_is_json_in_utf8_said_once() {
-        let told = |values: &[&'static str]| {
+        let checked = |values: &[&'static str]| {
             let headers = values
                 .iter()
                 .map(|value| (CONTENT_TYPE, HeaderValue::from_static(value)));
@@ -288,7 +178,7 @@ mod tests {
             "Application/JSON; odata.metadata=minimal; odata.streaming=true; charset=utf-8",
             "application/json;charset=\"UTF-8\"",
         ] {
-            assert_eq!(told(&[good]), Ok(()), "{good}");
+            assert_eq!(checked(&[good]), Ok(()), "{good}");
         }
         for lie in [
             &[][..],
@@ -300,7 +190,7 @@ mod tests {
             &["application/json", "text/html"],
             &["multipart/mixed; boundary=x"],
         ] {
-            assert!(told(lie).is_err(), "{lie:?}");
+            assert!(checked(lie).is_err(), "{lie:?}");
         }
     }
 
@@ -312,12 +202,5 @@ mod tests {
             message_of(body.as_bytes(), &token),
             "Bad header: Bearer *** was refused"
         );
-    }
-
-    #[test]
-    fn a_long_message_is_cut_at_a_character() {
-        let message = clean(&"ä".repeat(5_000));
-        assert_eq!(message.chars().count(), LONGEST_MESSAGE + 1);
-        assert!(clean(&"word ".repeat(5_000)).chars().count() <= LONGEST_MESSAGE + 1);
     }
 }

@@ -1,60 +1,44 @@
 //! The `OData` source: one tenant's D365, asked for one purpose.
 
-use crate::d365::chain::{at_link, read_chain, with_query};
-use crate::d365::connections::{Connections, KEPT_IDLE};
+use crate::d365::chain::read_chain;
+use crate::d365::connections::Connections;
+use crate::d365::credential::Credential;
 use crate::d365::entity::{OnHandEntity, checked_set};
-use crate::d365::entra::{Credential, Entra, TokenRequest};
+use crate::d365::entra::Entra;
+use crate::d365::error::{D365Error, setup};
+use crate::d365::http_client::http_client;
 use crate::d365::look_up::{EchoCheck, exact_chunks, look_up_query};
-use crate::d365::metrics::{Call, Labels};
-use crate::d365::on_hand_page::{PageExpectation, RowReader, on_hand_page};
+use crate::d365::metrics::Labels;
+use crate::d365::next_link::{NextLink, with_query};
+use crate::d365::page::{Page, bad_row};
 use crate::d365::page_query::page_query;
 use crate::d365::query::Query;
 use crate::d365::repeat_budget::RepeatBudget;
-use crate::d365::sender::{Allowance, Sender};
-use crate::d365::throttle::{AppId, Share};
+use crate::d365::row::RawRow;
+use crate::d365::sender::{CallLimits, Sender};
+use crate::d365::source::{
+    Answer, LookUp, LookUpAnswer, OnHandPage, OnHandSource, PageEnd, PageQuery, PageStart,
+    VariantQuestion,
+};
+use crate::d365::throttle::{AppId, Purpose, Share, ThrottleGate};
+use crate::d365::token_request::TokenRequest;
 use crate::d365::variants::{VariantRows, all_variants_query, variants_queries};
 use crate::d365::warehouses::{warehouse_of, warehouses_query};
-use crate::d365::{
-    Answer, D365Error, LookUp, LookUpAnswer, OnHandPage, OnHandSource, PageItem, PageQuery,
-    PageStart, ThrottleGate, VariantQuestion,
-};
 use crate::process::clock::Clock;
-use crate::settings::{PagingMode, TenantSettings, TokenEndpointVersion, read_file};
-use crate::stock::{ItemNumber, LegalEntity, Sku, Variant, WarehouseId};
+use crate::settings::{CredentialSettings, PagingMode, TenantSettings, TokenEndpointVersion};
+use crate::stock::{ItemNumber, LegalEntity, OnHandRow, Sku, Variant, WarehouseId};
 use futures_util::future::try_join_all;
-use futures_util::stream::{BoxStream, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use url::{Position, Url};
 
-/// What D365 is asked for. Each purpose can have an app registration of its own, and each client
-/// its own share of calls, so that prefetching never takes what an order needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// Look-ups somebody waits for.
-    Live,
-    /// Pages of snapshots.
-    Prefetch,
-}
-
-impl Purpose {
-    /// The word used in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Prefetch => "prefetch",
-        }
-    }
-
-    /// How long a connection may take before another one is tried, which may take all the time left.
-    fn connect_limit(self) -> Duration {
-        match self {
-            Self::Live => Duration::from_millis(400),
-            Self::Prefetch => Duration::from_secs(5),
-        }
-    }
-}
-
+/// Longest time to make a connection for a look-up before another one is tried, which may take all the
+/// time left.
+const LIVE_CONNECT_LIMIT: Duration = Duration::from_millis(400);
+/// The same for a page.
+const PREFETCH_CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Connections kept between calls.
+const KEPT_CONNECTIONS: usize = 16;
 /// Kept of a live question's time for the answer, but no more than half of it: the right to a call
 /// that comes later is of no use, and an answer that had less time says nothing about D365.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
@@ -71,9 +55,6 @@ const LIST_PAGES: usize = 2_000;
 
 /// Longest time to reach Entra ID, which is a world-wide service and may be far away.
 const TOKEN_CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// How we name ourselves to D365's administrators.
-const USER_AGENT: &str = concat!("icm-d365-stock-connector/", env!("CARGO_PKG_VERSION"));
-
 /// Limits of one prefetched page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimits {
@@ -99,7 +80,6 @@ pub struct D365Client {
     legal_entity: LegalEntity,
     paging: PagingMode,
     entity: OnHandEntity,
-    reader: Arc<RowReader>,
     on_hand_url: Url,
     variants_url: Url,
     warehouses_url: Url,
@@ -120,9 +100,13 @@ impl D365Client {
     ) -> Result<Self, D365Error> {
         let entity = OnHandEntity::of(tenant)?;
         let labels = Labels::new(&tenant.id, purpose);
+        let connect_limit = match purpose {
+            Purpose::Live => LIVE_CONNECT_LIMIT,
+            Purpose::Prefetch => PREFETCH_CONNECT_LIMIT,
+        };
         let connections = Connections::new(
-            http_client(tenant, Some(purpose.connect_limit()), KeptConnections::Some)?,
-            http_client(tenant, None, KeptConnections::None)?,
+            http_client(tenant, Some(connect_limit), KEPT_CONNECTIONS)?,
+            http_client(tenant, None, 0)?,
             Arc::clone(&clock),
         );
         let entra = entra(tenant, purpose, &clock, labels.clone())?;
@@ -150,7 +134,6 @@ impl D365Client {
             },
             legal_entity: tenant.legal_entity.clone(),
             paging: tenant.paging,
-            reader: Arc::new(RowReader::of(&entity)),
             entity,
             page_limits: PageLimits::default(),
             longest_address: tenant.longest_address,
@@ -164,8 +147,8 @@ impl D365Client {
         self
     }
 
-    fn page_allowance(&self) -> Allowance {
-        Allowance {
+    fn page_call_limits(&self) -> CallLimits {
+        CallLimits {
             queue: self.page_limits.time,
             attempt: self.page_limits.time,
             idle: IDLE,
@@ -175,13 +158,13 @@ impl D365Client {
         }
     }
 
-    fn live_allowance(&self, time_left: Duration) -> Allowance {
+    fn live_call_limits(&self, time_left: Duration) -> CallLimits {
         // Who waits for a live answer decides how long. Nobody waits for what a prefetcher looks up.
         let longest = match self.sender.share.purpose {
             Purpose::Live => time_left,
             Purpose::Prefetch => IDLE,
         };
-        Allowance {
+        CallLimits {
             queue: time_left.saturating_sub(ANSWER_TIME).max(time_left / 2),
             attempt: longest.min(time_left),
             idle: longest,
@@ -193,23 +176,48 @@ impl D365Client {
 
     async fn page(&self, query: &PageQuery) -> Result<OnHandPage, D365Error> {
         let url = if let PageStart::Link(link) = &query.start {
-            at_link(&self.on_hand_url, link)?
+            link.at(&self.on_hand_url)?
         } else {
             let query = page_query(&self.entity, &self.legal_entity, self.paging, query)?;
             with_query(&self.on_hand_url, &query.to_string())
         };
-        let opened = self.sender.open(&url, self.page_allowance()).await?;
-        let expected = PageExpectation {
-            reader: Arc::clone(&self.reader),
-            legal_entity: self.legal_entity.clone(),
-            warehouse: query.warehouse.clone(),
-            set_url: self.on_hand_url.clone(),
-        };
-        let items = on_hand_page(expected, opened.body);
-        Ok(OnHandPage {
-            as_of: opened.as_of,
-            items: counted(items, opened.call, self.sender.labels.clone()),
-        })
+        let limits = self.page_call_limits();
+        let read = |body: &[u8]| self.read_body(body, &query.warehouse);
+        let (as_of, (rows, end)) = self.sender.ask(&url, limits, read).await?;
+        self.sender.labels.count_dropped_rows(end.dropped_rows);
+        Ok(OnHandPage { as_of, rows, end })
+    }
+
+    /// Reads the body of a page of a warehouse. Drops and counts rows of another company or warehouse
+    /// (the blank one too).
+    ///
+    /// # Errors
+    /// [`D365Error::BadAnswer`] if it is no whole page, or a row cannot be understood.
+    pub fn read_body(
+        &self,
+        body: &[u8],
+        warehouse: &WarehouseId,
+    ) -> Result<(Vec<OnHandRow>, PageEnd), D365Error> {
+        let page = Page::read(body)?;
+        let mut rows = Vec::with_capacity(page.rows.len());
+        let mut end = PageEnd::default();
+        for json in page.rows {
+            end.rows += 1;
+            let raw = RawRow::read(json.get(), &self.entity)
+                .map_err(|problem| bad_row(end.rows, &problem))?;
+            let is_asked_for = self.legal_entity.is_named_by(&raw.company)
+                && warehouse.is_named_by(&raw.warehouse);
+            match raw.into_row() {
+                Some(row) if is_asked_for => rows.push(row),
+                None if is_asked_for => end.nameless_rows += 1,
+                _ => end.dropped_rows += 1,
+            }
+        }
+        let link = page
+            .next_link
+            .map(|link| NextLink::checked(&link, &self.on_hand_url));
+        end.next_link = link.transpose()?;
+        Ok((rows, end))
     }
 
     async fn live_rows(&self, question: &LookUp) -> Result<LookUpAnswer, D365Error> {
@@ -235,13 +243,13 @@ impl D365Client {
             self.on_hand_url.as_str().len(),
             self.longest_address,
         )?;
-        let allowance = Allowance {
+        let limits = CallLimits {
             gives_way: *gives_way,
-            ..self.live_allowance(*time_left)
+            ..self.live_call_limits(*time_left)
         };
         let answers = chunks
             .iter()
-            .map(|chunk| self.live_chunk(chunk, warehouses, allowance));
+            .map(|chunk| self.live_chunk(chunk, warehouses, limits));
         let answers = within(*time_left, try_join_all(answers)).await?;
         let joined = answers.into_iter().reduce(|mut joined, answer| {
             joined.as_of = joined.as_of.min(answer.as_of);
@@ -259,19 +267,13 @@ impl D365Client {
         &self,
         items: &[ItemNumber],
         warehouses: &[WarehouseId],
-        allowance: Allowance,
+        limits: CallLimits,
     ) -> Result<LookUpAnswer, D365Error> {
         let query = look_up_query(&self.entity, &self.legal_entity, items, warehouses)?;
-        let mut check = EchoCheck::new(&self.reader, &self.legal_entity, warehouses, items);
-        let as_of = read_chain(
-            &self.sender,
-            &self.on_hand_url,
-            &query,
-            allowance,
-            LIVE_PAGES,
-            &mut |number, json: &[u8]| check.take(number, json),
-        )
-        .await?;
+        let mut check = EchoCheck::new(&self.entity, &self.legal_entity, warehouses, items);
+        let take = |row: &str| check.take(row);
+        let url = &self.on_hand_url;
+        let as_of = read_chain(&self.sender, url, &query, limits, LIVE_PAGES, take).await?;
         Ok(LookUpAnswer {
             as_of,
             unproved: check.unproved(),
@@ -283,8 +285,8 @@ impl D365Client {
     async fn all_variants(&self) -> Result<Vec<Variant>, D365Error> {
         let query = all_variants_query(&self.legal_entity)?;
         let rows = VariantRows::new(&self.legal_entity, None);
-        let allowance = self.page_allowance();
-        self.variant_rows(&query, rows, allowance, LIST_PAGES).await
+        let limits = self.page_call_limits();
+        self.variant_rows(&query, rows, limits, LIST_PAGES).await
     }
 
     async fn variants_of(
@@ -293,10 +295,10 @@ impl D365Client {
         time_left: Duration,
     ) -> Result<Vec<Variant>, D365Error> {
         let queries = variants_queries(&self.legal_entity, skus)?;
-        let allowance = self.live_allowance(time_left);
+        let limits = self.live_call_limits(time_left);
         let answers = queries.iter().map(|query| {
             let rows = VariantRows::new(&self.legal_entity, Some(skus));
-            self.variant_rows(query, rows, allowance, LIVE_PAGES)
+            self.variant_rows(query, rows, limits, LIVE_PAGES)
         });
         let answers = within(time_left, try_join_all(answers)).await?;
         Ok(answers.into_iter().flatten().collect())
@@ -306,12 +308,12 @@ impl D365Client {
         &self,
         query: &Query,
         mut rows: VariantRows<'_>,
-        allowance: Allowance,
+        limits: CallLimits,
         most_pages: usize,
     ) -> Result<Vec<Variant>, D365Error> {
-        let take_row = &mut |number, json: &[u8]| rows.take(number, json);
+        let take = |row: &str| rows.take(row);
         let url = &self.variants_url;
-        read_chain(&self.sender, url, query, allowance, most_pages, take_row).await?;
+        read_chain(&self.sender, url, query, limits, most_pages, take).await?;
         self.sender.labels.count_dropped_rows(rows.dropped_rows);
         Ok(rows.variants)
     }
@@ -319,18 +321,12 @@ impl D365Client {
     async fn known_warehouses(&self) -> Result<Vec<WarehouseId>, D365Error> {
         let query = warehouses_query(&self.legal_entity)?;
         let mut known = Vec::new();
-        read_chain(
-            &self.sender,
-            &self.warehouses_url,
-            &query,
-            self.page_allowance(),
-            LIVE_PAGES,
-            &mut |number, json: &[u8]| {
-                known.extend(warehouse_of(number, json, &self.legal_entity)?);
-                Ok(())
-            },
-        )
-        .await?;
+        let take = |row: &str| {
+            known.extend(warehouse_of(row, &self.legal_entity)?);
+            Ok(())
+        };
+        let (url, limits) = (&self.warehouses_url, self.page_call_limits());
+        read_chain(&self.sender, url, &query, limits, LIVE_PAGES, take).await?;
         Ok(known)
     }
 }
@@ -369,40 +365,15 @@ async fn within<T>(
         }))
 }
 
-/// Counts a page once its last item has left, and holds its call until then.
-fn counted(
-    items: BoxStream<'static, Result<PageItem, D365Error>>,
-    call: Call,
-    labels: Labels,
-) -> BoxStream<'static, Result<PageItem, D365Error>> {
-    let mut call = Some(call);
-    items
-        .inspect(move |item| match item {
-            Ok(PageItem::Rows(_)) => {}
-            Ok(PageItem::End(end)) => {
-                labels.count_dropped_rows(end.dropped_rows);
-                if let Some(call) = call.take() {
-                    call.went_well();
-                }
-            }
-            Err(error) => {
-                if let Some(call) = call.take() {
-                    call.failed(error);
-                }
-            }
-        })
-        .boxed()
-}
-
-fn setup(problem: String) -> D365Error {
-    D365Error::Setup { problem }
+fn credentials_of(tenant: &TenantSettings, purpose: Purpose) -> CredentialSettings {
+    match purpose {
+        Purpose::Live => tenant.entra.live_credentials(),
+        Purpose::Prefetch => tenant.entra.prefetch_credentials(),
+    }
 }
 
 fn app_of(tenant: &TenantSettings, purpose: Purpose) -> AppId {
-    let credentials = match purpose {
-        Purpose::Live => tenant.entra.live_credentials(),
-        Purpose::Prefetch => tenant.entra.prefetch_credentials(),
-    };
+    let credentials = credentials_of(tenant, purpose);
     let environment = &tenant.environment_url[Position::BeforeHost..Position::AfterPort];
     AppId::new(&credentials.client_id, environment)
 }
@@ -429,10 +400,7 @@ fn entra(
     labels: Labels,
 ) -> Result<Entra, D365Error> {
     let settings = &tenant.entra;
-    let credentials = match purpose {
-        Purpose::Live => settings.live_credentials(),
-        Purpose::Prefetch => settings.prefetch_credentials(),
-    };
+    let credentials = credentials_of(tenant, purpose);
     let problem = |problem: String| {
         setup(format!(
             "the credentials of client {:?}: {problem}",
@@ -445,7 +413,7 @@ fn entra(
     let url = |version| TokenRequest::url_of(settings, version).map_err(setup);
     let request = TokenRequest {
         // A token lives for an hour: no connection would be used twice.
-        http: http_client(tenant, Some(TOKEN_CONNECT_LIMIT), KeptConnections::None)?,
+        http: http_client(tenant, Some(TOKEN_CONNECT_LIMIT), 0)?,
         url: url(settings.token_endpoint_version)?,
         version: settings.token_endpoint_version,
         app: app_of(tenant, purpose),
@@ -460,54 +428,4 @@ fn entra(
         clock: Arc::clone(clock),
     };
     Ok(Entra::new(request, settings.minimum_token_lifetime, labels))
-}
-
-/// Whether a client keeps connections between calls.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeptConnections {
-    Some,
-    None,
-}
-
-/// No redirects (a token must not follow one), no cookies (D365's affinity cookie would tie all
-/// calls to one of its web servers), no repeats of its own. HTTP/1.1, because a call that times out
-/// then takes its connection with it; a dead HTTP/2 connection would swallow all later calls too.
-fn http_client(
-    tenant: &TenantSettings,
-    connect_limit: Option<Duration>,
-    kept: KeptConnections,
-) -> Result<reqwest::Client, D365Error> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .http1_only()
-        .gzip(true)
-        .pool_idle_timeout(KEPT_IDLE)
-        .pool_max_idle_per_host(match kept {
-            KeptConnections::Some => 16,
-            KeptConnections::None => 0,
-        })
-        // Firewalls forget quiet connections after half a minute at the earliest; a peer that is
-        // gone is found out after another half.
-        .tcp_keepalive(Duration::from_secs(20))
-        .tcp_keepalive_interval(Duration::from_secs(10))
-        .tcp_keepalive_retries(3);
-    if let Some(limit) = connect_limit {
-        builder = builder.connect_timeout(limit);
-    }
-    if let Some(file) = &tenant.ca_file {
-        let problem = |cause: String| setup(format!("ca_file {}: {cause}", file.display()));
-        let pem = read_file(file).map_err(|cause| problem(cause.to_string()))?;
-        let authorities = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|cause| problem(cause.to_string()))?;
-        if authorities.is_empty() {
-            return Err(problem("it holds no certificate in PEM form".to_owned()));
-        }
-        builder = builder.tls_certs_merge(authorities);
-    }
-    builder
-        .build()
-        .map_err(|cause| setup(format!("the HTTP client: {cause}")))
 }

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long a connection nobody uses is kept: common load balancers forget one after minutes.
-pub(in crate::d365) const KEPT_IDLE: Duration = Duration::from_mins(1);
+pub(super) const KEPT_IDLE: Duration = Duration::from_mins(1);
 
 /// How a call goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::d365) enum Way {
+pub(super) enum Way {
     /// Over a kept connection if there is one; it may be one that was used before.
     Kept {
         /// Whether there may be one.
@@ -26,7 +26,7 @@ pub(in crate::d365) enum Way {
 
 /// The two clients of one purpose.
 #[derive(Debug)]
-pub(in crate::d365) struct Connections {
+pub(super) struct Connections {
     /// Keeps its connections for [`KEPT_IDLE`].
     kept: reqwest::Client,
     /// Keeps none.
@@ -42,11 +42,7 @@ pub(in crate::d365) struct Connections {
 
 impl Connections {
     /// No connection yet.
-    pub(in crate::d365) fn new(
-        kept: reqwest::Client,
-        new: reqwest::Client,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(kept: reqwest::Client, new: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
         Self {
             kept,
             new,
@@ -58,7 +54,7 @@ impl Connections {
     }
 
     /// How the next call goes out.
-    pub(in crate::d365) fn way(&self) -> Way {
+    pub(super) fn way(&self) -> Way {
         let now_ms = self.after_ms(Duration::ZERO);
         if now_ms < self.distrusted_until_ms.load(Ordering::Relaxed) {
             return Way::New;
@@ -69,7 +65,7 @@ impl Connections {
     }
 
     /// The client that goes this way.
-    pub(in crate::d365) fn client(&self, way: Way) -> &reqwest::Client {
+    pub(super) fn client(&self, way: Way) -> &reqwest::Client {
         match way {
             Way::Kept { .. } => &self.kept,
             Way::New => &self.new,
@@ -77,7 +73,7 @@ impl Connections {
     }
 
     /// An answer has begun to come this way; reading it takes so long at most.
-    pub(in crate::d365) fn note_answer(&self, way: Way, longest: Duration) {
+    pub(super) fn note_answer(&self, way: Way, longest: Duration) {
         if let Way::Kept { .. } = way {
             let until_ms = self.after_ms(longest + KEPT_IDLE);
             self.used_until_ms.fetch_max(until_ms, Ordering::Relaxed);
@@ -85,20 +81,20 @@ impl Connections {
     }
 
     /// A kept connection was bad: by the end of this no connection from before now is left.
-    pub(in crate::d365) fn distrust(&self) {
+    pub(super) fn distrust(&self) {
         self.distrusted_until_ms
             .store(self.after_ms(KEPT_IDLE), Ordering::Relaxed);
     }
 
     /// It was not bad after all: D365 is slow, and may be for a while.
-    pub(in crate::d365) fn trust(&self) {
+    pub(super) fn trust(&self) {
         self.distrusted_until_ms.store(0, Ordering::Relaxed);
         self.slow_until_ms
             .store(self.after_ms(KEPT_IDLE), Ordering::Relaxed);
     }
 
     /// Whether silence is more likely D365's than a bad connection's.
-    pub(in crate::d365) fn is_d365_slow(&self) -> bool {
+    pub(super) fn is_d365_slow(&self) -> bool {
         self.after_ms(Duration::ZERO) < self.slow_until_ms.load(Ordering::Relaxed)
     }
 

@@ -1,23 +1,23 @@
 //! Entity sets and property names, as configured: environments differ in both.
 
-use crate::d365::D365Error;
+use crate::d365::error::D365Error;
 use crate::settings::{FieldNames, QuantityField, TenantSettings};
 
 /// The on-hand entity of a tenant.
 #[derive(Debug, Clone)]
-pub(in crate::d365) struct OnHandEntity {
+pub(super) struct OnHandEntity {
     /// Entity set, as it stands in the address.
-    pub(in crate::d365) set: String,
+    pub(super) set: String,
     /// Property names. A dimension or the site may be empty: the entity has no such property
     /// (older versions lack the product version) and each row counts as empty there.
-    pub(in crate::d365) fields: FieldNames,
+    pub(super) fields: FieldNames,
     /// The property that is "available".
-    pub(in crate::d365) available: String,
+    pub(super) available: String,
 }
 
 impl OnHandEntity {
     /// Takes the names from the settings and checks that each can stand in an address.
-    pub(in crate::d365) fn of(tenant: &TenantSettings) -> Result<Self, D365Error> {
+    pub(super) fn of(tenant: &TenantSettings) -> Result<Self, D365Error> {
         let fields = tenant.fields.clone();
         let available = match tenant.quantity {
             QuantityField::AvailableOnHand => &fields.available_on_hand,
@@ -25,26 +25,22 @@ impl OnHandEntity {
             QuantityField::TotalAvailable => &fields.total_available,
         }
         .clone();
-        for (key, name) in [
-            ("legal_entity", &fields.legal_entity),
-            ("item_number", &fields.item_number),
-            ("warehouse", &fields.warehouse),
-            ("on_hand", &fields.on_hand),
-            ("reserved", &fields.reserved),
-            ("ordered", &fields.ordered),
-            ("(the one named by quantity)", &available),
+        for (key, name, may_be_empty) in [
+            ("legal_entity", &fields.legal_entity, false),
+            ("item_number", &fields.item_number, false),
+            ("warehouse", &fields.warehouse, false),
+            ("on_hand", &fields.on_hand, false),
+            ("reserved", &fields.reserved, false),
+            ("ordered", &fields.ordered, false),
+            ("(the one named by quantity)", &available, false),
+            ("configuration", &fields.configuration, true),
+            ("size", &fields.size, true),
+            ("color", &fields.color, true),
+            ("style", &fields.style, true),
+            ("version", &fields.version, true),
+            ("site", &fields.site, true),
         ] {
-            check_name(&format!("fields.{key}"), name)?;
-        }
-        for (key, name) in [
-            ("configuration", &fields.configuration),
-            ("size", &fields.size),
-            ("color", &fields.color),
-            ("style", &fields.style),
-            ("version", &fields.version),
-            ("site", &fields.site),
-        ] {
-            if !name.is_empty() {
+            if !(may_be_empty && name.is_empty()) {
                 check_name(&format!("fields.{key}"), name)?;
             }
         }
@@ -57,26 +53,27 @@ impl OnHandEntity {
 
     /// The key in a fixed order, so that pages neither repeat nor drop rows. The company is left
     /// out: the filter holds it to one value.
-    pub(in crate::d365) fn order(&self) -> String {
-        let fields = &self.fields;
-        joined([
-            &fields.item_number,
-            &fields.configuration,
-            &fields.color,
-            &fields.size,
-            &fields.style,
-            &fields.version,
-            &fields.site,
-            &fields.warehouse,
-        ])
+    pub(super) fn order(&self) -> String {
+        joined(self.key())
     }
 
     /// What is needed of a row: its key, so that it can be checked against the question, and the
     /// quantities. A whole row is several times as long.
-    pub(in crate::d365) fn select(&self) -> String {
+    pub(super) fn select(&self) -> String {
         let fields = &self.fields;
-        joined([
-            &fields.legal_entity,
+        let quantities = [
+            &self.available,
+            &fields.on_hand,
+            &fields.reserved,
+            &fields.ordered,
+        ];
+        let company = [&fields.legal_entity];
+        joined(company.into_iter().chain(self.key()).chain(quantities))
+    }
+
+    fn key(&self) -> [&String; 8] {
+        let fields = &self.fields;
+        [
             &fields.item_number,
             &fields.configuration,
             &fields.color,
@@ -85,11 +82,7 @@ impl OnHandEntity {
             &fields.version,
             &fields.site,
             &fields.warehouse,
-            &self.available,
-            &fields.on_hand,
-            &fields.reserved,
-            &fields.ordered,
-        ])
+        ]
     }
 }
 
@@ -105,7 +98,7 @@ fn joined<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
 }
 
 /// An entity set's name from the settings, if it can stand in an address.
-pub(in crate::d365) fn checked_set(key: &str, name: &str) -> Result<String, D365Error> {
+pub(super) fn checked_set(key: &str, name: &str) -> Result<String, D365Error> {
     check_name(key, name).map(|()| name.to_owned())
 }
 
@@ -129,22 +122,25 @@ fn check_name(key: &str, name: &str) -> Result<(), D365Error> {
 }
 
 #[cfg(test)]
+impl Default for OnHandEntity {
+    fn default() -> Self {
+        let fields = FieldNames::default();
+        Self {
+            set: "WarehousesOnHandV2".to_owned(),
+            available: fields.available_on_hand.clone(),
+            fields,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_name_that_could_bend_an_address_is_refused_and_named() {
-        for name in [
-            "",
-            "A/B",
-            "A?x",
-            "A B",
-            "1A",
-            "Ä",
-            "A&$top=1",
-            "..",
-            &"A".repeat(129),
-        ] {
+        let long = "A".repeat(129);
+        for name in ["", "A/B", "A?x", "A B", "1A", "Ä", "A&$top=1", "..", &long] {
             let refusal = checked_set("entity", name).unwrap_err().to_string();
             assert!(refusal.contains("entity is"), "{refusal}");
         }

@@ -3,24 +3,16 @@
 //! The old token serves until it expires, whatever becomes of its renewal. A failing endpoint is
 //! asked at most twice a minute; a mistake in the configuration is not hammered at all.
 
-mod credential;
-mod token_request;
-
-pub(in crate::d365) use credential::Credential;
-pub(in crate::d365) use token_request::TokenRequest;
-
-use crate::d365::D365Error;
+use crate::d365::error::D365Error;
 use crate::d365::metrics::Labels;
+use crate::d365::token_request::{Granted, NotGranted, TokenRequest};
 use crate::process::clock::Clock;
-use crate::process::guards::{Guard, is_off};
 use crate::process::tasks::Tasks;
 use crate::settings::Secret;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use token_request::{Granted, NotGranted};
 use tokio::sync::oneshot;
 
 /// Wait after a failure that may pass by itself.
@@ -33,20 +25,12 @@ const TWO_FAILURES_IN: Duration = Duration::from_mins(1);
 const TOO_YOUNG_TO_REPLACE: Duration = Duration::from_secs(30);
 
 /// A bearer token and its times on the monotonic clock.
-pub(in crate::d365) struct Token {
+#[derive(Debug)]
+pub(super) struct Token {
     text: Secret,
     requested_at: Duration,
     renew_at: Duration,
     expires_at: Duration,
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("text", &self.text)
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Token {
@@ -71,21 +55,22 @@ impl Token {
     }
 
     /// The token itself, for the one place that sends it.
-    pub(in crate::d365) fn expose(&self) -> &str {
+    pub(super) fn expose(&self) -> &str {
         self.text.expose()
     }
 }
 
 type Outcome = Result<Arc<Token>, D365Error>;
-type Flight = Shared<oneshot::Receiver<Outcome>>;
+type Pending = Shared<oneshot::Receiver<Outcome>>;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     current: Option<Arc<Token>>,
-    flight: Option<Flight>,
+    pending: Option<Pending>,
     failure: Option<Failure>,
 }
 
+#[derive(Debug)]
 struct Failure {
     error: D365Error,
     at: Duration,
@@ -93,8 +78,8 @@ struct Failure {
 }
 
 /// The tokens of one app registration for one environment.
-#[derive(Clone)]
-pub(in crate::d365) struct Entra {
+#[derive(Debug, Clone)]
+pub(super) struct Entra {
     request: Arc<TokenRequest>,
     minimum_life: Duration,
     clock: Arc<dyn Clock>,
@@ -103,21 +88,9 @@ pub(in crate::d365) struct Entra {
     tasks: Tasks,
 }
 
-impl fmt::Debug for Entra {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entra")
-            .field("request", &self.request)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Entra {
     /// No token yet; none is requested before the first call needs it.
-    pub(in crate::d365) fn new(
-        request: TokenRequest,
-        minimum_life: Duration,
-        labels: Labels,
-    ) -> Self {
+    pub(super) fn new(request: TokenRequest, minimum_life: Duration, labels: Labels) -> Self {
         Self {
             clock: Arc::clone(&request.clock),
             request: Arc::new(request),
@@ -130,32 +103,32 @@ impl Entra {
 
     /// A token that is good now. Waits only if there is none; a token that is due for renewal is
     /// given out while its successor is being fetched.
-    pub(in crate::d365) async fn token(&self) -> Outcome {
-        let flight = {
+    pub(super) async fn token(&self) -> Outcome {
+        let pending = {
             let mut state = self.state();
             let now = self.clock.monotonic();
             match &state.current {
                 Some(token) if now < token.expires_at => {
                     let token = Arc::clone(token);
                     if now >= token.renew_at {
-                        // The failure of a renewal is told by the task that meets it.
-                        let _renewal = self.flight(&mut state, now);
+                        // The task that meets a failure of the renewal logs it.
+                        let _renewal = self.pending(&mut state, now);
                     }
                     return Ok(token);
                 }
-                _ => self.flight(&mut state, now)?,
+                _ => self.pending(&mut state, now)?,
             }
         };
-        self.landed(flight).await
+        self.outcome(pending).await
     }
 
     /// Another token, because D365 refused this one. None if a new one would not help: it is only
     /// seconds old.
-    pub(in crate::d365) async fn token_instead_of(
+    pub(super) async fn token_instead_of(
         &self,
         refused: &Arc<Token>,
     ) -> Result<Option<Arc<Token>>, D365Error> {
-        let flight = {
+        let pending = {
             let mut state = self.state();
             let now = self.clock.monotonic();
             match &state.current {
@@ -163,14 +136,14 @@ impl Entra {
                     return Ok(Some(Arc::clone(token)));
                 }
                 _ if now < refused.requested_at + TOO_YOUNG_TO_REPLACE => return Ok(None),
-                _ => self.flight(&mut state, now)?,
+                _ => self.pending(&mut state, now)?,
             }
         };
-        self.landed(flight).await.map(Some)
+        self.outcome(pending).await.map(Some)
     }
 
-    async fn landed(&self, flight: Flight) -> Outcome {
-        flight.await.unwrap_or_else(|_| {
+    async fn outcome(&self, pending: Pending) -> Outcome {
+        pending.await.unwrap_or_else(|_| {
             Err(self.error(NotGranted {
                 cause: "the token request broke off".to_owned(),
                 is_configuration: false,
@@ -180,30 +153,30 @@ impl Entra {
     }
 
     /// The request under way, or a new one if failures allow one already.
-    fn flight(&self, state: &mut State, now: Duration) -> Result<Flight, D365Error> {
-        if let Some(flight) = &state.flight {
-            return Ok(flight.clone());
+    fn pending(&self, state: &mut State, now: Duration) -> Result<Pending, D365Error> {
+        if let Some(pending) = &state.pending {
+            return Ok(pending.clone());
         }
         if let Some(failure) = &state.failure
             && now < failure.not_before
         {
             return Err(failure.error.clone());
         }
-        let (landed, flight) = oneshot::channel();
-        let flight = flight.shared();
-        state.flight = Some(flight.clone());
+        let (tell, pending) = oneshot::channel();
+        let pending = pending.shared();
+        state.pending = Some(pending.clone());
         let entra = self.clone();
         // A task of its own: it goes on when the caller who started it gives up.
         self.tasks.spawn("entra token", async move {
-            let guard = FlightGuard(&entra);
+            let guard = PendingGuard(&entra);
             let requested_at = entra.clock.monotonic();
             let answer = entra.request.send().await;
             let outcome = entra.note(answer, requested_at);
             drop(guard);
             // Nobody may be waiting any more.
-            drop(landed.send(outcome));
+            drop(tell.send(outcome));
         });
-        Ok(flight)
+        Ok(pending)
     }
 
     fn note(&self, answer: Result<Granted, NotGranted>, requested_at: Duration) -> Outcome {
@@ -228,9 +201,6 @@ impl Entra {
                     wait = wait.max((earlier.at + TWO_FAILURES_IN).saturating_sub(now));
                 }
                 wait = wait.max(refusal.wait.unwrap_or_default());
-                if is_off(Guard::TokenPauses) {
-                    wait = Duration::ZERO;
-                }
                 let serves_for = state
                     .current
                     .as_ref()
@@ -272,11 +242,11 @@ impl Entra {
     }
 }
 
-/// Takes the flight down however the task ends, so that a panic cannot ground all later ones.
-struct FlightGuard<'a>(&'a Entra);
+/// Clears the pending request however the task ends, so that a panic does not block all later ones.
+struct PendingGuard<'a>(&'a Entra);
 
-impl Drop for FlightGuard<'_> {
+impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
-        self.0.state().flight = None;
+        self.0.state().pending = None;
     }
 }

@@ -15,7 +15,7 @@ pub enum D365Error {
     /// Nothing was sent: the calls that may be under way at once were all taken for too long. Says
     /// nothing about D365.
     #[error("D365 was not asked: too many calls are under way")]
-    Crowded,
+    NoCallSlot,
     /// No whole answer inside the time allowed.
     #[error("D365 did not answer in time ({stage})")]
     TimedOut {
@@ -75,7 +75,7 @@ impl D365Error {
     pub fn may_be_tried_again(&self) -> bool {
         match self {
             Self::Throttled { .. }
-            | Self::Crowded
+            | Self::NoCallSlot
             | Self::TimedOut { .. }
             | Self::Connection { .. }
             | Self::BadAnswer { .. } => true,
@@ -91,7 +91,7 @@ impl D365Error {
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Throttled { .. } => "throttled",
-            Self::Crowded => "crowded",
+            Self::NoCallSlot => "crowded",
             Self::TimedOut { .. } => "timed-out",
             Self::Connection { .. } => "connection",
             Self::Token { .. } => "token",
@@ -102,4 +102,9 @@ impl D365Error {
             Self::Unaskable { .. } => "unaskable",
         }
     }
+}
+
+/// The client cannot be built.
+pub(super) fn setup(problem: String) -> D365Error {
+    D365Error::Setup { problem }
 }

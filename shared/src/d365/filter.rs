@@ -1,6 +1,6 @@
 //! The only builder of `$filter` text: every value from outside becomes a quoted literal here.
 
-use crate::d365::D365Error;
+use crate::d365::error::D365Error;
 use std::fmt;
 
 /// Longest piece of a refused value that is told back.
@@ -8,7 +8,7 @@ const SHOWN_CHARS: usize = 80;
 
 /// A condition in `OData`'s filter language. Values are quoted, never yet percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::d365) struct Filter(String);
+pub(super) struct Filter(String);
 
 /// Refuses values D365 cannot be asked for exactly.
 ///
@@ -53,26 +53,26 @@ fn quoted(value: &str) -> String {
 
 impl Filter {
     /// `field eq 'value'`
-    pub(in crate::d365) fn equals(field: &str, value: &str) -> Result<Self, D365Error> {
+    pub(super) fn equals(field: &str, value: &str) -> Result<Self, D365Error> {
         check_askable(value)?;
         Ok(Self(format!("{field} eq {}", quoted(value))))
     }
 
     /// `field gt 'value'`, in D365's own order. A `*` is taken as itself: only `eq` knows wildcards.
-    pub(in crate::d365) fn after(field: &str, value: &str) -> Result<Self, D365Error> {
+    pub(super) fn after(field: &str, value: &str) -> Result<Self, D365Error> {
         check_quotable(value)?;
         Ok(Self(format!("{field} gt {}", quoted(value))))
     }
 
     /// `field le 'value'`, in D365's own order: with [`after`](Self::after) it leaves no gap.
-    pub(in crate::d365) fn up_to(field: &str, value: &str) -> Result<Self, D365Error> {
+    pub(super) fn up_to(field: &str, value: &str) -> Result<Self, D365Error> {
         check_quotable(value)?;
         Ok(Self(format!("{field} le {}", quoted(value))))
     }
 
     /// `field` is `value`, also for a value with `*`: bounded from both sides, which `eq`'s
     /// wildcard cannot widen. Needed to read on inside an item whose number contains one.
-    pub(in crate::d365) fn is_exactly(field: &str, value: &str) -> Result<Self, D365Error> {
+    pub(super) fn is_exactly(field: &str, value: &str) -> Result<Self, D365Error> {
         if value.contains('*') {
             check_quotable(value)?;
             let literal = quoted(value);
@@ -84,7 +84,7 @@ impl Filter {
     }
 
     /// `(field eq 'a' or field eq 'b' ...)`; D365 knows no `in`.
-    pub(in crate::d365) fn equals_any<'a>(
+    pub(super) fn equals_any<'a>(
         field: &str,
         values: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, D365Error> {
@@ -96,7 +96,7 @@ impl Filter {
     }
 
     /// `(a or b ...)`
-    pub(in crate::d365) fn any(terms: &[Self]) -> Self {
+    pub(super) fn any(terms: &[Self]) -> Self {
         let terms: Vec<&str> = terms.iter().map(|term| term.0.as_str()).collect();
         match terms.as_slice() {
             [only] => Self((*only).to_owned()),
@@ -105,7 +105,7 @@ impl Filter {
     }
 
     /// `self and other`
-    pub(in crate::d365) fn and(mut self, other: &Self) -> Self {
+    pub(super) fn and(mut self, other: &Self) -> Self {
         self.0.push_str(" and ");
         self.0.push_str(&other.0);
         self

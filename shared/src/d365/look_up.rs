@@ -1,11 +1,10 @@
 //! A live question for some items, and what its answer proves.
 
-use crate::d365::D365Error;
 use crate::d365::entity::OnHandEntity;
+use crate::d365::error::D365Error;
 use crate::d365::filter::Filter;
-use crate::d365::on_hand_page::{RowReader, bad_row};
 use crate::d365::query::{Query, encoded_length};
-use crate::process::guards::{self, Guard};
+use crate::d365::row::RawRow;
 use crate::settings::FieldNames;
 use crate::stock::{ItemNumber, LegalEntity, OnHandRow, WarehouseId, comparison_key};
 use std::collections::{BTreeSet, HashMap};
@@ -37,7 +36,7 @@ pub fn look_up_chunks(
 }
 
 /// As [`look_up_chunks`], with the true lengths of this environment's address and names.
-pub(in crate::d365) fn exact_chunks(
+pub(super) fn exact_chunks(
     items: &[ItemNumber],
     warehouses: &[WarehouseId],
     entity: &OnHandEntity,
@@ -96,7 +95,7 @@ fn term_length(field: &str, value: &str) -> usize {
 }
 
 /// The question for all rows of these items in these warehouses.
-pub(in crate::d365) fn look_up_query(
+pub(super) fn look_up_query(
     entity: &OnHandEntity,
     legal_entity: &LegalEntity,
     items: &[ItemNumber],
@@ -119,31 +118,31 @@ pub(in crate::d365) fn look_up_query(
 
 /// Collects the rows of one answer and compares each with the question.
 #[derive(Debug)]
-pub(in crate::d365) struct EchoCheck<'q> {
-    reader: &'q RowReader,
+pub(super) struct EchoCheck<'q> {
+    entity: &'q OnHandEntity,
     legal_entity: &'q LegalEntity,
     warehouses: &'q [WarehouseId],
     /// By comparison key.
     items: HashMap<&'q str, &'q ItemNumber>,
     found: BTreeSet<&'q ItemNumber>,
     /// Rows that were asked for.
-    pub(in crate::d365) rows: Vec<OnHandRow>,
+    pub(super) rows: Vec<OnHandRow>,
     /// Rows that were not.
-    pub(in crate::d365) dropped_rows: u64,
+    pub(super) dropped_rows: u64,
     unproved: BTreeSet<&'q ItemNumber>,
     proves_nothing: bool,
 }
 
 impl<'q> EchoCheck<'q> {
     /// Expects rows of these items in these warehouses of this company.
-    pub(in crate::d365) fn new(
-        reader: &'q RowReader,
+    pub(super) fn new(
+        entity: &'q OnHandEntity,
         legal_entity: &'q LegalEntity,
         warehouses: &'q [WarehouseId],
         items: &'q [ItemNumber],
     ) -> Self {
         Self {
-            reader,
+            entity,
             legal_entity,
             warehouses,
             items: items.iter().map(|item| (item.key(), item)).collect(),
@@ -155,17 +154,12 @@ impl<'q> EchoCheck<'q> {
         }
     }
 
-    /// Takes a row, whose number is told in errors.
-    pub(in crate::d365) fn take(&mut self, number: u64, json: &[u8]) -> Result<(), D365Error> {
-        let raw = self
-            .reader
-            .read(json)
-            .map_err(|problem| bad_row(number, &problem))?;
-        let item = self.items.get(&*comparison_key(raw.item())).copied();
-        let item =
-            item.filter(|item| !guards::is_off(Guard::RowEcho) || item.as_str() == raw.item());
-        let is_asked_for = self.legal_entity.is_named_by(raw.company())
-            && (self.warehouses.iter()).any(|warehouse| warehouse.is_named_by(raw.warehouse()));
+    /// Takes a row. The error says what is wrong with it.
+    pub(super) fn take(&mut self, row: &str) -> Result<(), String> {
+        let raw = RawRow::read(row, self.entity)?;
+        let item = self.items.get(&*comparison_key(&raw.item)).copied();
+        let is_asked_for = self.legal_entity.is_named_by(&raw.company)
+            && (self.warehouses.iter()).any(|warehouse| warehouse.is_named_by(&raw.warehouse));
         match (item, raw.into_row()) {
             (Some(item), Some(row)) if is_asked_for => {
                 self.found.insert(item);
@@ -190,7 +184,7 @@ impl<'q> EchoCheck<'q> {
 
     /// Items whose absence this answer does not prove: doubtful ones among them, and those a doubtful
     /// one that was found may be.
-    pub(in crate::d365) fn unproved(&self) -> Vec<ItemNumber> {
+    pub(super) fn unproved(&self) -> Vec<ItemNumber> {
         let mut unproved = self.unproved.clone();
         let missing = self.items.values().copied();
         unproved.extend(missing.filter(|item| {
@@ -207,34 +201,21 @@ mod tests {
     use proptest::prelude::*;
     use url::Url;
 
-    fn entity() -> OnHandEntity {
-        let fields = FieldNames::default();
-        OnHandEntity {
-            set: "WarehousesOnHandV2".to_owned(),
-            available: fields.available_on_hand.clone(),
-            fields,
-        }
-    }
-
     fn items(texts: &[&str]) -> Vec<ItemNumber> {
-        texts
-            .iter()
-            .map(|text| ItemNumber::parse(*text).unwrap())
-            .collect()
+        let parsed = texts.iter().map(|text| ItemNumber::parse(*text).unwrap());
+        parsed.collect()
     }
 
     fn warehouses(texts: &[&str]) -> Vec<WarehouseId> {
-        texts
-            .iter()
-            .map(|text| WarehouseId::parse(*text).unwrap())
-            .collect()
+        let parsed = texts.iter().map(|text| WarehouseId::parse(*text).unwrap());
+        parsed.collect()
     }
 
     fn company() -> LegalEntity {
         LegalEntity::parse("usmf").unwrap()
     }
 
-    fn row(company: &str, item: &str, warehouse: &str) -> Vec<u8> {
+    fn row(company: &str, item: &str, warehouse: &str) -> String {
         serde_json::json!({
             "dataAreaId": company, "ItemNumber": item, "ProductColorId": "",
             "ProductConfigurationId": "", "ProductSizeId": "", "ProductStyleId": "",
@@ -243,79 +224,68 @@ mod tests {
             "OrderedQuantity": 0,
         })
         .to_string()
-        .into_bytes()
-    }
-
-    fn checked(asked: &[&str], rows: &[(&str, &str, &str)]) -> (usize, u64, Vec<ItemNumber>) {
-        checked_in(&["11", "24"], asked, rows)
-    }
-
-    fn checked_in(
-        places: &[&str],
-        asked: &[&str],
-        rows: &[(&str, &str, &str)],
-    ) -> (usize, u64, Vec<ItemNumber>) {
-        let reader = RowReader::of(&entity());
-        let (company, warehouses, asked) = (company(), warehouses(places), items(asked));
-        let mut check = EchoCheck::new(&reader, &company, &warehouses, &asked);
-        for (number, (company, item, warehouse)) in (1..).zip(rows) {
-            check.take(number, &row(company, item, warehouse)).unwrap();
-        }
-        (check.rows.len(), check.dropped_rows, check.unproved())
     }
 
     #[test]
-    fn rows_that_were_asked_for_are_kept_and_absence_is_proved() {
-        let answer = checked(&["A", "B"], &[("usmf", "A", "11"), ("USMF", "A", "24")]);
-        assert_eq!(answer, (2, 0, vec![]));
-    }
-
-    #[test]
-    fn a_row_in_another_spelling_is_the_one_asked_for() {
-        for spelling in ["a-1", "A-1 "] {
-            for warehouse in ["wh", "WH  "] {
-                let rows = [("usmf ", spelling, warehouse)];
-                let answer = checked_in(&["Wh"], &["A-1", "B"], &rows);
-                assert_eq!(answer, (1, 0, vec![]), "{spelling:?}");
+    fn a_row_that_was_not_asked_for_leaves_doubt() {
+        // Asked for in warehouses 11 and Wh; rows; how many count; whose absence is not proved.
+        for (asked, rows, counted, unproved) in [
+            (
+                &["A", "B"][..],
+                &[("usmf", "A", "11"), ("USMF", "A", "Wh")][..],
+                2,
+                &[][..],
+            ),
+            // Another spelling is the one asked for.
+            (&["A-1", "B"], &[("usmf ", "a-1", "wh")], 1, &[]),
+            (&["A-1", "B"], &[("usmf", "A-1 ", "WH  ")], 1, &[]),
+            // Another company or warehouse: its item is in doubt.
+            (&["A", "B"], &[("dat", "A", "11")], 0, &["A"]),
+            (&["A", "B"], &[("usmf", "A", "12")], 0, &["A"]),
+            (&["A", "B"], &[("usmf", "A", "")], 0, &["A"]),
+            // A row nobody can explain: all that is missing is in doubt.
+            (
+                &["A", "B", "C"],
+                &[("usmf", "A", "11"), ("usmf", "Z", "11")],
+                1,
+                &["B", "C"],
+            ),
+            // Doubtful items, and those they may be.
+            (&["straße", "café", "B"], &[], 0, &["café", "straße"]),
+            (&["café", "B"], &[("usmf", "CAFÉ", "11")], 1, &["café"]),
+            (
+                &["straße", "STRASSE", "B"],
+                &[("usmf", "straße", "11")],
+                1,
+                &["STRASSE", "straße"],
+            ),
+        ] {
+            let entity = OnHandEntity::default();
+            let (company, places, asked) = (company(), warehouses(&["11", "Wh"]), items(asked));
+            let mut check = EchoCheck::new(&entity, &company, &places, &asked);
+            for (company, item, warehouse) in rows {
+                check.take(&row(company, item, warehouse)).unwrap();
             }
+            let mut expected = items(unproved);
+            expected.sort();
+            assert_eq!(check.unproved(), expected, "{asked:?} {rows:?}");
+            assert_eq!(check.rows.len(), counted, "{rows:?}");
+            assert_eq!(
+                check.dropped_rows,
+                (rows.len() - counted) as u64,
+                "{rows:?}"
+            );
         }
-    }
-
-    #[test]
-    fn absence_of_a_doubtful_item_is_not_proved() {
-        let asked = ["Stra\u{df}e", "caf\u{e9}", "B"];
-        let doubtful = items(&["Stra\u{df}e", "caf\u{e9}"]);
-        assert_eq!(checked(&asked, &[]), (0, 0, sorted(doubtful.clone())));
-        let answer = checked(&asked, &[("usmf", "CAF\u{c9}", "11")]);
-        assert_eq!(answer, (1, 0, sorted(doubtful)));
-        // Nor that of an item the doubtful one may be.
-        let asked = ["Stra\u{df}e", "STRASSE", "B"];
-        let answer = checked(&asked, &[("usmf", "Stra\u{df}e", "11")]);
-        assert_eq!(answer, (1, 0, sorted(items(&["Stra\u{df}e", "STRASSE"]))));
-    }
-
-    fn sorted(mut items: Vec<ItemNumber>) -> Vec<ItemNumber> {
-        items.sort();
-        items
-    }
-
-    #[test]
-    fn a_row_of_another_warehouse_or_company_leaves_doubt_about_its_item() {
-        for (company, warehouse) in [("dat", "11"), ("usmf", "12"), ("usmf", "")] {
-            let answer = checked(&["A", "B"], &[(company, "A", warehouse)]);
-            assert_eq!(answer, (0, 1, items(&["A"])));
-        }
-    }
-
-    #[test]
-    fn a_row_nobody_can_explain_leaves_doubt_about_all_that_is_missing() {
-        let rows = [("usmf", "A", "11"), ("usmf", "Z", "11")];
-        assert_eq!(checked(&["A", "B", "C"], &rows), (1, 1, items(&["B", "C"])));
     }
 
     #[test]
     fn an_item_with_a_wildcard_is_refused() {
-        let question = look_up_query(&entity(), &company(), &items(&["A*"]), &warehouses(&["1"]));
+        let question = look_up_query(
+            &OnHandEntity::default(),
+            &company(),
+            &items(&["A*"]),
+            &warehouses(&["1"]),
+        );
         assert!(matches!(question, Err(D365Error::Unaskable { .. })));
     }
 
@@ -333,13 +303,13 @@ mod tests {
             let set_url = format!("{host}/data/WarehousesOnHandV2");
             let rough = look_up_chunks(&items, &warehouses, longest);
             let exact =
-                exact_chunks(&items, &warehouses, &entity(), &company(), set_url.len(), longest)
+                exact_chunks(&items, &warehouses, &OnHandEntity::default(), &company(), set_url.len(), longest)
                     .unwrap();
             for chunks in [rough, exact] {
                 prop_assert_eq!(&chunks.concat(), &items);
                 for chunk in chunks {
                     prop_assert!((1..=most_items(longest)).contains(&chunk.len()));
-                    let query = look_up_query(&entity(), &company(), &chunk, &warehouses).unwrap();
+                    let query = look_up_query(&OnHandEntity::default(), &company(), &chunk, &warehouses).unwrap();
                     let url = Url::parse(&format!("{set_url}?{query}")).unwrap();
                     prop_assert!(chunk.len() == 1 || url.as_str().len() <= longest);
                 }
@@ -349,11 +319,8 @@ mod tests {
 
     #[test]
     fn ordinary_items_go_out_twenty_five_at_a_time() {
-        let texts: Vec<String> = (0..60).map(|number| format!("D{number:09}")).collect();
-        let items: Vec<_> = texts
-            .iter()
-            .map(|text| ItemNumber::parse(text.as_str()).unwrap())
-            .collect();
+        let numbers = (0..60).map(|number| ItemNumber::parse(format!("D{number:09}")).unwrap());
+        let items: Vec<_> = numbers.collect();
         let lengths: Vec<usize> = look_up_chunks(&items, &warehouses(&["11", "24"]), 2_000)
             .iter()
             .map(Vec::len)

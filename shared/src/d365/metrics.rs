@@ -1,4 +1,4 @@
-//! The series of this room. Labels come from closed sets: tenant, purpose, outcome.
+//! The series of D365 calls. Labels come from closed sets: tenant, purpose, outcome.
 //!
 //! | series | kind | labels | meaning |
 //! |---|---|---|---|
@@ -9,7 +9,8 @@
 //! | `d365_throttle_closures_total` | counter | tenant, purpose | 429 answers that closed the gate |
 //! | `d365_token_requests_total` | counter | tenant, purpose, outcome | requests to Entra ID |
 
-use crate::d365::{CallEnd, CallRight, D365Error, Purpose};
+use crate::d365::error::D365Error;
+use crate::d365::throttle::{CallEnd, CallRight, Purpose};
 use crate::process::clock::Clock;
 use crate::stock::TenantId;
 use std::sync::Arc;
@@ -17,14 +18,14 @@ use std::time::Duration;
 
 /// Whose calls are counted.
 #[derive(Debug, Clone)]
-pub(in crate::d365) struct Labels {
+pub(super) struct Labels {
     tenant: Arc<str>,
     purpose: &'static str,
 }
 
 impl Labels {
     /// Labels of one client.
-    pub(in crate::d365) fn new(tenant: &TenantId, purpose: Purpose) -> Self {
+    pub(super) fn new(tenant: &TenantId, purpose: Purpose) -> Self {
         Self {
             tenant: tenant.as_str().into(),
             purpose: purpose.as_str(),
@@ -36,19 +37,19 @@ impl Labels {
     }
 
     /// Counts rows that nobody asked for.
-    pub(in crate::d365) fn count_dropped_rows(&self, rows: u64) {
+    pub(super) fn count_dropped_rows(&self, rows: u64) {
         metrics::counter!("d365_dropped_rows_total", "tenant" => self.tenant(), "purpose" => self.purpose)
             .increment(rows);
     }
 
     /// Counts a 429.
-    pub(in crate::d365) fn count_throttle_closure(&self) {
+    pub(super) fn count_throttle_closure(&self) {
         metrics::counter!("d365_throttle_closures_total", "tenant" => self.tenant(), "purpose" => self.purpose)
             .increment(1);
     }
 
     /// Counts a request to Entra ID.
-    pub(in crate::d365) fn count_token_request(&self, outcome: &'static str) {
+    pub(super) fn count_token_request(&self, outcome: &'static str) {
         metrics::counter!("d365_token_requests_total", "tenant" => self.tenant(), "purpose" => self.purpose, "outcome" => outcome)
             .increment(1);
     }
@@ -60,7 +61,7 @@ impl Labels {
             .record(took.as_secs_f64());
     }
 
-    fn tell_limit(&self, limit: usize) {
+    fn set_limit(&self, limit: usize) {
         let limit = f64::from(u32::try_from(limit).unwrap_or(u32::MAX));
         metrics::gauge!("d365_calls_at_once_limit", "tenant" => self.tenant(), "purpose" => self.purpose)
             .set(limit);
@@ -70,7 +71,7 @@ impl Labels {
 /// A call under way: holds its right until its answer was read, and is counted once however it
 /// ends.
 #[derive(Debug)]
-pub(in crate::d365) struct Call {
+pub(super) struct Call {
     labels: Labels,
     clock: Arc<dyn Clock>,
     started: Duration,
@@ -79,11 +80,7 @@ pub(in crate::d365) struct Call {
 
 impl Call {
     /// Begins a call.
-    pub(in crate::d365) fn begin(
-        labels: Labels,
-        clock: Arc<dyn Clock>,
-        right: Box<dyn CallRight>,
-    ) -> Self {
+    pub(super) fn begin(labels: Labels, clock: Arc<dyn Clock>, right: Box<dyn CallRight>) -> Self {
         let started = clock.monotonic();
         Self {
             labels,
@@ -94,19 +91,19 @@ impl Call {
     }
 
     /// The answer was read to its end.
-    pub(in crate::d365) fn went_well(mut self) {
+    pub(super) fn went_well(mut self) {
         self.give_back(CallEnd::Well);
         self.count("ok");
     }
 
     /// The call was not made: the gate is closed.
-    pub(in crate::d365) fn was_held_back(mut self) {
+    pub(super) fn was_held_back(mut self) {
         self.give_back(CallEnd::Neither);
         self.count("held-back");
     }
 
     /// The call failed.
-    pub(in crate::d365) fn failed(mut self, error: &D365Error) {
+    pub(super) fn failed(mut self, error: &D365Error) {
         let is_overload = matches!(
             error,
             D365Error::Throttled { .. } | D365Error::TimedOut { .. }
@@ -121,7 +118,7 @@ impl Call {
 
     fn give_back(&mut self, end: CallEnd) {
         if let Some(right) = self.right.take() {
-            self.labels.tell_limit(right.end(end));
+            self.labels.set_limit(right.end(end));
         }
     }
 

@@ -1,19 +1,25 @@
 //! Continuation links: followed below the configured origin only, and never in a circle.
 
-use crate::d365::{D365Error, NextLink};
-use crate::process::guards::{self, Guard};
+use crate::d365::error::D365Error;
 use std::collections::HashSet;
 use url::Url;
 
 /// Longest link that is followed, in bytes.
 const LONGEST: usize = 8 * 1024;
 
+/// A continuation link: path and query below the configured origin, already checked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NextLink(String);
+
 impl NextLink {
     /// Checks a link D365 sent with an answer from `set_url` (an entity set's address).
     ///
     /// The bearer token goes where the link points, so it must keep scheme, host and port, carry
     /// no user, and name the same entity set. Absolute and relative forms are accepted.
-    pub(in crate::d365) fn checked(link: &str, set_url: &Url) -> Result<Self, D365Error> {
+    ///
+    /// # Errors
+    /// [`D365Error::BadAnswer`] that says what is wrong with it.
+    pub fn checked(link: &str, set_url: &Url) -> Result<Self, D365Error> {
         let refused = |problem: String| Err(D365Error::BadAnswer { problem });
         if link.len() > LONGEST {
             return refused(format!("its nextLink is longer than {LONGEST} bytes"));
@@ -25,9 +31,6 @@ impl NextLink {
         let Ok(target) = set_url.join(link) else {
             return refused("its nextLink is no address".to_owned());
         };
-        if guards::is_off(Guard::LinkOrigin) {
-            return Ok(Self(target.into()));
-        }
         if target.origin() != set_url.origin() {
             return refused(format!(
                 "its nextLink points to another origin ({}://{}{})",
@@ -45,16 +48,31 @@ impl NextLink {
         if !target.path().eq_ignore_ascii_case(set_url.path()) {
             return refused("its nextLink leaves the entity set".to_owned());
         }
-        Ok(Self(match target.query() {
-            Some(query) => format!("{}?{query}", set_url.path()),
-            None => set_url.path().to_owned(),
-        }))
+        Ok(match target.query() {
+            Some(query) => Self::of_query(set_url, query),
+            None => Self(set_url.path().to_owned()),
+        })
     }
 
-    /// Where it points: path and query.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// A continuation of our own.
+    pub(super) fn of_query(set_url: &Url, query: &str) -> Self {
+        Self(format!("{}?{query}", set_url.path()))
     }
+
+    /// Where it points, at the configured origin and nowhere else. Checked again: a link may have been
+    /// stored and come back.
+    pub(super) fn at(&self, set_url: &Url) -> Result<Url, D365Error> {
+        let Self(checked) = Self::checked(&self.0, set_url)?;
+        let query = checked.split_once('?').map(|(_, query)| query);
+        Ok(with_query(set_url, query.unwrap_or_default()))
+    }
+}
+
+/// An entity set's address with a query.
+pub(super) fn with_query(set_url: &Url, query: &str) -> Url {
+    let mut url = set_url.clone();
+    url.set_query(Some(query));
+    url
 }
 
 fn cut(text: &str) -> String {
@@ -112,7 +130,7 @@ mod tests {
             "https://contoso.operations.dynamics.com/x/../data/WarehousesOnHandV2?$skip=10&$top=5",
         ] {
             assert_eq!(
-                NextLink::checked(link, &set_url()).unwrap().as_str(),
+                NextLink::checked(link, &set_url()).unwrap().0,
                 "/data/WarehousesOnHandV2?$skip=10&$top=5",
                 "{link}"
             );

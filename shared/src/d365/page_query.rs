@@ -1,9 +1,10 @@
 //! The question for one page of a warehouse.
 
 use crate::d365::entity::OnHandEntity;
+use crate::d365::error::D365Error;
 use crate::d365::filter::Filter;
 use crate::d365::query::Query;
-use crate::d365::{D365Error, PageQuery, PageStart};
+use crate::d365::source::{PageQuery, PageStart};
 use crate::settings::PagingMode;
 use crate::stock::LegalEntity;
 
@@ -12,7 +13,7 @@ use crate::stock::LegalEntity;
 /// By key: `$top` rows after the last whole item, so that depth costs nothing and nothing slips
 /// while data moves. By link: no `$top`, since with one D365 sends no link; its own page size
 /// (10,000) applies. Inside one item rows are counted with `$skip` in both modes.
-pub(in crate::d365) fn page_query(
+pub(super) fn page_query(
     entity: &OnHandEntity,
     legal_entity: &LegalEntity,
     paging: PagingMode,
@@ -50,103 +51,71 @@ pub(in crate::d365) fn page_query(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::FieldNames;
     use crate::stock::{ItemNumber, WarehouseId};
 
-    fn entity() -> OnHandEntity {
-        OnHandEntity {
-            set: "WarehousesOnHandV2".to_owned(),
-            available: FieldNames::default().available_on_hand,
-            fields: FieldNames::default(),
-        }
-    }
+    const ORDER: &str = "ItemNumber,ProductConfigurationId,ProductColorId,ProductSizeId,\
+                         ProductStyleId,ProductVersionId,InventorySiteId,InventoryWarehouseId";
+    const SELECT: &str = "dataAreaId,ItemNumber,ProductConfigurationId,ProductColorId,ProductSizeId,\
+                          ProductStyleId,ProductVersionId,InventorySiteId,InventoryWarehouseId,\
+                          AvailableOnHandQuantity,OnHandQuantity,ReservedOnHandQuantity,\
+                          OrderedQuantity";
 
-    fn decoded(paging: PagingMode, start: PageStart) -> Vec<(String, String)> {
-        let page = PageQuery {
-            warehouse: WarehouseId::parse("2'1").unwrap(),
-            start,
-            up_to: None,
-            page_size: 500,
+    #[test]
+    fn a_page_names_company_warehouse_place_order_and_columns() {
+        let item = |text: &str| ItemNumber::parse(text).unwrap();
+        let inside = PageStart::WithinItem {
+            item: item("T-SHIRT"),
+            skip: 500,
         };
-        let company = LegalEntity::parse("USMF").unwrap();
-        let query = page_query(&entity(), &company, paging, &page).unwrap();
-        url::Url::parse(&format!("http://h/?{query}"))
-            .unwrap()
-            .query_pairs()
-            .into_owned()
-            .collect()
-    }
-
-    fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
-        pairs
-            .iter()
-            .find(|(option, _)| option == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    #[test]
-    fn the_first_page_names_company_warehouse_order_and_columns() {
-        let pairs = decoded(PagingMode::Keyset, PageStart::First);
-        assert_eq!(value(&pairs, "cross-company"), Some("true"));
-        assert_eq!(
-            value(&pairs, "$filter"),
-            Some("dataAreaId eq 'usmf' and InventoryWarehouseId eq '2''1'")
-        );
-        assert_eq!(
-            value(&pairs, "$orderby"),
-            Some(
-                "ItemNumber,ProductConfigurationId,ProductColorId,ProductSizeId,ProductStyleId,\
-                 ProductVersionId,InventorySiteId,InventoryWarehouseId"
-            )
-        );
-        assert_eq!(
-            value(&pairs, "$select"),
-            Some(
-                "dataAreaId,ItemNumber,ProductConfigurationId,ProductColorId,ProductSizeId,\
-                 ProductStyleId,ProductVersionId,InventorySiteId,InventoryWarehouseId,\
-                 AvailableOnHandQuantity,OnHandQuantity,ReservedOnHandQuantity,OrderedQuantity"
-            )
-        );
-        assert_eq!(value(&pairs, "$top"), Some("500"));
-        assert_eq!(value(&pairs, "$skip"), None);
-    }
-
-    #[test]
-    fn a_later_page_begins_after_the_last_item_whatever_its_number() {
-        let item = ItemNumber::parse(" A*'1").unwrap();
-        let pairs = decoded(PagingMode::Keyset, PageStart::AfterItem(item));
-        assert_eq!(
-            value(&pairs, "$filter"),
-            Some(
-                "dataAreaId eq 'usmf' and InventoryWarehouseId eq '2''1' and \
-                 ItemNumber gt ' A*''1'"
-            )
-        );
-    }
-
-    #[test]
-    fn inside_an_item_rows_are_skipped() {
-        let item = ItemNumber::parse("T-SHIRT").unwrap();
-        let start = PageStart::WithinItem { item, skip: 500 };
-        let pairs = decoded(PagingMode::NextLink, start);
-        assert!(
-            value(&pairs, "$filter")
-                .unwrap()
-                .ends_with("ItemNumber eq 'T-SHIRT'")
-        );
-        assert_eq!(value(&pairs, "$skip"), Some("500"));
-        assert_eq!(value(&pairs, "$top"), Some("500"));
-    }
-
-    #[test]
-    fn by_link_the_server_decides_the_page_size() {
-        let pairs = decoded(PagingMode::NextLink, PageStart::First);
-        assert_eq!(value(&pairs, "$top"), None);
+        let top = ("$top", "500");
+        for (paging, start, up_to, place, counted) in [
+            (PagingMode::Keyset, PageStart::First, None, "", &[top][..]),
+            // The server decides the page size.
+            (PagingMode::NextLink, PageStart::First, None, "", &[]),
+            (
+                PagingMode::Keyset,
+                PageStart::AfterItem(item(" A*'1")),
+                Some("B*"),
+                " and ItemNumber gt ' A*''1' and ItemNumber le 'B*'",
+                &[top],
+            ),
+            (
+                PagingMode::NextLink,
+                inside,
+                Some("Z"),
+                " and ItemNumber eq 'T-SHIRT'",
+                &[top, ("$skip", "500")],
+            ),
+        ] {
+            let page = PageQuery {
+                warehouse: WarehouseId::parse("2'1").unwrap(),
+                start,
+                up_to: up_to.map(item),
+                page_size: 500,
+            };
+            let company = LegalEntity::parse("USMF").unwrap();
+            let query = page_query(&OnHandEntity::default(), &company, paging, &page).unwrap();
+            let url = url::Url::parse(&format!("http://h/?{query}")).unwrap();
+            let filter = format!("dataAreaId eq 'usmf' and InventoryWarehouseId eq '2''1'{place}");
+            let mut expected = vec![
+                ("cross-company", "true"),
+                ("$filter", &filter),
+                ("$orderby", ORDER),
+                ("$select", SELECT),
+            ];
+            expected.extend(counted);
+            let found: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+            let found: Vec<(&str, &str)> = found
+                .iter()
+                .map(|(name, value)| (&**name, &**value))
+                .collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
     fn a_property_named_twice_is_selected_once_and_an_empty_name_not_at_all() {
-        let mut entity = entity();
+        let mut entity = OnHandEntity::default();
         entity.available.clone_from(&entity.fields.on_hand);
         entity.fields.version.clear();
         assert!(!entity.order().contains("Version"));

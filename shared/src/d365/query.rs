@@ -16,23 +16,23 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b')');
 
 /// How long a text is once it stands in a query, in characters.
-pub(in crate::d365) fn encoded_length(text: &str) -> usize {
+pub(super) fn encoded_length(text: &str) -> usize {
     utf8_percent_encode(text, ENCODED).map(str::len).sum()
 }
 
 /// Query options in the order they were added.
 #[derive(Debug, Clone)]
-pub(in crate::d365) struct Query(String);
+pub(super) struct Query(String);
 
 impl Query {
     /// All companies the service user may see, narrowed by a filter that must name one: without
     /// either part D365 silently answers for the user's default company.
-    pub(in crate::d365) fn cross_company(filter: &Filter) -> Self {
+    pub(super) fn cross_company(filter: &Filter) -> Self {
         Self("cross-company=true".to_owned()).with("$filter", &filter.to_string())
     }
 
     /// Adds an option.
-    pub(in crate::d365) fn with(mut self, option: &str, value: &str) -> Self {
+    pub(super) fn with(mut self, option: &str, value: &str) -> Self {
         self.0.push('&');
         self.0.push_str(option);
         self.0.push('=');

@@ -13,7 +13,7 @@ const KEPT_FOR_ORDERS: u32 = MOST / 2;
 
 /// What is left for repeats.
 #[derive(Debug)]
-pub(in crate::d365) struct RepeatBudget(AtomicU32);
+pub(super) struct RepeatBudget(AtomicU32);
 
 impl Default for RepeatBudget {
     fn default() -> Self {
@@ -23,12 +23,12 @@ impl Default for RepeatBudget {
 
 impl RepeatBudget {
     /// A first attempt is made.
-    pub(in crate::d365) fn earn(&self) {
+    pub(super) fn earn(&self) {
         self.change(|left| (left < MOST).then_some(left + 1));
     }
 
     /// Takes one repeat; false if none is left for a call that gives way, or does not.
-    pub(in crate::d365) fn take(&self, gives_way: bool) -> bool {
+    pub(super) fn take(&self, gives_way: bool) -> bool {
         let kept = if gives_way { KEPT_FOR_ORDERS } else { 0 };
         self.change(|left| left.checked_sub(REPEAT).filter(|rest| *rest >= kept))
     }

@@ -9,25 +9,26 @@
 //! quarter of its time; then whichever answers first is the answer. A call made once more is a call
 //! like others: with its own right, its own look at the gate and its own as-of.
 
-use crate::d365::answer::{Asked, bounded_stream, check_content_type, network_cause, refusal};
+use crate::d365::answer::{check_content_type, refusal};
+use crate::d365::body::{NotWhole, network_cause, whole_body};
 use crate::d365::connections::{Connections, Way};
 use crate::d365::entra::{Entra, Token};
+use crate::d365::error::D365Error;
 use crate::d365::metrics::{Call, Labels};
-use crate::d365::on_hand_page::Body;
 use crate::d365::repeat_budget::RepeatBudget;
-use crate::d365::throttle::{AppId, wait_asked_for};
-use crate::d365::{CallRight, D365Error, Share, ThrottleGate};
+use crate::d365::retry_after::wait_asked_for;
+use crate::d365::throttle::{AppId, CallRight, Share, ThrottleGate};
 use crate::process::clock::Clock;
-use crate::process::guards::{self, Guard};
 use crate::stock::AsOf;
 use futures_util::future::{Either, select};
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 use url::Url;
 
 /// No answer comes back in less; a call that has no more left is not made again.
@@ -40,30 +41,58 @@ const LONGEST_ASKING_PAUSE_MS: u64 = 80;
 
 /// What a call may cost.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::d365) struct Allowance {
+pub(super) struct CallLimits {
     /// Longest wait for the right to a call.
-    pub(in crate::d365) queue: Duration,
+    pub(super) queue: Duration,
     /// Longest time for one attempt, from the token to the last byte.
-    pub(in crate::d365) attempt: Duration,
+    pub(super) attempt: Duration,
     /// Longest silence between two pieces of the body.
-    pub(in crate::d365) idle: Duration,
+    pub(super) idle: Duration,
     /// Largest body, decompressed.
-    pub(in crate::d365) body_bytes: usize,
+    pub(super) body_bytes: usize,
     /// Until when somebody waits, on the monotonic clock. Then the call ends, and until then one that
     /// D365 did not work for (no connection, 502, 503) is made once more. None: nobody waits.
-    pub(in crate::d365) ends_at: Option<Duration>,
+    pub(super) ends_at: Option<Duration>,
     /// Whether it leaves a quarter of the calls at once to orders.
-    pub(in crate::d365) gives_way: bool,
+    pub(super) gives_way: bool,
 }
 
 /// A good answer whose body is still to be read.
-pub(in crate::d365) struct Opened {
-    /// Start of the request.
-    pub(in crate::d365) as_of: AsOf,
-    /// The body.
-    pub(in crate::d365) body: Body,
-    /// Must be told how reading the body ended.
-    pub(in crate::d365) call: Call,
+struct Opened {
+    as_of: AsOf,
+    response: Response,
+    deadline: Pin<Box<Sleep>>,
+    asked: Asked,
+    call: Call,
+}
+
+/// Since when D365 is asked, on the monotonic clock; nothing before the request goes out.
+struct Asked {
+    clock: Arc<dyn Clock>,
+    since: OnceLock<Duration>,
+}
+
+impl Asked {
+    fn not_yet(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            since: OnceLock::new(),
+        }
+    }
+
+    fn begins(&self) {
+        // A second request of the same call does not make the silence shorter.
+        let _since = self.since.get_or_init(|| self.clock.monotonic());
+    }
+
+    fn timed_out(&self, stage: &'static str) -> D365Error {
+        let now = self.clock.monotonic();
+        let silent_for = self.since.get().map(|since| now.saturating_sub(*since));
+        D365Error::TimedOut {
+            stage,
+            silent_for: silent_for.unwrap_or_default(),
+        }
+    }
 }
 
 /// Ends when a request has been out for so long; never if none goes out.
@@ -76,15 +105,15 @@ async fn silence(sent: oneshot::Receiver<()>, time: Duration) {
 
 /// Sends requests of one tenant for one purpose.
 #[derive(Debug)]
-pub(in crate::d365) struct Sender {
-    pub(in crate::d365) connections: Connections,
-    pub(in crate::d365) entra: Entra,
-    pub(in crate::d365) app: AppId,
-    pub(in crate::d365) gate: Arc<dyn ThrottleGate>,
-    pub(in crate::d365) clock: Arc<dyn Clock>,
-    pub(in crate::d365) share: Share,
-    pub(in crate::d365) labels: Labels,
-    pub(in crate::d365) repeats: RepeatBudget,
+pub(super) struct Sender {
+    pub(super) connections: Connections,
+    pub(super) entra: Entra,
+    pub(super) app: AppId,
+    pub(super) gate: Arc<dyn ThrottleGate>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) share: Share,
+    pub(super) labels: Labels,
+    pub(super) repeats: RepeatBudget,
 }
 
 /// A failed attempt.
@@ -116,18 +145,47 @@ impl From<D365Error> for Failed {
 }
 
 impl Sender {
-    /// Asks for an address below the configured environment and returns when status and headers
-    /// are good.
-    pub(in crate::d365) async fn open(
+    /// Asks for an address below the configured environment and reads the answer's body with `read`.
+    /// Gives the start of the request too.
+    pub(super) async fn ask<T>(
         &self,
         url: &Url,
-        allowance: Allowance,
-    ) -> Result<Opened, D365Error> {
+        limits: CallLimits,
+        read: impl FnOnce(&[u8]) -> Result<T, D365Error>,
+    ) -> Result<(AsOf, T), D365Error> {
+        let Opened {
+            as_of,
+            response,
+            mut deadline,
+            asked,
+            call,
+        } = self.open(url, limits).await?;
+        let body = tokio::select! {
+            biased;
+            body = whole_body(response, limits.body_bytes, limits.idle) => body,
+            () = &mut deadline => Err(NotWhole::Silent),
+        };
+        let answer = match body {
+            Ok(body) => read(&body),
+            Err(NotWhole::Silent) => Err(asked.timed_out("reading the answer")),
+            Err(NotWhole::Broken(cause)) => Err(D365Error::Connection { cause }),
+            Err(NotWhole::TooLarge) => Err(D365Error::BadAnswer {
+                problem: format!("its body is larger than {} bytes", limits.body_bytes),
+            }),
+        };
+        match &answer {
+            Ok(_) => call.went_well(),
+            Err(error) => call.failed(error),
+        }
+        answer.map(|answer| (as_of, answer))
+    }
+
+    /// Returns when status and headers are good.
+    async fn open(&self, url: &Url, limits: CallLimits) -> Result<Opened, D365Error> {
         self.repeats.earn();
         let way = self.connections.way();
-        let asked = Asked::not_yet(Arc::clone(&self.clock));
         let (tell_sent, sent) = oneshot::channel();
-        let attempt = self.attempt(url, allowance, way, &asked, Some(tell_sent));
+        let attempt = self.attempt(url, limits, way, Some(tell_sent));
         let mut first = std::pin::pin!(attempt);
         let may_be_dead = way
             == Way::Kept {
@@ -137,14 +195,14 @@ impl Sender {
             tokio::select! {
                 biased;
                 ended = &mut first => Some(ended),
-                () = silence(sent, self.attempt_time(allowance) / SILENT_PART) => None,
+                () = silence(sent, self.attempt_time(limits) / SILENT_PART) => None,
             }
         } else {
             Some(first.as_mut().await)
         };
         let ended = match ended {
-            Some(ended) => self.or_once_more(ended, url, allowance, way).await,
-            None => self.or_beside(first, url, allowance).await,
+            Some(ended) => self.or_once_more(ended, url, limits, way).await,
+            None => self.or_beside(first, url, limits).await,
         };
         ended.map_err(|failed| failed.error)
     }
@@ -154,20 +212,20 @@ impl Sender {
         &self,
         ended: Result<Opened, Failed>,
         url: &Url,
-        allowance: Allowance,
+        limits: CallLimits,
         way: Way,
     ) -> Result<Opened, Failed> {
         let reached = match &ended {
             Ok(_) => return ended,
             Err(failed) => failed.reached,
         };
-        let has_time = allowance
+        let has_time = limits
             .ends_at
             .is_none_or(|ends_at| ends_at.saturating_sub(self.clock.monotonic()) >= REPEAT_NEEDS);
         let may_be_made = match reached {
             Reached::Connection => true,
             Reached::FrontDoor => {
-                allowance.ends_at.is_some() && has_time && self.repeats.take(allowance.gives_way)
+                limits.ends_at.is_some() && has_time && self.repeats.take(limits.gives_way)
             }
             Reached::Gate | Reached::Server => false,
         };
@@ -181,8 +239,7 @@ impl Sender {
             Reached::Connection => Way::New,
             _ => self.connections.way(),
         };
-        let asked = Asked::not_yet(Arc::clone(&self.clock));
-        self.attempt(url, allowance, way, &asked, None).await
+        self.attempt(url, limits, way, None).await
     }
 
     /// Makes another attempt beside one that is silent. The first answer counts; the other attempt is
@@ -191,13 +248,12 @@ impl Sender {
         &self,
         mut first: Pin<&mut impl Future<Output = Result<Opened, Failed>>>,
         url: &Url,
-        allowance: Allowance,
+        limits: CallLimits,
     ) -> Result<Opened, Failed> {
         let is_slow = self.connections.is_d365_slow();
-        let ended = if !is_slow || self.repeats.take(allowance.gives_way) {
+        let ended = if !is_slow || self.repeats.take(limits.gives_way) {
             self.connections.distrust();
-            let asked = Asked::not_yet(Arc::clone(&self.clock));
-            let second = std::pin::pin!(self.attempt(url, allowance, Way::New, &asked, None));
+            let second = std::pin::pin!(self.attempt(url, limits, Way::New, None));
             match select(first, second).await {
                 // It was asked longer: its failure says more.
                 Either::Left((Err(failed), second)) => return second.await.or(Err(failed)),
@@ -215,39 +271,40 @@ impl Sender {
     }
 
     /// What one attempt may take that begins now.
-    fn attempt_time(&self, allowance: Allowance) -> Duration {
-        let left = allowance
+    fn attempt_time(&self, limits: CallLimits) -> Duration {
+        let left = limits
             .ends_at
             .map(|ends_at| ends_at.saturating_sub(self.clock.monotonic()));
-        left.map_or(allowance.attempt, |left| left.min(allowance.attempt))
+        left.map_or(limits.attempt, |left| left.min(limits.attempt))
     }
 
     async fn attempt(
         &self,
         url: &Url,
-        allowance: Allowance,
+        limits: CallLimits,
         way: Way,
-        asked: &Asked,
         tell_sent: Option<oneshot::Sender<()>>,
     ) -> Result<Opened, Failed> {
-        let right = tokio::time::timeout(allowance.queue, self.right(allowance.gives_way))
+        let asked = Asked::not_yet(Arc::clone(&self.clock));
+        let right = tokio::time::timeout(limits.queue, self.right(limits.gives_way))
             .await
-            .map_err(|_elapsed| D365Error::Crowded)?;
+            .map_err(|_elapsed| D365Error::NoCallSlot)?;
         let call = Call::begin(self.labels.clone(), Arc::clone(&self.clock), right);
-        let time = self.attempt_time(allowance);
+        let time = self.attempt_time(limits);
         let mut deadline = Box::pin(tokio::time::sleep(time));
         let exchanged = tokio::select! {
             biased;
-            exchanged = self.exchange(url, way, asked, tell_sent) => exchanged,
+            exchanged = self.exchange(url, way, &asked, tell_sent) => exchanged,
             () = &mut deadline => Err(asked.timed_out("waiting for the answer").into()),
         };
         match exchanged {
             Ok((as_of, response)) => {
                 self.connections.note_answer(way, time);
-                let (bytes, idle) = (allowance.body_bytes, allowance.idle);
                 Ok(Opened {
                     as_of,
-                    body: bounded_stream(response, bytes, idle, deadline, asked.clone()),
+                    response,
+                    deadline,
+                    asked,
                     call,
                 })
             }
@@ -335,9 +392,7 @@ impl Sender {
             .get(url.clone())
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/json");
-        if let Some(retry_after) = self.gate.wait_left(&self.app).await
-            && !guards::is_off(Guard::ThrottleGate)
-        {
+        if let Some(retry_after) = self.gate.wait_left(&self.app).await {
             return Err(Failed {
                 error: D365Error::Throttled { retry_after },
                 reached: Reached::Gate,
@@ -350,9 +405,6 @@ impl Sender {
         asked.begins();
         let as_of = self.clock.now();
         match request.send().await {
-            Ok(response) if guards::is_off(Guard::RequestStartStamps) => {
-                Ok((self.clock.now(), response))
-            }
             Ok(response) => Ok((as_of, response)),
             Err(cause) => Err(Failed {
                 reached: if cause.is_connect() && !cause.is_timeout() {

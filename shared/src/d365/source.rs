@@ -1,19 +1,17 @@
 //! What the services ask of an ERP, whoever answers.
 
-use crate::d365::D365Error;
+use crate::d365::error::D365Error;
+use crate::d365::next_link::NextLink;
 use crate::stock::{AsOf, ItemNumber, OnHandRow, Sku, Variant, WarehouseId};
-use futures_util::stream::BoxStream;
-use std::future::Future;
-use std::pin::Pin;
+use futures_util::future::BoxFuture;
 use std::time::Duration;
 
 /// A future that ends in a value or a [`D365Error`].
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, D365Error>> + Send + 'a>>;
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, D365Error>>;
 
 /// A source of on-hand stock for one tenant.
 pub trait OnHandSource: Send + Sync + std::fmt::Debug {
-    /// Starts reading one page of a warehouse. Returns when the status and headers are good; the
-    /// rows follow as a stream.
+    /// Reads one page of a warehouse.
     fn read_page<'a>(&'a self, query: &'a PageQuery) -> Answer<'a, OnHandPage>;
 
     /// Asks for all rows of some items in some warehouses, now.
@@ -58,34 +56,15 @@ pub enum PageStart {
     Link(NextLink),
 }
 
-/// A continuation link: path and query below the configured origin, already checked.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct NextLink(pub(in crate::d365) String);
-
-/// A page being read.
+/// A whole page.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnHandPage {
     /// Start of the request.
     pub as_of: AsOf,
-    /// Rows as they arrive; the last item is [`PageItem::End`]. A stream that ends without it, or
-    /// with an error, was not a whole page.
-    pub items: BoxStream<'static, Result<PageItem, D365Error>>,
-}
-
-impl std::fmt::Debug for OnHandPage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OnHandPage")
-            .field("as_of", &self.as_of)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A piece of a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PageItem {
-    /// Rows in the order D365 sent them.
-    Rows(Vec<OnHandRow>),
-    /// The page is whole.
-    End(PageEnd),
+    /// Rows that were asked for, in the order D365 sent them.
+    pub rows: Vec<OnHandRow>,
+    /// How it ended.
+    pub end: PageEnd,
 }
 
 /// How a page ended.
@@ -124,8 +103,8 @@ pub struct LookUpAnswer {
     pub rows: Vec<OnHandRow>,
     /// Rows that were not asked for and were dropped.
     pub dropped_rows: u64,
-    /// Items for which a dropped row differed only in letter case: without a row of their own
-    /// their absence is not proved, since D365 compares without case.
+    /// Items whose absence the answer does not prove: a dropped row leaves doubt about them, or D365
+    /// may have them in another spelling.
     pub unproved: Vec<ItemNumber>,
 }
 

@@ -1,14 +1,12 @@
 //! Released product variants: which SKU stands for which item and dimensions.
 
-use crate::d365::D365Error;
-use crate::d365::carried_error::refuse_carried_error;
+use crate::d365::error::D365Error;
 use crate::d365::filter::Filter;
-use crate::d365::on_hand_page::bad_row;
+use crate::d365::members::Members;
 use crate::d365::query::{Query, encoded_length};
 use crate::stock::{
     ItemNumber, LegalEntity, ProductDimensions, Sku, Spelling, Variant, comparison_key,
 };
-use serde::Deserialize;
 use std::collections::HashSet;
 
 const SELECT: &str = "dataAreaId,ItemNumber,ProductVariantNumber,ProductConfigurationId,\
@@ -24,13 +22,13 @@ const LONGEST_FILTER: usize = 1_450;
 const MOST: usize = 1_000_000;
 
 /// The question for all variants of a company.
-pub(in crate::d365) fn all_variants_query(legal_entity: &LegalEntity) -> Result<Query, D365Error> {
+pub(super) fn all_variants_query(legal_entity: &LegalEntity) -> Result<Query, D365Error> {
     company_filter(legal_entity).map(|filter| query(&filter))
 }
 
 /// The questions for variants that carry one of these numbers, and for all variants of items so
 /// named.
-pub(in crate::d365) fn variants_queries(
+pub(super) fn variants_queries(
     legal_entity: &LegalEntity,
     skus: &[Sku],
 ) -> Result<Vec<Query>, D365Error> {
@@ -73,42 +71,22 @@ fn query(filter: &Filter) -> Query {
         .with("$select", SELECT)
 }
 
-#[derive(Deserialize)]
-struct Row {
-    #[serde(rename = "dataAreaId")]
-    company: Option<String>,
-    #[serde(rename = "ItemNumber")]
-    item: Option<String>,
-    #[serde(rename = "ProductVariantNumber")]
-    number: Option<String>,
-    #[serde(rename = "ProductConfigurationId")]
-    configuration: Option<String>,
-    #[serde(rename = "ProductColorId")]
-    color: Option<String>,
-    #[serde(rename = "ProductSizeId")]
-    size: Option<String>,
-    #[serde(rename = "ProductStyleId")]
-    style: Option<String>,
-    #[serde(rename = "ProductVersionId")]
-    version: Option<String>,
-}
-
 /// Collects variants and drops rows nobody asked for.
 #[derive(Debug)]
-pub(in crate::d365) struct VariantRows<'q> {
+pub(super) struct VariantRows<'q> {
     legal_entity: &'q LegalEntity,
     // None: all were asked for.
     asked: Option<HashSet<&'q str>>,
     most: usize,
     /// Variants that were asked for.
-    pub(in crate::d365) variants: Vec<Variant>,
+    pub(super) variants: Vec<Variant>,
     /// Rows that were not, or that name no item or number.
-    pub(in crate::d365) dropped_rows: u64,
+    pub(super) dropped_rows: u64,
 }
 
 impl<'q> VariantRows<'q> {
     /// Expects variants of this company: all, or those asked for.
-    pub(in crate::d365) fn new(legal_entity: &'q LegalEntity, asked: Option<&'q [Sku]>) -> Self {
+    pub(super) fn new(legal_entity: &'q LegalEntity, asked: Option<&'q [Sku]>) -> Self {
         Self {
             legal_entity,
             asked: asked.map(|skus| skus.iter().map(Sku::key).collect()),
@@ -118,16 +96,13 @@ impl<'q> VariantRows<'q> {
         }
     }
 
-    /// Takes a row, whose number is told in errors.
-    pub(in crate::d365) fn take(&mut self, number: u64, json: &[u8]) -> Result<(), D365Error> {
-        refuse_carried_error(json)?;
-        let row: Row =
-            serde_json::from_slice(json).map_err(|cause| bad_row(number, &cause.to_string()))?;
-        match self.asked_for(row) {
+    /// Takes a row. The error says what is wrong with it.
+    pub(super) fn take(&mut self, row: &str) -> Result<(), String> {
+        let members = Members::read(row)?;
+        members.refuse_error_beside("")?;
+        match self.asked_for(&members)? {
             Some(_) if self.variants.len() >= self.most => {
-                return Err(D365Error::BadAnswer {
-                    problem: format!("it has more than {} released product variants", self.most),
-                });
+                return Err(format!("there are more than {} variants", self.most));
             }
             Some(variant) => self.variants.push(variant),
             None => self.dropped_rows += 1,
@@ -135,29 +110,30 @@ impl<'q> VariantRows<'q> {
         Ok(())
     }
 
-    fn asked_for(&self, row: Row) -> Option<Variant> {
-        let company = row.company?;
-        let (item, number) = (row.item?, row.number?);
-        let is_asked_for = self.legal_entity.is_named_by(&company)
+    fn asked_for(&self, row: &Members<'_>) -> Result<Option<Variant>, String> {
+        let text = |property| row.text(property).map(Option::unwrap_or_default);
+        let (item, number) = (text("ItemNumber")?, text("ProductVariantNumber")?);
+        let is_asked_for = self.legal_entity.is_named_by(&text("dataAreaId")?)
             && self.asked.as_ref().is_none_or(|asked| {
                 let is_asked = |text: &str| asked.contains(&*comparison_key(text));
                 is_asked(&number) || is_asked(&item)
             });
-        if !is_asked_for {
-            return None;
-        }
-        let value = |text: Option<String>| Spelling::from(text.unwrap_or_default());
-        Some(Variant {
-            item: ItemNumber::parse(item).ok()?,
-            sku: Sku::parse(number).ok()?,
+        let (Ok(item), Ok(sku), true) = (ItemNumber::parse(item), Sku::parse(number), is_asked_for)
+        else {
+            return Ok(None);
+        };
+        let dimension = |property| text(property).map(|text| Spelling::from(text.as_ref()));
+        Ok(Some(Variant {
+            item,
+            sku,
             dimensions: ProductDimensions {
-                configuration: value(row.configuration),
-                size: value(row.size),
-                color: value(row.color),
-                style: value(row.style),
-                version: value(row.version),
+                configuration: dimension("ProductConfigurationId")?,
+                size: dimension("ProductSizeId")?,
+                color: dimension("ProductColorId")?,
+                style: dimension("ProductStyleId")?,
+                version: dimension("ProductVersionId")?,
             },
-        })
+        }))
     }
 }
 
@@ -180,11 +156,8 @@ mod tests {
     fn a_sku_is_looked_for_as_variant_and_as_item() {
         let queries = variants_queries(&company(), &skus(&["A'1"])).unwrap();
         let url = url::Url::parse(&format!("http://h/?{}", queries[0])).unwrap();
-        let filter = url
-            .query_pairs()
-            .find(|(name, _)| name == "$filter")
-            .unwrap()
-            .1;
+        let (name, filter) = url.query_pairs().nth(1).unwrap();
+        assert_eq!(name, "$filter");
         assert_eq!(
             filter,
             "dataAreaId eq 'usmf' and (ProductVariantNumber eq 'A''1' or ItemNumber eq 'A''1')"
@@ -197,23 +170,10 @@ mod tests {
         let long: Vec<&str> = long.iter().map(String::as_str).collect();
         let queries = variants_queries(&company(), &skus(&long)).unwrap();
         assert!(queries.len() > 8);
-        for query in &queries {
-            assert!(
-                query.to_string().len() <= 1_950,
-                "{}",
-                query.to_string().len()
-            );
-        }
-        let found: usize = queries
-            .iter()
-            .map(|query| {
-                query
-                    .to_string()
-                    .matches("ProductVariantNumber%20eq")
-                    .count()
-            })
-            .sum();
-        assert_eq!(found, 100);
+        let texts: Vec<String> = queries.iter().map(Query::to_string).collect();
+        assert!(texts.iter().all(|text| text.len() <= 1_950));
+        let all = texts.concat();
+        assert_eq!(all.matches("ProductVariantNumber%20eq").count(), 100);
         assert!(variants_queries(&company(), &skus(&["A*"])).is_err());
     }
 
@@ -223,7 +183,6 @@ mod tests {
             format!(
                 r#"{{"@odata.etag":"x","dataAreaId":{company:?},"ItemNumber":{item:?},"ProductVariantNumber":{number:?},"ProductColorId":"Red","ProductSizeId":null}}"#
             )
-            .into_bytes()
         };
         let (company, asked) = (company(), skus(&["V-1", "I-2"]));
         let mut rows = VariantRows::new(&company, Some(&asked));
@@ -235,7 +194,7 @@ mod tests {
             row("usmf", "I-1", "V-12"),
             row("usmf", "I-2", ""),
         ] {
-            rows.take(1, &json).unwrap();
+            rows.take(&json).unwrap();
         }
         let found: Vec<&str> = rows.variants.iter().map(|v| v.sku.as_str()).collect();
         assert_eq!(found, ["V-1", "V-2", "v-1 "]);
@@ -248,7 +207,7 @@ mod tests {
             r#"{"dataAreaId":"usmf","ItemNumber":"I-1","ItemNumber":"I-2"}"#,
             r#"{"error":{"code":"","message":"x"}}"#,
         ] {
-            assert!(rows.take(7, bad.as_bytes()).is_err(), "{bad}");
+            assert!(rows.take(bad).is_err(), "{bad}");
         }
     }
 
@@ -257,9 +216,9 @@ mod tests {
         let company = company();
         let mut rows = VariantRows::new(&company, None);
         rows.most = 2;
-        let row = br#"{"dataAreaId":"usmf","ItemNumber":"I","ProductVariantNumber":"V"}"#;
-        assert!(rows.take(1, row).is_ok() && rows.take(2, row).is_ok());
-        let refused = rows.take(3, row).unwrap_err().to_string();
+        let row = r#"{"dataAreaId":"usmf","ItemNumber":"I","ProductVariantNumber":"V"}"#;
+        assert!(rows.take(row).is_ok() && rows.take(row).is_ok());
+        let refused = rows.take(row).unwrap_err();
         assert!(refused.contains("more than 2"), "{refused}");
     }
 }

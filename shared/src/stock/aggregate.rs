@@ -1,6 +1,6 @@
 //! From signed quantities to what a shop may show.
 
-use super::{Quantity, QuantityError};
+use crate::stock::quantity::{Quantity, QuantityError};
 
 /// A negative quantity is nothing to sell: ICM reads a negative number as "available, amount not
 /// told".

@@ -1,6 +1,6 @@
 //! Product dimensions: what tells the variants of one item apart.
 
-use super::Spelling;
+use crate::stock::spelling::Spelling;
 
 /// The five product dimensions of an on-hand row. An empty text is a value of its own: stock can
 /// sit on the empty dimension next to valued ones.
@@ -16,19 +16,4 @@ pub struct ProductDimensions {
     pub style: Spelling,
     /// `ProductVersionId`
     pub version: Spelling,
-}
-
-impl ProductDimensions {
-    /// Whether no dimension has a value.
-    pub fn are_all_empty(&self) -> bool {
-        [
-            &self.configuration,
-            &self.size,
-            &self.color,
-            &self.style,
-            &self.version,
-        ]
-        .iter()
-        .all(|value| value.is_empty())
-    }
 }

@@ -1,6 +1,6 @@
 //! Under which settings a line was read: its numbers mean nothing under others.
 
-use super::AsOf;
+use crate::stock::as_of::AsOf;
 use std::fmt;
 use std::str::FromStr;
 

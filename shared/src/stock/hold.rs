@@ -4,8 +4,10 @@
 //! that was read after the ERP confirmed the order, or until its time is over. Everything here is a
 //! pure rule; where holds are kept is the store's business.
 
+use crate::stock::as_of::AsOf;
+use crate::stock::ids::{ChannelId, WarehouseId};
 use crate::stock::ids::{IdError, checked};
-use crate::stock::{AsOf, ChannelId, Quantity, WarehouseId};
+use crate::stock::quantity::Quantity;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Identifiers: parsed once at the door and kept as they were given. D365's are compared as D365 compares
 //! them (see [`super::Spelling`]); ours and ICM's exactly.
 
-use super::Spelling;
+use crate::stock::spelling::Spelling;
 use std::fmt;
 
 /// Why a text is not the identifier it was meant to be.
@@ -43,11 +43,7 @@ pub enum IdError {
     },
 }
 
-pub(in crate::stock) fn checked(
-    text: &str,
-    what: &'static str,
-    limit: usize,
-) -> Result<(), IdError> {
+pub(super) fn checked(text: &str, what: &'static str, limit: usize) -> Result<(), IdError> {
     if text.trim_end_matches(' ').is_empty() {
         return Err(IdError::Empty { what });
     }

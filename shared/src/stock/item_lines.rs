@@ -1,9 +1,11 @@
 //! From the rows of one item in one warehouse to its stock lines.
 
-use super::{
-    AsOf, LineContent, LineValue, OnHandRow, Origin, Quantities, QuantityError, Sku, SkuMapper,
-    StockLine,
-};
+use crate::stock::as_of::AsOf;
+use crate::stock::ids::Sku;
+use crate::stock::line::{LineContent, LineValue, Origin, Quantities, StockLine};
+use crate::stock::on_hand_row::OnHandRow;
+use crate::stock::quantity::QuantityError;
+use crate::stock::sku_mapping::SkuMapper;
 use std::collections::BTreeMap;
 
 /// What the rows of one item gave.
@@ -94,71 +96,75 @@ mod tests {
         }
     }
 
-    fn folded(rows: &[OnHandRow], mapper: &SkuMapper) -> Vec<(String, String)> {
-        let as_of = AsOf::from_unix_ms(1_800_000_000_000).unwrap();
-        fold_item(rows, mapper, as_of, Origin::Live)
-            .unwrap()
-            .lines
-            .into_iter()
-            .map(|line| {
-                let LineContent::Quantities(quantities) = line.value.content else {
-                    panic!()
-                };
-                (line.sku.to_string(), quantities.available.to_string())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn an_items_rows_are_summed_signed_over_its_dimensions() {
-        let rows = vec![row("", 4), row("Black", -3), row("White", 15)];
-        assert_eq!(
-            folded(&rows, &SkuMapper::ItemNumber),
-            [("T".into(), "16".into())]
-        );
-    }
-
-    #[test]
-    fn a_repeated_row_counts_once_with_its_later_number() {
-        let rows = vec![row("Black", 4), row("White", 1), row("Black", 2)];
-        assert_eq!(
-            folded(&rows, &SkuMapper::ItemNumber),
-            [("T".into(), "3".into())]
-        );
-    }
-
-    #[test]
-    fn an_item_in_two_spellings_is_one_sum() {
-        let spelled = |item: &str, warehouse: &str, available| OnHandRow {
+    fn spelled(item: &str, warehouse: &str, available: i64) -> OnHandRow {
+        OnHandRow {
             item: ItemNumber::parse(item).unwrap(),
             warehouse: WarehouseId::parse(warehouse).unwrap(),
             ..row("", available)
-        };
-        let rows = vec![
-            spelled("T-1", "wh", 4),
-            spelled("t-1", "wh", 3),
-            spelled("T-1 ", "WH", 2),
-            spelled("t-1", "wh", 5),
-        ];
-        assert_eq!(
-            folded(&rows, &SkuMapper::ItemNumber),
-            [("T-1".into(), "11".into())]
-        );
-        let template = SkuTemplate::parse("{ItemNumber}/{ProductColorId}").unwrap();
-        let rows = vec![row("Black", 1), row("BLACK ", 2)];
-        assert_eq!(
-            folded(&rows, &SkuMapper::Template(template)),
-            [("T/BLACK".into(), "3".into())]
-        );
+        }
     }
 
     #[test]
-    fn a_template_keeps_variants_apart() {
+    fn rows_are_summed_signed_each_place_once_with_its_later_number() {
         let template = SkuTemplate::parse("{ItemNumber}/{ProductColorId}").unwrap();
-        let rows = vec![row("", 4), row("Black", -3)];
-        assert_eq!(
-            folded(&rows, &SkuMapper::Template(template)),
-            [("T".into(), "4".into()), ("T/Black".into(), "-3".into())]
-        );
+        let by_color = SkuMapper::Template(template);
+        let by_item = SkuMapper::ItemNumber;
+        for (rows, mapper, expected) in [
+            (vec![], &by_item, &[][..]),
+            (
+                vec![row("", 4), row("Black", -3), row("White", 15)],
+                &by_item,
+                &[("T", 16)],
+            ),
+            (
+                vec![row("Black", 4), row("White", 1), row("Black", 2)],
+                &by_item,
+                &[("T", 3)],
+            ),
+            // An item in two spellings is one sum; each spelling of a place is a row.
+            (
+                vec![
+                    spelled("T-1", "wh", 4),
+                    spelled("t-1", "wh", 3),
+                    spelled("T-1 ", "WH", 2),
+                    spelled("t-1", "wh", 5),
+                ],
+                &by_item,
+                &[("T-1", 11)],
+            ),
+            (
+                vec![row("", 4), row("Black", -3), row("BLACK ", 1)],
+                &by_color,
+                &[("T", 4), ("T/Black", -2)],
+            ),
+        ] {
+            let as_of = AsOf::from_unix_ms(1_800_000_000_000).unwrap();
+            let folded = fold_item(&rows, mapper, as_of, Origin::Live).unwrap();
+            let lines: Vec<StockLine> = expected
+                .iter()
+                .map(|(sku, available)| StockLine {
+                    sku: Sku::parse(*sku).unwrap(),
+                    warehouse: rows[0].warehouse.clone(),
+                    value: LineValue {
+                        content: LineContent::Quantities(row("", *available).quantities),
+                        as_of,
+                        origin: Origin::Live,
+                    },
+                })
+                .collect();
+            assert_eq!((folded.lines, folded.unmapped_rows), (lines, 0));
+        }
+    }
+
+    #[test]
+    fn rows_that_belong_to_no_sku_are_counted() {
+        let long = SkuTemplate::parse(&format!(
+            "{}{{ItemNumber}}-{{ProductColorId}}",
+            "x".repeat(255)
+        ));
+        let mapper = SkuMapper::Template(long.unwrap());
+        let rows = [row("Black", 1), row("White", 1), row("", 2)];
+        let folded = fold_item(&rows, &mapper, AsOf::EPOCH, Origin::Live).unwrap();
+        assert_eq!((folded.lines.len(), folded.unmapped_rows), (1, 2));
     }
 }

@@ -1,6 +1,8 @@
 //! A stock line: one SKU in one warehouse, with where it came from and how old it is.
 
-use super::{AsOf, Quantity, QuantityError, Sku, WarehouseId};
+use crate::stock::as_of::AsOf;
+use crate::stock::ids::{Sku, WarehouseId};
+use crate::stock::quantity::{Quantity, QuantityError};
 use std::fmt;
 
 /// The four quantities carried for a line. Signed: D365 reports negative stock when a company

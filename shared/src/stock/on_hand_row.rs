@@ -1,6 +1,8 @@
 //! One row of a D365 on-hand page, in our words.
 
-use super::{ItemNumber, ProductDimensions, Quantities, SiteId, WarehouseId};
+use crate::stock::dimensions::ProductDimensions;
+use crate::stock::ids::{ItemNumber, SiteId, WarehouseId};
+use crate::stock::line::Quantities;
 
 /// A row whose company and warehouse were already checked against what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! What a channel wants done with what is known.
 
-use super::{Quantity, StockState, clamp_to_sellable};
+use crate::stock::aggregate::clamp_to_sellable;
+use crate::stock::quantity::Quantity;
+use crate::stock::state::StockState;
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;

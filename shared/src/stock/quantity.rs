@@ -66,15 +66,10 @@ impl Quantity {
 
     /// In millionths (D365 keeps six decimals), rounded towards zero and held within the range.
     pub fn millionths(self) -> i64 {
-        let bound = if self.is_negative() {
-            i64::MIN
-        } else {
-            i64::MAX
-        };
         self.0
             .checked_mul(Decimal::from(1_000_000))
             .and_then(|millionths| i64::try_from(millionths.trunc()).ok())
-            .unwrap_or(bound)
+            .unwrap_or(self.bound())
     }
 
     /// So many millionths.
@@ -84,12 +79,15 @@ impl Quantity {
 
     /// The smallest whole number that is not below it, held within the range.
     pub fn whole_units_up(self) -> i64 {
-        let bound = if self.is_negative() {
+        i64::try_from(self.0.ceil()).unwrap_or(self.bound())
+    }
+
+    fn bound(self) -> i64 {
+        if self.is_negative() {
             i64::MIN
         } else {
             i64::MAX
-        };
-        i64::try_from(self.0.ceil()).unwrap_or(bound)
+        }
     }
 
     /// The whole number it is, if it is one and fits.

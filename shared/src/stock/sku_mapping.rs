@@ -3,8 +3,9 @@
 //! Three mappings: the item number itself (an item's rows summed over its dimensions), D365's
 //! released product variants, or a template such as `{ItemNumber}-{ProductColorId}-{ProductSizeId}`.
 
-use super::spelling::folded;
-use super::{ItemNumber, ProductDimensions, Sku};
+use crate::stock::dimensions::ProductDimensions;
+use crate::stock::ids::{ItemNumber, Sku};
+use crate::stock::spelling::folded;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -350,20 +351,15 @@ mod tests {
     #[test]
     fn a_template_keeps_the_bare_number_of_an_item_without_dimensions() {
         let mapper = SkuMapper::Template(template());
-        assert_eq!(
-            mapper.sku_of(&item(" D-1"), &colored("", "")),
-            Some(sku(" D-1"))
-        );
-        let padded = mapper.sku_of(&item("T "), &colored("Black ", "  "));
-        assert_eq!(padded.unwrap().as_str(), "T-Black-");
-        assert_eq!(
-            mapper.sku_of(&item("T"), &colored("Black", "L")),
-            Some(sku("T-Black-L"))
-        );
-        assert_eq!(
-            mapper.sku_of(&item("T"), &colored("", "L")),
-            Some(sku("T--L"))
-        );
+        for (number, color, size, expected) in [
+            (" D-1", "", "", " D-1"),
+            ("T ", "Black ", "  ", "T-Black-"),
+            ("T", "Black", "L", "T-Black-L"),
+            ("T", "", "L", "T--L"),
+        ] {
+            let rendered = mapper.sku_of(&item(number), &colored(color, size));
+            assert_eq!(rendered.unwrap().as_str(), expected);
+        }
     }
 
     #[test]
@@ -391,30 +387,20 @@ mod tests {
 
     #[test]
     fn wrong_templates_are_refused_by_name() {
+        use SkuMappingError::{MissingSeparator, NotUnique, UnbalancedBrace, UnknownField};
         for (text, expected) in [
             (
                 "{ItemNumber",
-                SkuMappingError::UnbalancedBrace("{ItemNumber".into()),
+                UnbalancedBrace as fn(String) -> SkuMappingError,
             ),
-            (
-                "ItemNumber}",
-                SkuMappingError::UnbalancedBrace("ItemNumber}".into()),
-            ),
-            ("{Item}", SkuMappingError::UnknownField("Item".into())),
-            (
-                "{ProductColorId}",
-                SkuMappingError::NotUnique("{ProductColorId}".into()),
-            ),
-            (
-                "{ItemNumber}-{ItemNumber}",
-                SkuMappingError::NotUnique("{ItemNumber}-{ItemNumber}".into()),
-            ),
-            (
-                "{ItemNumber}{ProductColorId}",
-                SkuMappingError::MissingSeparator("{ItemNumber}{ProductColorId}".into()),
-            ),
+            ("ItemNumber}", UnbalancedBrace),
+            ("{Item}", |_| UnknownField("Item".into())),
+            ("{ProductColorId}", NotUnique),
+            ("{ItemNumber}-{ItemNumber}", NotUnique),
+            ("{ItemNumber}{ProductColorId}", MissingSeparator),
         ] {
-            assert_eq!(SkuTemplate::parse(text).unwrap_err(), expected);
+            let refused = SkuTemplate::parse(text).unwrap_err();
+            assert_eq!(refused, expected(text.to_owned()));
         }
     }
 

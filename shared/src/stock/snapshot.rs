@@ -1,6 +1,8 @@
 //! What is known about a warehouse's snapshots.
 
-use super::{AsOf, FUTURE_TOLERANCE, FeedSettings, Fingerprint, Generation};
+use crate::stock::as_of::{AsOf, FUTURE_TOLERANCE};
+use crate::stock::fingerprint::{FeedSettings, Fingerprint};
+use crate::stock::line::Generation;
 use std::fmt;
 use std::str::FromStr;
 
@@ -219,6 +221,13 @@ mod tests {
         assert_eq!(cold.state, SnapshotState::Cold);
         assert_eq!(cold.age_counts_from(), Some(at(100)));
         assert!(cold.is_of_other_settings(Some(fingerprint(2))));
+        // Of a record nobody can read nothing is known.
+        let torn = FeedStanding {
+            settings: Some(FeedSettings::read("?")),
+            ..feed(300, 200)
+        };
+        assert_eq!(torn.under(Some(fingerprint(1))).watermark, None);
+        assert!(!torn.takes(at(400), Some(fingerprint(1))));
     }
 
     #[test]
@@ -233,12 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn a_text_nobody_can_read_vouches_under_no_settings() {
-        let torn = FeedStanding {
-            settings: Some(FeedSettings::read("?")),
-            ..feed(300, 200)
-        };
-        assert_eq!(torn.under(Some(fingerprint(1))).watermark, None);
-        assert!(!torn.takes(at(400), Some(fingerprint(1))));
+    fn a_state_is_read_as_it_is_written() {
+        for state in SnapshotState::ALL {
+            assert_eq!(state.to_string().parse(), Ok(state));
+        }
+        assert_eq!("Complete".parse::<SnapshotState>(), Err(()));
     }
 }

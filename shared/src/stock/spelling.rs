@@ -155,7 +155,7 @@ mod tests {
     use std::collections::HashSet;
 
     /// A text, and the same in another spelling.
-    pub(in crate::stock) fn two_spellings() -> impl Strategy<Value = (String, String)> {
+    pub(super) fn two_spellings() -> impl Strategy<Value = (String, String)> {
         let letter = prop_oneof![
             4 => proptest::char::range(' ', '~'),
             1 => prop::sample::select("äÄéÉøØßıſςµΣσŸÿＡａ".chars().collect::<Vec<_>>()),

@@ -1,6 +1,9 @@
 //! Three-valued stock: a line's state is derived when it is read, never stored.
 
-use super::{AsOf, FeedStanding, LineContent, LineValue, Quantities, Sku};
+use crate::stock::as_of::AsOf;
+use crate::stock::ids::Sku;
+use crate::stock::line::{LineContent, LineValue, Quantities};
+use crate::stock::snapshot::FeedStanding;
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -137,94 +140,60 @@ mod tests {
         }
     }
 
-    fn state_of(
-        line: Option<LineValue>,
-        watermark: Option<i64>,
-        previous: Option<i64>,
-    ) -> StockState {
-        judge(line.as_ref(), &feed(watermark, previous), at(1_000), DAY).state
-    }
-
     #[test]
-    fn a_watermark_in_the_future_vouches_for_nothing() {
-        let ahead = feed(Some(30_000), Some(20_000));
-        let read = line(0);
-        let judged = judge(Some(&read), &ahead, at(10), DAY);
-        assert_eq!(judged.state, StockState::Present);
-        assert_eq!(judge(None, &ahead, at(10), DAY), Judged::UNKNOWN);
-    }
-
-    #[test]
-    fn a_line_is_present_suspect_then_absent_as_complete_snapshots_miss_it() {
-        assert_eq!(state_of(Some(line(100)), None, None), StockState::Present);
-        assert_eq!(
-            state_of(Some(line(100)), Some(100), None),
-            StockState::Present
-        );
-        assert_eq!(
-            state_of(Some(line(100)), Some(101), Some(100)),
-            StockState::Suspect
-        );
-        assert_eq!(
-            state_of(Some(line(100)), Some(200), Some(101)),
-            StockState::Absent
-        );
-    }
-
-    #[test]
-    fn a_sku_never_seen_is_absent_only_with_a_complete_snapshot() {
-        assert_eq!(state_of(None, None, None), StockState::Unknown);
-        assert_eq!(state_of(None, Some(100), None), StockState::Absent);
+    fn a_line_is_judged_by_the_snapshots_that_could_have_seen_it() {
+        use StockState::{Absent, Present, Suspect, Unknown};
+        let seen = |as_of| Some(line(as_of));
+        let live = |as_of| {
+            Some(LineValue {
+                content: LineContent::Absent,
+                origin: Origin::Live,
+                ..line(as_of)
+            })
+        };
+        // The line, the watermarks; the state, and how old the evidence is.
+        for (line, watermark, previous, state, as_of) in [
+            (seen(100), None, None, Present, Some(100)),
+            (seen(100), Some(100), None, Present, Some(100)),
+            (seen(100), Some(101), None, Suspect, Some(100)),
+            (seen(100), Some(101), Some(100), Suspect, Some(100)),
+            (seen(100), Some(200), Some(101), Absent, Some(200)),
+            (None, None, None, Unknown, None),
+            (None, Some(100), None, Absent, Some(100)),
+            // A live answer without a row is proof whatever the watermark.
+            (live(5), None, None, Absent, Some(5)),
+            (live(5), Some(1), None, Absent, Some(5)),
+            (live(5), Some(9), Some(7), Absent, Some(5)),
+            // A watermark in the future vouches for nothing.
+            (seen(0), Some(6_001), Some(6_001), Present, Some(0)),
+            (None, Some(6_001), None, Unknown, None),
+            (None, Some(6_000), None, Absent, Some(6_000)),
+        ] {
+            let judged = judge(line.as_ref(), &feed(watermark, previous), at(1_000), DAY);
+            let expected = Judged {
+                state,
+                quantities: matches!(state, Present | Suspect).then(Quantities::default),
+                as_of: as_of.map(at),
+            };
+            assert_eq!(judged, expected, "{line:?} {watermark:?} {previous:?}");
+        }
     }
 
     #[test]
     fn a_dead_feed_proves_nothing_once_lines_may_have_expired() {
         let once = feed(Some(0), None);
-        assert_eq!(
-            judge(None, &once, at(86_399_999), DAY).state,
-            StockState::Absent
-        );
-        assert_eq!(judge(None, &once, at(86_400_000), DAY), Judged::UNKNOWN);
-    }
-
-    #[test]
-    fn a_live_answer_without_a_row_is_proof_whatever_the_watermark() {
-        let absent = LineValue {
-            content: LineContent::Absent,
-            as_of: at(5),
-            origin: Origin::Live,
-        };
-        for (watermark, previous) in [(None, None), (Some(1), None), (Some(9), Some(7))] {
-            let judged = judge(Some(&absent), &feed(watermark, previous), at(10), DAY);
-            assert_eq!(judged.state, StockState::Absent);
-            assert_eq!(judged.as_of, Some(at(5)));
-        }
+        let state = |now| judge(None, &once, at(now), DAY).state;
+        assert_eq!(state(86_399_999), StockState::Absent);
+        assert_eq!(state(86_400_000), StockState::Unknown);
     }
 
     #[test]
     fn a_doubtful_sku_is_never_absent() {
         let sku = |text| Sku::parse(text).unwrap();
-        for (text, state) in [
-            ("straße", StockState::Unknown),
-            ("STRASSE", StockState::Absent),
-        ] {
-            let missed = judge(None, &feed(Some(50), None), at(60), DAY);
-            assert_eq!(missed.believed_of(&sku(text)).state, state);
-        }
+        let missed = judge(None, &feed(Some(50), None), at(60), DAY);
+        assert_eq!(missed.believed_of(&sku("straße")), Judged::UNKNOWN);
+        assert_eq!(missed.believed_of(&sku("STRASSE")), missed);
         let seen = judge(Some(&line(1)), &feed(None, None), at(60), DAY);
         assert_eq!(seen.believed_of(&sku("straße")), seen);
-    }
-
-    #[test]
-    fn absence_by_snapshots_is_as_old_as_the_snapshot_that_proved_it() {
-        let judged = judge(Some(&line(1)), &feed(Some(50), Some(20)), at(60), DAY);
-        assert_eq!(
-            judged,
-            Judged {
-                state: StockState::Absent,
-                quantities: None,
-                as_of: Some(at(50))
-            }
-        );
     }
 }

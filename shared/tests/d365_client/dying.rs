@@ -1,7 +1,7 @@
 //! Connections that die as a request goes out.
 
-use crate::erp::{Erp, look_up, query, read};
-use d365_simulator::{Config, Kind, StockChange, StockKey, WorldConfig};
+use crate::erp::{Erp, look_up, query, world_of};
+use d365_simulator::{Config, Kind};
 use shared::d365::{OnHandSource, PageStart, Purpose};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,20 +54,12 @@ async fn a_request_whose_connection_dies_is_made_once_more_over_a_new_one() {
     let front = Front::before(listen).await;
     let front_url = format!("http://{}", front.address);
     let mut erp = Erp::with(Config {
-        world: Some(WorldConfig {
-            items: 10,
-            warehouses: 1,
-            ..WorldConfig::default()
-        }),
         listen,
         audiences: vec![front_url.clone()],
-        ..Config::default()
+        ..world_of(10)
     });
     erp.address = Some(front_url);
-    let warehouse = erp.warehouse();
-    let key = StockKey::of("usmf", "A", warehouse.as_str());
-    let stock = StockChange::on_hand("5");
-    erp.simulator().put_stock(&key, &stock).unwrap();
+    let warehouse = erp.stocked("A", "5");
 
     // The token's connection dies and the look-up's, each once.
     let live = erp.client(Purpose::Live);
@@ -80,7 +72,7 @@ async fn a_request_whose_connection_dies_is_made_once_more_over_a_new_one() {
     // So with what nobody waits for: a page, and a list.
     let prefetch = erp.client(Purpose::Prefetch);
     let page = query(&warehouse, PageStart::First, 1_000);
-    assert!(!read(&prefetch, page).await.unwrap().rows.is_empty());
+    assert!(!prefetch.read_page(&page).await.unwrap().rows.is_empty());
     assert_eq!(front.connections(), 8);
     prefetch.warehouses().await.unwrap();
     assert_eq!(erp.asked(Kind::Page).len(), 1);

@@ -1,14 +1,16 @@
 //! A simulator with a client pointed at it.
 
-use d365_simulator::{Config, Handle, Kind, RequestRecord, Simulator, TruthLine, WorldConfig};
-use futures_util::StreamExt;
+use d365_simulator::{
+    Action, Config, FaultSpec, Handle, Kind, RequestRecord, Simulator, StockChange, StockKey,
+    TruthLine, WorldConfig,
+};
 use shared::d365::{
-    D365Client, D365Error, LookUp, OnHandSource, PageEnd, PageItem, PageLimits, PageQuery,
-    PageStart, ProcessThrottleGate, Purpose, ThrottleGate,
+    D365Client, D365Error, LookUp, OnHandPage, OnHandSource, PageLimits, PageQuery, PageStart,
+    ProcessThrottleGate, Purpose, ThrottleGate,
 };
 use shared::process::clock::{Clock, SystemClock};
 use shared::settings::TenantSettings;
-use shared::stock::{AsOf, ItemNumber, OnHandRow, WarehouseId};
+use shared::stock::{ItemNumber, OnHandRow, Quantities, Quantity, WarehouseId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,24 +28,22 @@ pub(crate) struct Erp {
     pub(crate) tenant: String,
 }
 
-/// A page read to its end.
-pub(crate) struct ReadPage {
-    pub(crate) as_of: AsOf,
-    pub(crate) rows: Vec<OnHandRow>,
-    pub(crate) end: PageEnd,
+/// So many items in 3 warehouses.
+pub(crate) fn world_of(items: usize) -> Config {
+    Config {
+        world: Some(WorldConfig {
+            items,
+            warehouses: 3,
+            ..WorldConfig::default()
+        }),
+        ..Config::default()
+    }
 }
 
 impl Erp {
     /// 60 items in 3 warehouses.
     pub(crate) fn start() -> Self {
-        Self::with(Config {
-            world: Some(WorldConfig {
-                items: 60,
-                warehouses: 3,
-                ..WorldConfig::default()
-            }),
-            ..Config::default()
-        })
+        Self::with(world_of(60))
     }
 
     pub(crate) fn with(config: Config) -> Self {
@@ -120,6 +120,20 @@ impl Erp {
         truth.unwrap()
     }
 
+    /// Puts so much of an item into the warehouse with the most rows.
+    pub(crate) fn stocked(&self, item: &str, quantity: &str) -> WarehouseId {
+        let warehouse = self.warehouse();
+        let key = StockKey::of("usmf", item, warehouse.as_str());
+        let stock = StockChange::on_hand(quantity);
+        self.simulator().put_stock(&key, &stock).unwrap();
+        warehouse
+    }
+
+    /// Every request of a kind goes wrong from now on.
+    pub(crate) fn break_all(&self, kind: Kind, action: Action) {
+        self.simulator().add_fault(FaultSpec::on(kind, action));
+    }
+
     pub(crate) fn asked(&self, kind: Kind) -> Vec<RequestRecord> {
         let mut asked = self.simulator().requests(0);
         asked.retain(|request| request.kind == kind);
@@ -148,31 +162,13 @@ pub(crate) fn query(warehouse: &WarehouseId, start: PageStart, page_size: u32) -
     }
 }
 
-/// Reads a page to its end; a failure after some rows is a failure.
-pub(crate) async fn read(client: &D365Client, query: PageQuery) -> Result<ReadPage, D365Error> {
-    let mut page = client.read_page(&query).await?;
-    let mut rows = Vec::new();
-    while let Some(item) = page.items.next().await {
-        match item? {
-            PageItem::Rows(more) => rows.extend(more),
-            PageItem::End(end) => {
-                return Ok(ReadPage {
-                    as_of: page.as_of,
-                    rows,
-                    end,
-                });
-            }
-        }
-    }
-    panic!("the page ended without an end");
-}
-
-pub(crate) async fn first_page(erp: &Erp) -> Result<ReadPage, D365Error> {
+pub(crate) async fn first_page(erp: &Erp) -> Result<OnHandPage, D365Error> {
     let client = erp.client(Purpose::Prefetch).with_page_limits(PageLimits {
         time: Duration::from_secs(5),
         bytes: 1024 * 1024,
     });
-    read(&client, query(&erp.warehouse(), PageStart::First, 10_000)).await
+    let first = query(&erp.warehouse(), PageStart::First, 10_000);
+    client.read_page(&first).await
 }
 
 pub(crate) fn items(numbers: &[&str]) -> Vec<ItemNumber> {
@@ -194,38 +190,36 @@ pub(crate) fn look_up(numbers: &[&str], warehouse: &WarehouseId) -> LookUp {
 /// A row as comparable text: key and the four quantities.
 pub(crate) fn shown(row: &OnHandRow) -> String {
     let dimensions = &row.dimensions;
-    format!(
-        "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
-        row.item,
-        dimensions.color,
-        dimensions.configuration,
-        dimensions.size,
-        dimensions.style,
-        dimensions.version,
-        row.warehouse,
-        row.quantities.available,
-        row.quantities.on_hand,
-        row.quantities.reserved,
-        row.quantities.ordered,
-    )
+    let key = [
+        row.item.as_str(),
+        dimensions.color.as_str(),
+        dimensions.configuration.as_str(),
+        dimensions.size.as_str(),
+        dimensions.style.as_str(),
+        dimensions.version.as_str(),
+        row.warehouse.as_str(),
+    ];
+    format!("{} {:?}", key.join("|"), row.quantities)
 }
 
 pub(crate) fn shown_truth(line: &TruthLine) -> String {
-    let number = |text: &str| text.parse::<shared::stock::Quantity>().unwrap();
-    format!(
-        "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
-        line.item,
-        line.color,
-        line.configuration,
-        line.size,
-        line.style,
-        line.version,
-        line.warehouse,
-        number(&line.available),
-        number(&line.on_hand),
-        number(&line.reserved),
-        number(&line.ordered),
-    )
+    let number = |text: &str| text.parse::<Quantity>().unwrap();
+    let key = [
+        &*line.item,
+        &line.color,
+        &line.configuration,
+        &line.size,
+        &line.style,
+        &line.version,
+        &line.warehouse,
+    ];
+    let quantities = Quantities {
+        available: number(&line.available),
+        on_hand: number(&line.on_hand),
+        reserved: number(&line.reserved),
+        ordered: number(&line.ordered),
+    };
+    format!("{} {quantities:?}", key.join("|"))
 }
 
 pub(crate) fn sorted(texts: impl IntoIterator<Item = String>) -> Vec<String> {

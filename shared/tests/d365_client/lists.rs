@@ -1,18 +1,13 @@
-use crate::erp::{Erp, sorted};
-use d365_simulator::{Action, Config, FaultSpec, Kind, LinkTrick, TlsFiles, WorldConfig};
+use crate::erp::{Erp, sorted, world_of};
+use d365_simulator::{Action, Config, Kind, LinkTrick, TlsFiles};
 use shared::d365::{D365Client, D365Error, OnHandSource, Purpose, VariantQuestion};
 use shared::stock::Sku;
 use std::time::Duration;
 
 fn paged() -> Erp {
     Erp::with(Config {
-        world: Some(WorldConfig {
-            items: 300,
-            warehouses: 3,
-            ..WorldConfig::default()
-        }),
         page_size: 13,
-        ..Config::default()
+        ..world_of(300)
     })
 }
 
@@ -65,10 +60,7 @@ async fn variants_are_found_by_number_and_by_item() {
 async fn a_chain_that_runs_in_a_circle_or_never_ends_is_given_up() {
     for trick in [LinkTrick::SamePage, LinkTrick::Endless] {
         let erp = paged();
-        erp.simulator().add_fault(FaultSpec::on(
-            Kind::Variants,
-            Action::NextLink { trick, host: None },
-        ));
+        erp.break_all(Kind::Variants, Action::NextLink { trick, host: None });
         let question = VariantQuestion::Of {
             skus: vec![Sku::parse("SKU-1").unwrap()],
             time_left: Duration::from_secs(5),

@@ -1,9 +1,8 @@
-use crate::erp::{Erp, ReadPage, first_page, query, read, shown, shown_truth, sorted};
+use crate::erp::{Erp, first_page, query, shown, shown_truth, sorted, world_of};
 use d365_simulator::{
-    Action, Config, CutPoint, FaultSpec, Kind, LinkTrick, NumberStyle, StockChange, StockKey,
-    Switches, WorldConfig,
+    Action, Config, CutPoint, Kind, LinkTrick, NumberStyle, StockChange, StockKey, Switches,
 };
-use shared::d365::{D365Error, PageLimits, PageStart, Purpose};
+use shared::d365::{D365Error, OnHandSource, PageLimits, PageStart, Purpose};
 use shared::stock::{ItemNumber, OnHandRow, WarehouseId};
 use std::time::Duration;
 
@@ -61,47 +60,6 @@ async fn numbers_are_exact_however_they_are_written_and_compressed() {
     }
 }
 
-/// Reads a warehouse page by page as a worker does: the last item of a full page is read again.
-async fn walk_by_key(erp: &Erp, warehouse: &WarehouseId, page_size: u32) -> Vec<OnHandRow> {
-    let client = erp.client(Purpose::Prefetch);
-    let mut rows: Vec<OnHandRow> = Vec::new();
-    let mut start = PageStart::First;
-    loop {
-        let page = read(&client, query(warehouse, start.clone(), page_size))
-            .await
-            .unwrap();
-        let is_last = page.end.rows < u64::from(page_size);
-        rows.extend(page.rows);
-        if is_last {
-            return rows;
-        }
-        let last = rows.last().unwrap().item.clone();
-        let before_last = rows.partition_point(|row| row.item != last);
-        let read_of_last = rows.len() - before_last;
-        start = if read_of_last < page_size as usize {
-            rows.truncate(before_last);
-            rows.last().map_or(PageStart::First, |row| {
-                PageStart::AfterItem(row.item.clone())
-            })
-        } else {
-            PageStart::WithinItem {
-                item: last,
-                skip: u32::try_from(read_of_last).unwrap(),
-            }
-        };
-    }
-}
-
-#[tokio::test]
-async fn a_walk_by_key_meets_every_row_once() {
-    let erp = Erp::start();
-    is_truth(
-        &erp,
-        &erp.warehouse(),
-        &walk_by_key(&erp, &erp.warehouse(), 17).await,
-    );
-}
-
 #[tokio::test]
 async fn inside_an_item_rows_go_on_where_they_ended() {
     let erp = Erp::start();
@@ -123,7 +81,10 @@ async fn inside_an_item_rows_go_on_where_they_ended() {
         for skip in [0, 3, 6, 9] {
             let item = ItemNumber::parse(item).unwrap();
             let start = PageStart::WithinItem { item, skip };
-            let page = read(&client, query(&warehouse, start, 3)).await.unwrap();
+            let page = client
+                .read_page(&query(&warehouse, start, 3))
+                .await
+                .unwrap();
             let found = page.rows.into_iter();
             colors.extend(found.map(|row| row.dimensions.color.to_string()));
         }
@@ -135,13 +96,8 @@ async fn inside_an_item_rows_go_on_where_they_ended() {
 #[tokio::test]
 async fn links_lead_through_the_whole_warehouse() {
     let mut erp = Erp::with(Config {
-        world: Some(WorldConfig {
-            items: 60,
-            warehouses: 3,
-            ..WorldConfig::default()
-        }),
         page_size: 11,
-        ..Config::default()
+        ..world_of(60)
     });
     erp.tenant = "paging = \"next-link\"".to_owned();
     let client = erp.client(Purpose::Prefetch);
@@ -150,14 +106,11 @@ async fn links_lead_through_the_whole_warehouse() {
     let mut start = PageStart::First;
     let mut pages = 0;
     loop {
-        let ReadPage {
-            rows: more, end, ..
-        } = read(&client, query(&warehouse, start, 10_000))
-            .await
-            .unwrap();
-        rows.extend(more);
+        let page = query(&warehouse, start, 10_000);
+        let page = client.read_page(&page).await.unwrap();
+        rows.extend(page.rows);
         pages += 1;
-        match end.next_link {
+        match page.end.next_link {
             Some(link) => start = PageStart::Link(link),
             None => break,
         }
@@ -171,50 +124,33 @@ async fn a_spoiled_page_is_an_error_and_never_a_short_page() {
     let html = |content_type: &str| Action::Html {
         content_type: content_type.to_owned(),
     };
-    let property = || "OnHandQuantity".to_owned();
+    let cut = |after| Action::Cut { after };
+    let null = Action::NullProperty {
+        property: "OnHandQuantity".to_owned(),
+        row: 3,
+    };
     for (action, expected) in [
         (html("text/html"), "content type"),
         (html("application/json"), "not a page"),
-        (Action::BadJson, "middle of the page"),
-        (
-            Action::Cut {
-                after: CutPoint::Rows(5),
-            },
-            "connection",
-        ),
-        (
-            Action::Cut {
-                after: CutPoint::Bytes(0),
-            },
-            "connection",
-        ),
+        (Action::BadJson, "not a page: EOF"),
+        (cut(CutPoint::Rows(5)), "connection"),
+        (cut(CutPoint::Bytes(0)), "connection"),
         (Action::TruncatedGzip, "connection"),
         (Action::ServerError, "500"),
         (Action::Forbidden, "read privilege"),
         (Action::Unavailable { retry_after: None }, "503"),
-        (Action::HugeBody { bytes: 4 << 20 }, "above"),
         (
-            Action::MissingProperty {
-                property: property(),
-                row: 3,
-            },
-            "row 4: OnHandQuantity",
+            Action::HugeBody { bytes: 4 << 20 },
+            "larger than 1048576 bytes",
         ),
-        (
-            Action::NullProperty {
-                property: property(),
-                row: 0,
-            },
-            "row 1: OnHandQuantity is null",
-        ),
+        (null, "row 4: OnHandQuantity is null"),
     ] {
         let erp = Erp::start();
         erp.simulator().set_switches(Switches {
             gzip: matches!(action, Action::TruncatedGzip),
             ..Switches::default()
         });
-        erp.simulator()
-            .add_fault(FaultSpec::on(Kind::Page, action.clone()));
+        erp.break_all(Kind::Page, action.clone());
         let error = first_page(&erp).await.err().unwrap();
         let said = error.to_string();
         assert!(said.contains(expected), "{action:?}: {said}");
@@ -226,8 +162,7 @@ async fn a_spoiled_page_is_an_error_and_never_a_short_page() {
 async fn a_redirect_is_not_followed() {
     let (erp, elsewhere) = (Erp::start(), Erp::start());
     let location = format!("http://127.0.0.1:{}/login", elsewhere.port());
-    erp.simulator()
-        .add_fault(FaultSpec::on(Kind::Page, Action::Redirect { location }));
+    erp.break_all(Kind::Page, Action::Redirect { location });
     let error = first_page(&erp).await.err().unwrap();
     assert!(matches!(error, D365Error::Status { status: 302, .. }));
     assert_eq!(elsewhere.simulator().counters().requests, 0);
@@ -235,53 +170,32 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn a_hostile_link_spoils_the_page_and_is_never_followed() {
-    let elsewhere = Erp::start();
-    for trick in [
-        LinkTrick::OtherHost,
-        LinkTrick::OtherPort,
-        LinkTrick::OtherScheme,
-        LinkTrick::UserInfo,
-        LinkTrick::OtherPath,
-    ] {
-        let erp = Erp::start();
-        let host = match trick {
-            LinkTrick::OtherHost | LinkTrick::UserInfo => {
-                Some(format!("localhost:{}", elsewhere.port()))
-            }
-            _ => None,
-        };
-        erp.simulator()
-            .add_fault(FaultSpec::on(Kind::Page, Action::NextLink { trick, host }));
-        let error = first_page(&erp).await.err().unwrap();
-        assert!(error.to_string().contains("nextLink"), "{trick:?}: {error}");
-    }
+    let (erp, elsewhere) = (Erp::start(), Erp::start());
+    let trick = LinkTrick::OtherHost;
+    let host = Some(format!("localhost:{}", elsewhere.port()));
+    erp.break_all(Kind::Page, Action::NextLink { trick, host });
+    let error = first_page(&erp).await.err().unwrap();
+    assert!(error.to_string().contains("nextLink"), "{error}");
     assert_eq!(elsewhere.simulator().counters().requests, 0);
 }
 
 #[tokio::test]
 async fn rows_of_another_company_or_warehouse_are_dropped_and_counted() {
     let erp = Erp::start();
-    let fault = erp.simulator().add_fault(FaultSpec::on(
-        Kind::Page,
-        Action::WrongCompany {
-            company: "dat".to_owned(),
-        },
-    ));
+    let company = "dat".to_owned();
+    erp.break_all(Kind::Page, Action::WrongCompany { company });
     let page = first_page(&erp).await.unwrap();
     assert_eq!(page.rows, []);
     assert_eq!(page.end.dropped_rows, page.end.rows);
     assert!(page.end.rows > 0);
 
-    assert!(erp.simulator().remove_fault(fault));
     for warehouse in ["", "other"] {
         erp.simulator().clear_faults();
-        erp.simulator().add_fault(FaultSpec::on(
-            Kind::Page,
-            Action::WrongWarehouse {
-                warehouse: warehouse.to_owned(),
-                every: 2,
-            },
-        ));
+        let wrong = Action::WrongWarehouse {
+            warehouse: warehouse.to_owned(),
+            every: 2,
+        };
+        erp.break_all(Kind::Page, wrong);
         let page = first_page(&erp).await.unwrap();
         assert!(page.end.dropped_rows > 10);
         is_truth(&erp, &erp.warehouse(), &page.rows);
@@ -299,15 +213,15 @@ async fn a_page_has_its_time_and_not_more() {
         },
     ] {
         erp.simulator().clear_faults();
-        erp.simulator()
-            .add_fault(FaultSpec::on(Kind::Page, action.clone()));
+        erp.break_all(Kind::Page, action.clone());
         let limits = PageLimits {
             time: Duration::from_millis(300),
             bytes: 1024 * 1024,
         };
         let client = erp.client(Purpose::Prefetch).with_page_limits(limits);
         let started = erp.clock.monotonic();
-        let error = read(&client, query(&erp.warehouse(), PageStart::First, 100)).await;
+        let first = query(&erp.warehouse(), PageStart::First, 100);
+        let error = client.read_page(&first).await;
         assert!(
             matches!(error.err().unwrap(), D365Error::TimedOut { .. }),
             "{action:?}"

@@ -1,5 +1,5 @@
-use crate::erp::Erp;
-use d365_simulator::{Action, AppRegistration, Config, FaultSpec, Kind, Secret, WorldConfig};
+use crate::erp::{Erp, world_of};
+use d365_simulator::{Action, AppRegistration, Config, FaultSpec, Kind, Secret};
 use futures_util::future::join_all;
 use shared::d365::{D365Client, D365Error, OnHandSource, Purpose};
 use shared::process::clock::{Clock, ManualClock, SystemClock};
@@ -7,14 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn small_world() -> Config {
-    Config {
-        world: Some(WorldConfig {
-            items: 10,
-            warehouses: 1,
-            ..WorldConfig::default()
-        }),
-        ..Config::default()
-    }
+    world_of(10)
 }
 
 fn with_app(change: impl FnOnce(&mut AppRegistration)) -> Config {
@@ -41,25 +34,18 @@ async fn token_requests(erp: &Erp, count: usize) {
 }
 
 #[tokio::test]
-async fn both_endpoints_give_a_token_that_d365_takes() {
-    for version in ["v1", "v2"] {
+async fn either_endpoint_or_a_whole_address_gives_a_token_that_d365_takes() {
+    for (version, is_whole) in [("v1", false), ("v2", false), ("v1", true)] {
         let mut erp = Erp::with(small_world());
         erp.entra = format!("token_endpoint_version = \"{version}\"");
+        if is_whole {
+            let (host, directory) = (erp.host(), Config::ENTRA_TENANT);
+            erp.entra += &format!("\ntoken_url = \"http://{host}/{directory}/oauth2/token\"");
+        }
         erp.client(Purpose::Live).warehouses().await.unwrap();
         let address = &erp.asked(Kind::Token)[0].address;
         assert_eq!(address.contains("v2.0"), version == "v2", "{address}");
     }
-}
-
-#[tokio::test]
-async fn the_token_address_can_be_given_whole() {
-    let mut erp = Erp::with(small_world());
-    let (port, directory) = (erp.port(), Config::ENTRA_TENANT);
-    erp.entra = format!(
-        "token_url = \"http://127.0.0.1:{port}/{directory}/oauth2/token\"\n\
-         token_endpoint_version = \"v1\""
-    );
-    erp.client(Purpose::Live).warehouses().await.unwrap();
 }
 
 #[tokio::test]
@@ -143,8 +129,7 @@ async fn a_token_is_renewed_early_while_the_old_one_serves() {
 async fn a_failing_renewal_is_tried_at_most_twice_a_minute_and_the_old_token_serves() {
     let (erp, client, clock) = timed(small_world());
     client.warehouses().await.unwrap();
-    erp.simulator()
-        .add_fault(FaultSpec::on(Kind::Token, Action::ServerError));
+    erp.break_all(Kind::Token, Action::ServerError);
     clock.advance(Duration::from_mins(50));
     for _ in 0..120 {
         client.warehouses().await.unwrap();
@@ -208,8 +193,7 @@ async fn a_token_d365_refuses_is_replaced_once_unless_it_is_new() {
     assert_eq!(erp.asked(Kind::Token).len(), 2);
 
     clock.advance(Duration::from_mins(1));
-    erp.simulator()
-        .add_fault(FaultSpec::on(Kind::Warehouses, Action::Unauthorized));
+    erp.break_all(Kind::Warehouses, Action::Unauthorized);
     let before = erp.asked(Kind::Warehouses).len();
     client.warehouses().await.unwrap_err();
     assert_eq!(erp.asked(Kind::Warehouses).len(), before + 2);
@@ -235,27 +219,8 @@ async fn a_short_lived_token_is_not_renewed_with_every_call() {
 async fn a_token_endpoint_that_redirects_is_not_followed() {
     let (erp, elsewhere) = (Erp::with(small_world()), Erp::with(small_world()));
     let location = format!("http://127.0.0.1:{}/", elsewhere.port());
-    erp.simulator()
-        .add_fault(FaultSpec::on(Kind::Token, Action::Redirect { location }));
+    erp.break_all(Kind::Token, Action::Redirect { location });
     let error = erp.client(Purpose::Live).warehouses().await.unwrap_err();
     assert!(error.to_string().contains("302"), "{error}");
     assert_eq!(elsewhere.simulator().counters().requests, 0);
-}
-
-#[test]
-fn contradicting_or_missing_credentials_are_refused_at_once() {
-    for (credential, expected) in [
-        ("", "exactly one of"),
-        (
-            "client_secret = \"a\"\nfederated_token_file = \"/b\"",
-            "exactly one of",
-        ),
-    ] {
-        let mut erp = Erp::with(small_world());
-        erp.credential = credential.to_owned();
-        let (clock, gate) = (erp.clock.clone(), erp.gate.clone());
-        let refused = D365Client::new(&erp.settings(), Purpose::Live, clock, gate);
-        let refused = refused.unwrap_err().to_string();
-        assert!(refused.contains(expected), "{refused}");
-    }
 }

@@ -20,7 +20,6 @@ pub(super) struct Grant<'a> {
     pub(super) audience: &'a str,
     pub(super) app: &'a str,
     pub(super) tenant: &'a str,
-    pub(super) by_secret: bool,
     pub(super) now: UtcMillis,
     pub(super) life: i64,
 }
@@ -33,12 +32,7 @@ pub(crate) struct Claims {
     nbf: i64,
     pub(crate) exp: i64,
     pub(crate) appid: String,
-    appidacr: String,
-    oid: String,
-    roles: Vec<String>,
     tid: String,
-    uti: String,
-    ver: String,
 }
 
 impl TokenMint {
@@ -62,12 +56,7 @@ impl TokenMint {
             nbf: now - BACKDATED,
             exp: now + grant.life,
             appid: grant.app.to_owned(),
-            appidacr: if grant.by_secret { "1" } else { "2" }.to_owned(),
-            oid: uuid::Uuid::new_v4().to_string(),
-            roles: vec!["Connector.FullAccess".to_owned()],
             tid: grant.tenant.to_owned(),
-            uti: uuid::Uuid::new_v4().simple().to_string(),
-            ver: "1.0".to_owned(),
         };
         // Claims of texts and numbers always serialise, and an HMAC takes any key.
         encode(&Header::new(Algorithm::HS256), &claims, &self.sign).unwrap_or_default()

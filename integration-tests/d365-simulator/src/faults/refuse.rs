@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
-use super::{Action, Fault, RetryAfter, ThrottleBody};
 use crate::answer::{Answer, Delivery};
 use crate::clock::UtcMillis;
+use crate::faults::book::Fault;
+use crate::faults::spec::{Action, RetryAfter, ThrottleBody};
+use crate::faults::spoil::spoil_answer;
 use crate::odata::errors::{ODATA_JSON, PLAIN_JSON, entity_exception, unauthorized};
 
 const HTML_PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in to your account</title></head><body><p>We are working on it.</p></body></html>";
@@ -12,7 +14,7 @@ const HTML_PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in to your accou
 /// The answer of the first fault that replaces the page, if one does.
 pub(crate) fn refuse(faults: &[Fault], now: UtcMillis) -> Option<Answer> {
     let mut answer = faults.iter().find_map(|fault| replacement(fault, now))?;
-    super::spoil_answer(faults, &mut answer);
+    spoil_answer(faults, &mut answer);
     Some(answer)
 }
 
@@ -57,7 +59,7 @@ fn replacement(fault: &Fault, now: UtcMillis) -> Option<Answer> {
 }
 
 /// 429 as resource-based throttling says it.
-pub(crate) fn throttled(retry_after: RetryAfter, body: ThrottleBody, now: UtcMillis) -> Answer {
+fn throttled(retry_after: RetryAfter, body: ThrottleBody, now: UtcMillis) -> Answer {
     let (header, seconds) = match retry_after {
         RetryAfter::Seconds(seconds) | RetryAfter::Growing(seconds) => {
             (Some(seconds.to_string()), seconds)
@@ -99,45 +101,30 @@ fn http_date(now: UtcMillis, ahead: u64) -> String {
 mod tests {
     use super::*;
 
-    fn header(answer: &Answer) -> Option<&str> {
-        let found = answer
-            .headers
-            .iter()
-            .find(|(name, _)| *name == "Retry-After");
-        found.map(|(_, value)| value.as_str())
-    }
-
     #[test]
     fn the_wait_comes_in_every_form() {
         let now = UtcMillis::parse("2026-11-23T04:53:56Z").unwrap();
-        let of = |retry_after| throttled(retry_after, ThrottleBody::Text, now);
-        assert_eq!(header(&of(RetryAfter::Seconds(37))), Some("37"));
-        assert_eq!(
-            header(&of(RetryAfter::DateIn(4))),
-            Some("Mon, 23 Nov 2026 04:54:00 GMT")
-        );
-        assert_eq!(header(&of(RetryAfter::None)), None);
-    }
-
-    #[test]
-    fn a_growing_wait_doubles() {
-        let waits: Vec<_> = (0..4)
-            .map(|fired_before| {
-                let action = Action::Throttle {
-                    retry_after: RetryAfter::Growing(2),
+        for (retry_after, fired_before, expected) in [
+            (RetryAfter::Seconds(37), 0, Some("37")),
+            (
+                RetryAfter::DateIn(4),
+                0,
+                Some("Mon, 23 Nov 2026 04:54:00 GMT"),
+            ),
+            (RetryAfter::None, 0, None),
+            (RetryAfter::Growing(2), 0, Some("2")),
+            (RetryAfter::Growing(2), 3, Some("16")),
+        ] {
+            let fault = Fault {
+                action: Action::Throttle {
+                    retry_after,
                     body: ThrottleBody::Empty,
-                };
-                let answer = refuse(
-                    &[Fault {
-                        action,
-                        fired_before,
-                    }],
-                    UtcMillis::BEGINNING,
-                )
-                .unwrap();
-                header(&answer).unwrap().to_owned()
-            })
-            .collect();
-        assert_eq!(waits, ["2", "4", "8", "16"]);
+                },
+                fired_before,
+            };
+            let headers = refuse(&[fault], now).unwrap().headers;
+            let wait = headers.iter().find(|(name, _)| *name == "Retry-After");
+            assert_eq!(wait.map(|(_, value)| value.as_str()), expected);
+        }
     }
 }

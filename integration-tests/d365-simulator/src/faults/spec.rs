@@ -19,8 +19,6 @@ pub enum Kind {
     Variants,
     /// The list of warehouses.
     Warehouses,
-    /// A bare `$count`.
-    Count,
     /// Anything else under `/data`.
     Other,
 }
@@ -35,7 +33,6 @@ impl Kind {
             Self::Lookup => "lookup",
             Self::Variants => "variants",
             Self::Warehouses => "warehouses",
-            Self::Count => "count",
             Self::Other => "other",
         }
     }
@@ -49,24 +46,15 @@ pub struct FaultSpec {
     #[serde(default)]
     pub on: Kind,
     /// Only requests that name this warehouse, alone or among others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warehouse: Option<String>,
-    /// Only requests that can match this company alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub company: Option<String>,
     /// Only requests of this app registration (client id).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// Only the n-th matching request, counted from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
     /// Only each n-th matching request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
     /// At most so often.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// What happens.
     pub action: Action,
 }
 
@@ -76,7 +64,6 @@ impl FaultSpec {
         Self {
             on: kind,
             warehouse: None,
-            company: None,
             app: None,
             nth: None,
             every: None,
@@ -118,12 +105,10 @@ impl FaultSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Action {
-    /// 429.
     Throttle {
         /// The `Retry-After` header.
         #[serde(default)]
         retry_after: RetryAfter,
-        /// The body.
         #[serde(default)]
         body: ThrottleBody,
     },
@@ -141,17 +126,12 @@ pub enum Action {
     },
     /// Waits.
     Delay {
-        /// Milliseconds.
         ms: u64,
-        /// When to wait.
         #[serde(default)]
         at: DelayPoint,
     },
     /// Ends the connection inside the body.
-    Cut {
-        /// Where.
-        after: CutPoint,
-    },
+    Cut { after: CutPoint },
     /// Sends the body a few bytes at a time.
     Trickle {
         /// Bytes at a time.
@@ -170,19 +150,11 @@ pub enum Action {
         content_type: String,
     },
     /// 302 to a login page.
-    Redirect {
-        /// Where to.
-        location: String,
-    },
+    Redirect { location: String },
     /// No rows and no continuation.
     Empty,
     /// The first half of the rows, cut between two items, and no continuation.
     Halve,
-    /// All rows but those of one item.
-    DropItem {
-        /// Item number.
-        item: String,
-    },
     /// All rows say another company, with poisoned quantities.
     WrongCompany {
         /// The other company.
@@ -204,51 +176,29 @@ pub enum Action {
     },
     /// The continuation goes somewhere it should not.
     NextLink {
-        /// How.
         trick: LinkTrick,
         /// Host (and port) to lead to; default `evil.example`.
         #[serde(default)]
         host: Option<String>,
     },
-    /// The row at this place comes twice.
-    RepeatRow {
-        /// Place of the row, from 0.
-        #[serde(default)]
-        row: usize,
-    },
-    /// Rows move by so many places between pages: positive loses rows, negative repeats them.
-    ShiftRows {
-        /// Number of rows.
-        by: i64,
-    },
     /// The row at this place lacks a property.
     MissingProperty {
-        /// Name of the property.
         property: String,
-        /// Place of the row, from 0.
         #[serde(default)]
         row: usize,
     },
     /// The row at this place has a null in a property.
     NullProperty {
-        /// Name of the property.
         property: String,
-        /// Place of the row, from 0.
         #[serde(default)]
         row: usize,
     },
     /// So many bytes of filler inside an extra property behind the rows.
-    HugeBody {
-        /// Bytes of filler.
-        bytes: u64,
-    },
+    HugeBody { bytes: usize },
     /// A gzip body that breaks off in the middle.
     TruncatedGzip,
     /// Tokens that live so many seconds.
-    ShortToken {
-        /// Seconds.
-        seconds: i64,
-    },
+    ShortToken { seconds: i64 },
 }
 
 impl Action {
@@ -357,25 +307,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_reads_as_documented() {
+    fn a_script_reads_as_documented_and_a_misspelled_one_is_refused() {
+        let throttle = Action::Throttle {
+            retry_after: RetryAfter::Seconds(7),
+            body: ThrottleBody::Odata,
+        };
         let spec: FaultSpec = serde_json::from_str(
             r#"{"on":"page","warehouse":"24","nth":3,"times":1,
                 "action":{"do":"throttle","retry_after":{"seconds":7},"body":"odata"}}"#,
         )
         .unwrap();
-        assert_eq!(
-            spec,
-            FaultSpec::on(
-                Kind::Page,
-                Action::Throttle {
-                    retry_after: RetryAfter::Seconds(7),
-                    body: ThrottleBody::Odata
-                }
-            )
-            .warehouse("24")
-            .nth(3)
-            .times(1)
-        );
+        let expected = FaultSpec::on(Kind::Page, throttle).warehouse("24");
+        assert_eq!(spec, expected.nth(3).times(1));
         for action in [
             r#"{"do":"cut","after":{"rows":3}}"#,
             r#"{"do":"throttle","retry_after":"none"}"#,
@@ -385,10 +328,6 @@ mod tests {
         ] {
             serde_json::from_str::<Action>(action).unwrap();
         }
-    }
-
-    #[test]
-    fn a_misspelled_script_is_refused() {
         for script in [
             r#"{"on":"pages","action":{"do":"empty"}}"#,
             r#"{"action":{"do":"explode"}}"#,
@@ -396,10 +335,8 @@ mod tests {
             r#"{"warehuse":"24","action":{"do":"empty"}}"#,
             r#"{"on":"page"}"#,
         ] {
-            assert!(
-                serde_json::from_str::<FaultSpec>(script).is_err(),
-                "{script}"
-            );
+            let read = serde_json::from_str::<FaultSpec>(script);
+            assert!(read.is_err(), "{script}");
         }
     }
 }

@@ -4,24 +4,14 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use super::{Action, CutPoint, Fault, LinkTrick};
 use crate::answer::{Answer, Delivery};
+use crate::faults::book::Fault;
+use crate::faults::spec::{Action, CutPoint, DelayPoint, LinkTrick};
 use crate::odata::entities::{EntitySet, SetRow, Spoiled};
 use crate::world::Text;
 
 /// Added to the quantities of rows that must not be used.
 pub(crate) const POISON: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
-
-/// Where the page really starts.
-pub(crate) fn spoil_skip(faults: &[Fault], skip: usize) -> usize {
-    faults.iter().fold(skip, |skip, fault| match fault.action {
-        Action::ShiftRows { by } => {
-            let by = isize::try_from(by).unwrap_or_default();
-            skip.saturating_add_signed(by)
-        }
-        _ => skip,
-    })
-}
 
 /// How many rows are half of them, without those of an item that would be cut in two.
 fn half_of(rows: &[SetRow<'_>]) -> usize {
@@ -49,9 +39,6 @@ pub(crate) fn spoil_rows(faults: &[Fault], set: EntitySet, rows: &mut Vec<SetRow
                 rows.truncate(half_of(rows));
                 ends = true;
             }
-            Action::DropItem { item } => {
-                rows.retain(|row| row.item.is_none_or(|known| known.number.raw() != item));
-            }
             Action::WrongCompany { company } => {
                 for row in rows.iter_mut() {
                     damage(row).company = Some(Text::new(company));
@@ -68,11 +55,6 @@ pub(crate) fn spoil_rows(faults: &[Fault], set: EntitySet, rows: &mut Vec<SetRow
                     spoiled.company = Some(company);
                     spoiled.item = item.map(|item| turned(&item.number));
                     spoiled.warehouse = warehouse.map(|warehouse| turned(&warehouse.id));
-                }
-            }
-            Action::RepeatRow { row } => {
-                if let Some(repeated) = rows.get(*row).cloned() {
-                    rows.insert(row + 1, repeated);
                 }
             }
             Action::MissingProperty { property, row } => {
@@ -207,7 +189,7 @@ pub(crate) fn spoil_answer(faults: &[Fault], answer: &mut Answer) {
         match &fault.action {
             Action::Delay {
                 ms,
-                at: super::DelayPoint::AfterRead,
+                at: DelayPoint::AfterRead,
             } => {
                 answer.hold += Duration::from_millis(*ms);
             }
@@ -236,9 +218,9 @@ pub(crate) fn spoil_answer(faults: &[Fault], answer: &mut Answer) {
             Action::HugeBody { bytes } if answer.body.len() > 1 => {
                 let mut body = answer.body.to_vec();
                 body.pop();
-                body.extend_from_slice(b",\"Padding\":\"\"}");
+                let filler = "x".repeat(*bytes);
+                body.extend_from_slice(format!(",\"Padding\":\"{filler}\"}}").as_bytes());
                 answer.body = body.into();
-                answer.delivery = Delivery::Padded(*bytes);
             }
             Action::TruncatedGzip => answer.delivery = Delivery::TruncatedGzip,
             _ => {}
@@ -250,62 +232,54 @@ pub(crate) fn spoil_answer(faults: &[Fault], answer: &mut Answer) {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "https://d365.example:8070/data/Set?$skip=10";
-    const HERE: &str = "https://d365.example:8070/data/Set";
-
-    fn bent(trick: LinkTrick, host: Option<&str>) -> String {
-        let action = Action::NextLink {
-            trick,
-            host: host.map(str::to_owned),
-        };
-        let fault = Fault {
-            action,
-            fired_before: 0,
-        };
-        spoil_link(&[fault], Some(GOOD.into()), GOOD, HERE).unwrap()
-    }
-
     #[test]
     fn each_trick_bends_what_it_says() {
-        assert_eq!(
-            bent(LinkTrick::OtherHost, None),
-            GOOD.replace("d365.example", "evil.example")
-        );
-        assert_eq!(
-            bent(LinkTrick::OtherHost, Some("127.0.0.1:99")),
-            GOOD.replace("d365.example:8070", "127.0.0.1:99")
-        );
-        assert_eq!(
-            bent(LinkTrick::OtherPort, None),
-            GOOD.replace("8070", "8071")
-        );
-        assert_eq!(
-            bent(LinkTrick::OtherScheme, None),
-            GOOD.replace("https", "http")
-        );
-        assert_eq!(
-            bent(LinkTrick::UserInfo, None),
-            GOOD.replace(":8070/", ":8070@evil.example/")
-        );
-        assert!(!bent(LinkTrick::OtherPath, None).contains("/data/"));
-        assert_eq!(bent(LinkTrick::SamePage, None), HERE);
-    }
-
-    #[test]
-    fn an_endless_chain_goes_on_from_the_last_page() {
-        let action = Action::NextLink {
-            trick: LinkTrick::Endless,
-            host: None,
-        };
-        let link = spoil_link(
-            &[Fault {
+        let good = "https://d365.example:8070/data/Set?$skip=10";
+        let here = "https://d365.example:8070/data/Set";
+        for (trick, host, expected) in [
+            (
+                LinkTrick::OtherHost,
+                None,
+                good.replace("d365.example", "evil.example"),
+            ),
+            (
+                LinkTrick::OtherHost,
+                Some("127.0.0.1:99"),
+                good.replace("d365.example:8070", "127.0.0.1:99"),
+            ),
+            (LinkTrick::OtherPort, None, good.replace("8070", "8071")),
+            (LinkTrick::OtherScheme, None, good.replace("https", "http")),
+            (
+                LinkTrick::UserInfo,
+                None,
+                good.replace(":8070/", ":8070@evil.example/"),
+            ),
+            (
+                LinkTrick::OtherPath,
+                None,
+                good.replace("/data/", "/other/"),
+            ),
+            (LinkTrick::SamePage, None, here.to_owned()),
+        ] {
+            let action = Action::NextLink {
+                trick,
+                host: host.map(str::to_owned),
+            };
+            let fault = Fault {
                 action,
                 fired_before: 0,
-            }],
-            None,
-            GOOD,
-            HERE,
-        );
-        assert_eq!(link.as_deref(), Some(GOOD));
+            };
+            let link = spoil_link(&[fault], Some(good.into()), good, here);
+            assert_eq!(link, Some(expected), "{trick:?}");
+        }
+        let endless = Fault {
+            action: Action::NextLink {
+                trick: LinkTrick::Endless,
+                host: None,
+            },
+            fired_before: 0,
+        };
+        let link = spoil_link(&[endless], None, good, here);
+        assert_eq!(link.as_deref(), Some(good));
     }
 }

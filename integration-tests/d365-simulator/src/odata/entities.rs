@@ -1,5 +1,7 @@
 //! The entity sets, their properties in D365's order, and a property's value in a row.
 
+use std::sync::LazyLock;
+
 use rust_decimal::Decimal;
 
 use super::errors::ODataError;
@@ -17,7 +19,6 @@ pub(crate) enum Property {
     Version,
     Site,
     Warehouse,
-    Status,
     AvailableOnHand,
     ReservedOnHand,
     AvailableOrdered,
@@ -28,53 +29,45 @@ pub(crate) enum Property {
     Ordered,
     OnOrder,
     TotalAvailable,
-    MasterNumber,
-    LifecycleState,
-    Description,
-    SalesTaxGroup,
-    PurchaseTaxGroup,
     VariantNumber,
-    SearchName,
-    WarehouseId,
-    WarehouseName,
-    WarehouseType,
-    OperationalSite,
-    Fallback,
 }
 
-/// What kind of literal a property is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    Number,
-    NoYes,
-    Symbol,
+impl Property {
+    /// Whether it is compared with a text.
+    pub(crate) fn is_text(self) -> bool {
+        !matches!(
+            self,
+            Self::AvailableOnHand
+                | Self::ReservedOnHand
+                | Self::AvailableOrdered
+                | Self::ReservedOrdered
+                | Self::OnHand
+                | Self::ManagedWarehouse
+                | Self::Ordered
+                | Self::OnOrder
+                | Self::TotalAvailable
+        )
+    }
 }
 
 /// A property's value in a row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Value<'w> {
     Text(&'w Text),
-    /// A text that is compared without regard to case but kept without a folded form.
-    Free(&'w str),
     Number(Decimal),
     NoYes(bool),
-    /// A symbol of an enum other than `NoYes`.
-    Symbol(&'static str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntitySet {
     WarehousesOnHand,
-    SitesOnHand,
-    StatusesOnHand,
     ReleasedVariants,
     Warehouses,
 }
 
 type Column = (&'static str, Property);
 
-const ITEM_KEYS: [Column; 8] = [
+static WAREHOUSES_ON_HAND: [Column; 19] = [
     ("dataAreaId", Property::Company),
     ("ItemNumber", Property::ItemNumber),
     ("ProductColorId", Property::Color),
@@ -83,10 +76,7 @@ const ITEM_KEYS: [Column; 8] = [
     ("ProductStyleId", Property::Style),
     ("ProductVersionId", Property::Version),
     ("InventorySiteId", Property::Site),
-];
-const WAREHOUSE_KEY: Column = ("InventoryWarehouseId", Property::Warehouse);
-const STATUS_KEY: Column = ("InventoryStatusId", Property::Status);
-const QUANTITIES: [Column; 10] = [
+    ("InventoryWarehouseId", Property::Warehouse),
     ("AvailableOnHandQuantity", Property::AvailableOnHand),
     ("ReservedOnHandQuantity", Property::ReservedOnHand),
     ("AvailableOrderedQuantity", Property::AvailableOrdered),
@@ -101,73 +91,40 @@ const QUANTITIES: [Column; 10] = [
     ("OnOrderQuantity", Property::OnOrder),
     ("TotalAvailableQuantity", Property::TotalAvailable),
 ];
-
-/// Joins lists of columns at compile time.
-const fn joined<const N: usize>(parts: &[&[Column]]) -> [Column; N] {
-    let mut columns = [WAREHOUSE_KEY; N];
-    let (mut part, mut filled) = (0, 0);
-    while part < parts.len() {
-        let mut place = 0;
-        while place < parts[part].len() {
-            columns[filled] = parts[part][place];
-            filled += 1;
-            place += 1;
-        }
-        part += 1;
-    }
-    columns
-}
-
-static WAREHOUSES_ON_HAND: [Column; 19] = joined(&[&ITEM_KEYS, &[WAREHOUSE_KEY], &QUANTITIES]);
-static SITES_ON_HAND: [Column; 18] = joined(&[&ITEM_KEYS, &QUANTITIES]);
-static STATUSES_ON_HAND: [Column; 20] =
-    joined(&[&ITEM_KEYS, &[WAREHOUSE_KEY, STATUS_KEY], &QUANTITIES]);
-static RELEASED_VARIANTS: [Column; 15] = [
+/// A part of the real set's properties, in its order.
+static RELEASED_VARIANTS: [Column; 10] = [
     ("dataAreaId", Property::Company),
-    ("ProductMasterNumber", Property::MasterNumber),
+    ("ProductMasterNumber", Property::ItemNumber),
     ("ProductConfigurationId", Property::Configuration),
     ("ProductSizeId", Property::Size),
     ("ProductColorId", Property::Color),
     ("ProductStyleId", Property::Style),
     ("ProductVersionId", Property::Version),
     ("ItemNumber", Property::ItemNumber),
-    ("ProductLifecycleStateId", Property::LifecycleState),
-    ("ProductDescription", Property::Description),
-    ("SalesSalesTaxItemGroupCode", Property::SalesTaxGroup),
     ("ProductName", Property::ProductName),
-    ("PurchaseSalesTaxItemGroupCode", Property::PurchaseTaxGroup),
     ("ProductVariantNumber", Property::VariantNumber),
-    ("ProductSearchName", Property::SearchName),
 ];
-/// A part of the real set's hundred properties, in its order.
-static WAREHOUSES: [Column; 6] = [
+/// A part of the real set's hundred properties.
+static WAREHOUSES: [Column; 2] = [
     ("dataAreaId", Property::Company),
-    ("WarehouseId", Property::WarehouseId),
-    ("WarehouseName", Property::WarehouseName),
-    ("WarehouseType", Property::WarehouseType),
-    ("OperationalSiteId", Property::OperationalSite),
-    ("IsFallbackWarehouse", Property::Fallback),
+    ("WarehouseId", Property::Warehouse),
 ];
 
 impl EntitySet {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::WarehousesOnHand,
-        Self::SitesOnHand,
-        Self::StatusesOnHand,
-        Self::ReleasedVariants,
-        Self::Warehouses,
-    ];
-
     /// The set of a name, which is case-sensitive.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|set| set.name() == name)
+        [
+            Self::WarehousesOnHand,
+            Self::ReleasedVariants,
+            Self::Warehouses,
+        ]
+        .into_iter()
+        .find(|set| set.name() == name)
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::WarehousesOnHand => "WarehousesOnHandV2",
-            Self::SitesOnHand => "InventorySitesOnHandV2",
-            Self::StatusesOnHand => "WarehouseInventoryStatusesOnHandV2",
             Self::ReleasedVariants => "ReleasedProductVariantsV2",
             Self::Warehouses => "Warehouses",
         }
@@ -177,28 +134,15 @@ impl EntitySet {
     pub(crate) fn type_name(self) -> &'static str {
         match self {
             Self::WarehousesOnHand => "Microsoft.Dynamics.DataEntities.WarehouseOnHandV2",
-            Self::SitesOnHand => "Microsoft.Dynamics.DataEntities.InventorySiteOnHandV2",
-            Self::StatusesOnHand => {
-                "Microsoft.Dynamics.DataEntities.WarehouseInventoryStatusOnHandV2"
-            }
             Self::ReleasedVariants => "Microsoft.Dynamics.DataEntities.ReleasedProductVariantV2",
             Self::Warehouses => "Microsoft.Dynamics.DataEntities.Warehouse",
         }
-    }
-
-    pub(crate) fn is_on_hand(self) -> bool {
-        matches!(
-            self,
-            Self::WarehousesOnHand | Self::SitesOnHand | Self::StatusesOnHand
-        )
     }
 
     /// Names and properties in the order of the metadata, keys first.
     pub(crate) fn columns(self) -> &'static [Column] {
         match self {
             Self::WarehousesOnHand => &WAREHOUSES_ON_HAND,
-            Self::SitesOnHand => &SITES_ON_HAND,
-            Self::StatusesOnHand => &STATUSES_ON_HAND,
             Self::ReleasedVariants => &RELEASED_VARIANTS,
             Self::Warehouses => &WAREHOUSES,
         }
@@ -217,24 +161,6 @@ impl EntitySet {
     }
 }
 
-impl Property {
-    pub(crate) fn kind(self) -> Kind {
-        match self {
-            Self::AvailableOnHand
-            | Self::ReservedOnHand
-            | Self::AvailableOrdered
-            | Self::ReservedOrdered
-            | Self::OnHand
-            | Self::Ordered
-            | Self::OnOrder
-            | Self::TotalAvailable => Kind::Number,
-            Self::ManagedWarehouse | Self::Fallback => Kind::NoYes,
-            Self::WarehouseType => Kind::Symbol,
-            _ => Kind::Text,
-        }
-    }
-}
-
 /// One row of any set. What a set does not have is blank.
 #[derive(Debug, Clone)]
 pub(crate) struct SetRow<'w> {
@@ -243,7 +169,6 @@ pub(crate) struct SetRow<'w> {
     pub(crate) dimensions: Option<&'w Dimensions>,
     pub(crate) site: Option<&'w Text>,
     pub(crate) warehouse: Option<&'w Warehouse>,
-    pub(crate) status: &'static str,
     pub(crate) variant: Option<&'w Text>,
     pub(crate) quantities: Quantities,
     /// What a fault has done to this row.
@@ -269,7 +194,6 @@ impl<'w> SetRow<'w> {
             dimensions: None,
             site: None,
             warehouse: None,
-            status: "",
             variant: None,
             quantities: Quantities::default(),
             spoiled: None,
@@ -277,60 +201,43 @@ impl<'w> SetRow<'w> {
     }
 
     pub(crate) fn value(&self, property: Property) -> Value<'_> {
-        let text = |text: Option<&'w Text>| text.map_or(Value::Free(""), Value::Text);
-        let number = Value::Number;
+        static BLANK: LazyLock<Text> = LazyLock::new(|| Text::new(""));
+        let spoiled = self.spoiled.as_deref();
+        let quantities = &self.quantities;
+        let text = |text: Option<&'w Text>| Value::Text(text.unwrap_or(&BLANK));
+        let dimension = |of: fn(&Dimensions) -> &Text| text(self.dimensions.map(of));
         match property {
-            Property::Company => Value::Text(
-                self.spoiled
-                    .as_ref()
-                    .and_then(|s| s.company.as_ref())
-                    .unwrap_or(self.company),
-            ),
-            Property::Warehouse => match self.spoiled.as_ref().and_then(|s| s.warehouse.as_ref()) {
+            Property::Company => {
+                let wrong = spoiled.and_then(|spoiled| spoiled.company.as_ref());
+                Value::Text(wrong.unwrap_or(self.company))
+            }
+            Property::Warehouse => match spoiled.and_then(|spoiled| spoiled.warehouse.as_ref()) {
                 Some(wrong) => Value::Text(wrong),
                 None => text(self.warehouse.map(|warehouse| &warehouse.id)),
             },
-            Property::ItemNumber | Property::MasterNumber => {
-                match self.spoiled.as_ref().and_then(|s| s.item.as_ref()) {
-                    Some(other) => Value::Text(other),
-                    None => text(self.item.map(|item| &item.number)),
-                }
-            }
-            Property::Color => text(self.dimensions.map(|set| &set.color)),
-            Property::Configuration => text(self.dimensions.map(|set| &set.configuration)),
-            Property::Size => text(self.dimensions.map(|set| &set.size)),
-            Property::Style => text(self.dimensions.map(|set| &set.style)),
-            Property::Version => text(self.dimensions.map(|set| &set.version)),
-            Property::Site | Property::OperationalSite => text(self.site),
-            Property::Status => Value::Free(self.status),
-            Property::AvailableOnHand => number(self.quantities.available()),
-            Property::ReservedOnHand => number(self.quantities.reserved),
-            Property::AvailableOrdered => number(self.quantities.available_ordered()),
-            Property::ReservedOrdered => number(self.quantities.reserved_ordered),
-            Property::OnHand => number(self.quantities.on_hand),
-            Property::Ordered => number(self.quantities.ordered),
-            Property::OnOrder => number(self.quantities.on_order),
-            Property::TotalAvailable => number(self.quantities.total_available()),
-            Property::ProductName | Property::SearchName => {
-                Value::Free(self.item.map_or("", |item| &item.name))
-            }
+            Property::ItemNumber => match spoiled.and_then(|spoiled| spoiled.item.as_ref()) {
+                Some(other) => Value::Text(other),
+                None => text(self.item.map(|item| &item.number)),
+            },
+            Property::Color => dimension(|set| &set.color),
+            Property::Configuration => dimension(|set| &set.configuration),
+            Property::Size => dimension(|set| &set.size),
+            Property::Style => dimension(|set| &set.style),
+            Property::Version => dimension(|set| &set.version),
+            Property::Site => text(self.site),
+            Property::ProductName => text(self.item.map(|item| &item.name)),
+            Property::VariantNumber => text(self.variant),
+            Property::AvailableOnHand => Value::Number(quantities.available()),
+            Property::ReservedOnHand => Value::Number(quantities.reserved),
+            Property::AvailableOrdered => Value::Number(quantities.available_ordered()),
+            Property::ReservedOrdered => Value::Number(quantities.reserved_ordered),
+            Property::OnHand => Value::Number(quantities.on_hand),
+            Property::Ordered => Value::Number(quantities.ordered),
+            Property::OnOrder => Value::Number(quantities.on_order),
+            Property::TotalAvailable => Value::Number(quantities.total_available()),
             Property::ManagedWarehouse => {
                 Value::NoYes(self.warehouse.is_some_and(|warehouse| warehouse.managed))
             }
-            Property::VariantNumber => text(self.variant),
-            Property::WarehouseId => text(self.warehouse.map(|warehouse| &warehouse.id)),
-            Property::WarehouseName => {
-                Value::Free(self.warehouse.map_or("", |warehouse| &warehouse.name))
-            }
-            Property::WarehouseType => Value::Symbol(
-                self.warehouse
-                    .map_or("Standard", |warehouse| warehouse.kind),
-            ),
-            Property::Fallback => Value::NoYes(false),
-            Property::LifecycleState
-            | Property::Description
-            | Property::SalesTaxGroup
-            | Property::PurchaseTaxGroup => Value::Free(""),
         }
     }
 }

@@ -21,8 +21,6 @@ pub(crate) enum ODataError {
     NotFound(String),
     #[error("only GET is answered here")]
     MethodNotAllowed,
-    #[error("the query is longer than the web server takes")]
-    QueryTooLong,
 }
 
 pub(crate) const ODATA_JSON: &str = "application/json; odata.metadata=minimal";
@@ -39,11 +37,6 @@ impl ODataError {
                     json!({"Message": "The requested resource does not support this http method."});
                 Answer::json(405, PLAIN_JSON, &body)
             }
-            Self::QueryTooLong => Answer::text(
-                404,
-                "text/html",
-                "<html><body><h2>404 - File or directory not found.</h2></body></html>",
-            ),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Writes a page of rows as the JSON D365 sends, straight into a buffer.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rust_decimal::Decimal;
 
 use super::entities::{EntitySet, Property, SetRow, Value};
-use super::numbers::write_number;
 use crate::switches::NumberStyle;
 
 /// Everything around the rows of a page.
@@ -15,7 +17,6 @@ pub(crate) struct PageFrame<'a> {
     /// Names asked for with `$select`, in that order.
     pub(crate) selected: &'a [(&'static str, Property)],
     pub(crate) columns: &'a [(&'static str, Property)],
-    pub(crate) count: Option<usize>,
     pub(crate) next_link: Option<&'a str>,
     pub(crate) numbers: NumberStyle,
 }
@@ -45,10 +46,6 @@ pub(crate) fn write_page(frame: &PageFrame<'_>, rows: &[SetRow<'_>]) -> WrittenP
         out.push(')');
     }
     out.push('"');
-    if let Some(count) = frame.count {
-        out.push_str(",\"@odata.count\":");
-        out.push_str(&count.to_string());
-    }
     out.push_str(",\"value\":[");
     let mut row_ends = Vec::with_capacity(rows.len());
     for (place, row) in rows.iter().enumerate() {
@@ -78,7 +75,7 @@ fn write_row(
     place: usize,
 ) {
     out.push_str("{\"@odata.etag\":");
-    if frame.set.is_on_hand() {
+    if frame.set == EntitySet::WarehousesOnHand {
         // Rows of a view over several tables carry no record id.
         out.push_str(r#""W/\"JzAsMDswLDAn\"""#);
     } else {
@@ -99,8 +96,6 @@ fn write_row(
         }
         match row.value(*property) {
             Value::Text(text) => write_text(out, text.raw()),
-            Value::Free(text) => write_text(out, text),
-            Value::Symbol(symbol) => write_text(out, symbol),
             Value::Number(number) => write_number(out, number, frame.numbers),
             Value::NoYes(value) => out.push_str(if value { "\"Yes\"" } else { "\"No\"" }),
         }
@@ -108,26 +103,55 @@ fn write_row(
     out.push('}');
 }
 
+/// Appends a number; digits are never lost.
+fn write_number(out: &mut String, number: Decimal, style: NumberStyle) {
+    let plain = number.normalize();
+    match style {
+        NumberStyle::Plain => append(out, plain),
+        NumberStyle::OneDecimal => append_with_scale(out, plain, 1),
+        NumberStyle::SixDecimals => append_with_scale(out, plain, 6),
+        NumberStyle::Exponent => append_exponent(out, plain),
+    }
+}
+
+fn append(out: &mut String, number: Decimal) {
+    let written = write!(out, "{number}");
+    debug_assert!(written.is_ok(), "writing to a string cannot fail");
+}
+
+fn append_with_scale(out: &mut String, number: Decimal, scale: u32) {
+    append(out, number);
+    let mut decimals = number.scale();
+    if decimals == 0 {
+        out.push('.');
+    }
+    while decimals < scale {
+        out.push('0');
+        decimals += 1;
+    }
+}
+
+fn append_exponent(out: &mut String, number: Decimal) {
+    let digits = number.mantissa().unsigned_abs().to_string();
+    if number.is_sign_negative() {
+        out.push('-');
+    }
+    let significant = digits.trim_end_matches('0');
+    let (first, rest) = significant.split_at(significant.len().min(1));
+    out.push_str(if first.is_empty() { "0" } else { first });
+    if !rest.is_empty() {
+        out.push('.');
+        out.push_str(rest);
+    }
+    // At most 29 digits and 28 decimals.
+    let exponent = i64::try_from(digits.len()).unwrap_or(0) - 1 - i64::from(number.scale());
+    let written = write!(out, "E{exponent}");
+    debug_assert!(written.is_ok(), "writing to a string cannot fail");
+}
+
 /// Appends a JSON string.
 fn write_text(out: &mut String, text: &str) {
-    out.push('"');
-    let mut rest = text;
-    while let Some(place) = rest.find(|c: char| c == '"' || c == '\\' || c < ' ') {
-        out.push_str(&rest[..place]);
-        let escaped = rest[place..].chars().next().unwrap_or(' ');
-        match escaped {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            control => {
-                out.push_str("\\u00");
-                out.push(char::from_digit(control as u32 >> 4, 16).unwrap_or('0'));
-                out.push(char::from_digit(control as u32 & 15, 16).unwrap_or('0'));
-            }
-        }
-        rest = &rest[place + escaped.len_utf8()..];
-    }
-    out.push_str(rest);
-    out.push('"');
+    out.push_str(&serde_json::Value::from(text).to_string());
 }
 
 #[cfg(test)]
@@ -135,19 +159,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_escaped_as_json_wants_it() {
-        for text in [
-            "plain",
-            "say \"hi\"",
-            "a\\b",
-            "tab\tline\n",
-            "\u{1f}ü\u{7f}",
-            "",
-            "'",
+    fn each_style_keeps_the_number() {
+        for (text, expected) in [
+            ("15", ["15", "15.0", "15.000000", "1.5E1"]),
+            ("0", ["0", "0.0", "0.000000", "0E0"]),
+            ("-3", ["-3", "-3.0", "-3.000000", "-3E0"]),
+            (
+                "0.333333",
+                ["0.333333", "0.333333", "0.333333", "3.33333E-1"],
+            ),
+            ("76.250", ["76.25", "76.25", "76.250000", "7.625E1"]),
         ] {
-            let mut out = String::new();
-            write_text(&mut out, text);
-            assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+            let styles = [
+                NumberStyle::Plain,
+                NumberStyle::OneDecimal,
+                NumberStyle::SixDecimals,
+                NumberStyle::Exponent,
+            ];
+            for (style, expected) in styles.into_iter().zip(expected) {
+                let mut out = String::new();
+                write_number(&mut out, text.parse().unwrap(), style);
+                assert_eq!(out, expected, "{text} as {style:?}");
+            }
         }
     }
 }

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::{Item, Text};
+use crate::world::collation::{Text, fold};
+use crate::world::item::Item;
 
 #[derive(Debug)]
 pub(crate) struct Warehouse {
     pub(crate) id: Text,
-    pub(crate) name: Box<str>,
-    /// `Standard`, `Quarantine` or `Transit`.
-    pub(crate) kind: &'static str,
     /// Place of the site in the company's list.
     pub(crate) site: u16,
     /// Whether warehouse management processes are used.
@@ -93,7 +91,7 @@ impl Company {
     }
 
     pub(super) fn warehouse_place(&self, id: &str) -> Option<u16> {
-        let wanted = super::collation::fold(id);
+        let wanted = fold(id);
         let place = self
             .warehouses
             .iter()
@@ -119,7 +117,7 @@ impl Company {
         );
         self.items.push(Item {
             number: text,
-            name: name.into(),
+            name: Text::new(name),
             variants: Vec::new(),
             rows: Vec::new(),
         });

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Text;
+use crate::world::collation::Text;
 
 /// The five product dimensions; "" is a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Dimensions {
         }
     }
 
-    fn folded(&self) -> [String; 5] {
+    pub(super) fn folded(&self) -> [String; 5] {
         [
             &self.color,
             &self.configuration,

@@ -3,10 +3,13 @@
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::company::Warehouse;
-use super::item::{Quantities, Row, Variant, Version};
-use super::{DimensionsId, Random, Text, World};
 use crate::clock::UtcMillis;
+use crate::world::collation::Text;
+use crate::world::company::Warehouse;
+use crate::world::dimensions::DimensionsId;
+use crate::world::item::{Quantities, Row, Variant, Version};
+use crate::world::random::Random;
+use crate::world::stock::World;
 
 /// Size and seed of the generated world.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -33,71 +36,61 @@ impl Default for WorldConfig {
     }
 }
 
-/// Warehouse id, site, name, warehouse management processes used.
-const WAREHOUSES: [(&str, &str, &str, bool); 20] = [
-    ("11", "1", "Site 1 main", false),
-    ("12", "1", "Site 1 overflow", false),
-    ("13", "1", "Site 1 returns", false),
-    ("21", "2", "Site 2 main", false),
-    ("22", "2", "Site 2 overflow", false),
-    ("24", "2", "Site 2 distribution center", true),
-    ("51", "5", "Site 5 process", false),
-    ("61", "6", "Site 6 outbound", true),
-    ("62", "6", "Site 6 inbound", true),
-    ("63", "6", "Site 6 bulk", false),
-    ("31", "3", "Site 3 main", false),
-    ("32", "3", "Site 3 overflow", false),
-    ("33", "3", "Site 3 returns", false),
-    ("41", "4", "Site 4 main", false),
-    ("42", "4", "Site 4 overflow", false),
-    ("43", "4", "Site 4 returns", false),
-    ("52", "5", "Site 5 cold", true),
-    ("71", "7", "Site 7 main", false),
-    ("72", "7", "Site 7 overflow", false),
-    ("MIXed-1", "7", "Site 7 spelled oddly", false),
+/// Warehouse id (its first letter is its site), warehouse management processes used.
+const WAREHOUSES: [(&str, bool); 20] = [
+    ("11", false),
+    ("12", false),
+    ("13", false),
+    ("21", false),
+    ("22", false),
+    ("24", true),
+    ("51", false),
+    ("61", true),
+    ("62", true),
+    ("63", false),
+    ("31", false),
+    ("32", false),
+    ("33", false),
+    ("41", false),
+    ("42", false),
+    ("43", false),
+    ("52", true),
+    ("71", false),
+    ("72", false),
+    ("MIXed-1", false),
 ];
 
-/// Warehouses nobody sells from.
-const ASIDE: [(&str, &str); 2] = [("QUAR", "Quarantine"), ("TRANSIT", "Transit")];
+/// Warehouses nobody sells from, and the one of rows without warehouse.
+const ASIDE: [&str; 3] = ["QUAR", "TRANSIT", ""];
 
 /// Item numbers that trip careless code: blanks, quotes, reserved letters, mixed case, prefixes of each other.
-const ODD_ITEMS: [(&str, &str); 22] = [
-    (" RFI-TEST-001", "Item whose number starts with a blank"),
-    ("1000", "Cabinet"),
-    ("1000-1", "Cabinet door"),
-    ("10000", "Cabinet, large"),
-    ("50%OFF", "Percent sign"),
-    ("A B C", "Blanks within"),
-    ("A&B=C", "Ampersand and equals sign"),
-    ("A+B", "Plus sign"),
-    ("A/B", "Slash"),
-    ("A0001", "HDMI cable"),
-    ("A\\B", "Backslash"),
-    ("CAFÉ-Ñ", "Accents"),
-    ("D0001", "MidRangeSpeaker"),
-    ("HASH#1?", "Hash and question mark"),
-    ("MÜLLER-Ö1", "Umlauts"),
-    ("O'NEIL-7", "Single quote"),
-    ("R&D+50%", "All at once"),
-    ("SAY \"HI\"", "Double quotes"),
-    ("X-''-Y", "Two single quotes"),
-    ("dollar$1", "Lower case and dollar"),
-    ("miXed-Case-1", "Mixed case"),
-    ("under_score", "Underscore sorts behind letters"),
+const ODD_ITEMS: [&str; 22] = [
+    " RFI-TEST-001",
+    "1000",
+    "1000-1",
+    "10000",
+    "50%OFF",
+    "A B C",
+    "A&B=C",
+    "A+B",
+    "A/B",
+    "A0001",
+    "A\\B",
+    "CAFÉ-Ñ",
+    "D0001",
+    "HASH#1?",
+    "MÜLLER-Ö1",
+    "O'NEIL-7",
+    "R&D+50%",
+    "SAY \"HI\"",
+    "X-''-Y",
+    "dollar$1",
+    "miXed-Case-1",
+    "under_score",
 ];
 
 const COLORS: [&str; 4] = ["Black", "Navy blue", "Red", "White"];
 const SIZES: [&str; 4] = ["L", "M", "S", "XL"];
-const NOUNS: [&str; 8] = [
-    "Speaker",
-    "Cable",
-    "Amplifier",
-    "Cabinet",
-    "Mixer",
-    "Tripod",
-    "Lamp",
-    "Stand",
-];
 const BLANK: [&str; 5] = [""; 5];
 
 impl World {
@@ -120,8 +113,7 @@ impl World {
         let sellable = self.open_warehouses(id, config.warehouses.min(200));
         for number in 0..items {
             let mut random = Random::stream(config.seed, part << 40 | number as u64);
-            let grown = Plan::of(number);
-            let set = grown.dimensions();
+            let (item, set) = item_of(number);
             let mut rows = Vec::new();
             let mut variants = Vec::new();
             for (place, values) in set.iter().enumerate() {
@@ -155,18 +147,10 @@ impl World {
             self.add_blank_and_aside(id, number, set[0], &mut rows);
             rows.sort_by_cached_key(|row| {
                 let set = self.dimensions.of(row.dimensions);
-                let fold = [
-                    &set.color,
-                    &set.configuration,
-                    &set.size,
-                    &set.style,
-                    &set.version,
-                ]
-                .map(|text| text.folded().to_owned());
-                (fold, row.site, row.warehouse)
+                (set.folded(), row.site, row.warehouse)
             });
             let company = self.company_to_change(id);
-            let item = company.item_place(&grown.number, &grown.name);
+            let item = company.item_place(&item, &format!("Product {number}"));
             company.items[item].variants = variants;
             company.items[item].rows = rows;
         }
@@ -177,22 +161,13 @@ impl World {
         let company = self.company_to_change(company);
         let mut sellable = Vec::with_capacity(count);
         for number in 0..count {
-            let (id, site, name, managed) = match WAREHOUSES.get(number) {
-                Some((id, site, name, managed)) => {
-                    ((*id).to_owned(), *site, (*name).to_owned(), *managed)
-                }
-                None => (
-                    format!("W{number:03}"),
-                    "9",
-                    format!("Warehouse {number}"),
-                    false,
-                ),
+            let (id, managed) = match WAREHOUSES.get(number) {
+                Some((id, managed)) => ((*id).to_owned(), *managed),
+                None => (format!("W{number:03}"), false),
             };
-            let site = company.site_place(site);
+            let site = company.site_place(&id[..1]);
             let place = company.add_warehouse(Warehouse {
                 id: Text::new(&id),
-                name: name.into(),
-                kind: "Standard",
                 site,
                 managed,
                 listed: true,
@@ -200,11 +175,9 @@ impl World {
             sellable.push((place, site));
         }
         let site = company.site_place("1");
-        for (id, kind) in ASIDE.into_iter().chain([("", "Standard")]) {
+        for id in ASIDE {
             company.add_warehouse(Warehouse {
                 id: Text::new(id),
-                name: kind.into(),
-                kind,
                 site,
                 managed: false,
                 listed: !id.is_empty(),
@@ -221,29 +194,16 @@ impl World {
         values: [&str; 5],
         rows: &mut Vec<Row>,
     ) {
-        let (warehouse, quantities) = match number % 200 {
-            7 => (
-                "",
-                Quantities {
-                    ordered: Decimal::from(40),
-                    ..Quantities::default()
-                },
-            ),
-            57 => (
-                "QUAR",
-                Quantities {
-                    on_hand: Decimal::from(3),
-                    ..Quantities::default()
-                },
-            ),
-            107 => (
-                "TRANSIT",
-                Quantities {
-                    on_hand: Decimal::from(12),
-                    ..Quantities::default()
-                },
-            ),
+        let (warehouse, on_hand, ordered) = match number % 200 {
+            7 => ("", 0, 40),
+            57 => ("QUAR", 3, 0),
+            107 => ("TRANSIT", 12, 0),
             _ => return,
+        };
+        let quantities = Quantities {
+            on_hand: Decimal::from(on_hand),
+            ordered: Decimal::from(ordered),
+            ..Quantities::default()
         };
         let dimensions = self.dimensions.id_of(values);
         let company = self.company_to_change(company);
@@ -254,81 +214,37 @@ impl World {
     }
 }
 
-/// What an item is, by its running number.
-struct Plan {
-    number: String,
-    name: String,
-    family: Family,
-}
-
-enum Family {
-    Single,
-    ColorsAndSizes { colors: usize, sizes: usize },
-    Configurations,
-    StylesAndVersions,
-}
-
-impl Plan {
-    fn of(running: usize) -> Self {
-        if let Some((number, name)) = ODD_ITEMS.get(running) {
-            return Self {
-                number: (*number).to_owned(),
-                name: (*name).to_owned(),
-                family: Family::Single,
-            };
-        }
-        let noun = NOUNS[running % NOUNS.len()];
-        let family = match running % 500 {
-            30 => Family::Configurations,
-            40 => Family::StylesAndVersions,
-            rest if rest % 50 == 25 => Family::ColorsAndSizes {
-                colors: 2 + running / 50 % 3,
-                sizes: 2 + running / 150 % 3,
-            },
-            _ => Family::Single,
-        };
-        let number = match (&family, running % 40) {
-            (Family::Single, 11) => format!("w{running:06}"),
-            (Family::Single, 23) => format!("P-{running:06}/{}", running % 7),
-            (Family::Single, 37) => format!("Kabel {running:06}ü"),
-            (Family::Single, _) => format!("P-{running:06}"),
-            (Family::ColorsAndSizes { .. }, _) => format!("T-SHIRT-{running:06}"),
-            (Family::Configurations, _) => format!("CONF-{running:06}"),
-            (Family::StylesAndVersions, _) => format!("STYLE-{running:06}"),
-        };
-        Self {
-            number,
-            name: format!("{noun} {running}"),
-            family,
-        }
+/// An item's number, and the sets of dimensions it can have stock in (color, configuration, size, style,
+/// version); the first is blank. About one in fifty is a master with variants.
+fn item_of(running: usize) -> (String, Vec<[&'static str; 5]>) {
+    let mut sets = vec![BLANK];
+    if let Some(number) = ODD_ITEMS.get(running) {
+        return ((*number).to_owned(), sets);
     }
-
-    /// Sets of dimensions with stock: color, configuration, size, style, version.
-    /// Some masters have a row with blank dimensions next to those of their variants.
-    fn dimensions(&self) -> Vec<[&'static str; 5]> {
-        let mut sets = vec![BLANK];
-        match self.family {
-            Family::Single => {}
-            Family::ColorsAndSizes { colors, sizes } => {
-                for color in &COLORS[..colors] {
-                    sets.extend(
-                        SIZES[..sizes]
-                            .iter()
-                            .map(|size| [*color, "", *size, "", ""]),
-                    );
-                }
-            }
-            Family::Configurations => {
-                sets.extend(["Bronze", "Gold", "Silver"].map(|value| ["", value, "", "", ""]));
-            }
-            Family::StylesAndVersions => {
-                for version in ["V1", "V2"] {
-                    sets.extend(["Classic", "Modern"].map(|style| ["", "", "", style, version]));
-                }
-            }
+    let number = match (running % 500, running % 40) {
+        (30, _) => {
+            sets.extend(["Bronze", "Gold", "Silver"].map(|value| ["", value, "", "", ""]));
+            format!("CONF-{running:06}")
         }
-        sets
-    }
+        (40, _) => {
+            for version in ["V1", "V2"] {
+                sets.extend(["Classic", "Modern"].map(|style| ["", "", "", style, version]));
+            }
+            format!("STYLE-{running:06}")
+        }
+        (rest, _) if rest % 50 == 25 => {
+            let sizes = &SIZES[..2 + running / 150 % 3];
+            for color in &COLORS[..2 + running / 50 % 3] {
+                sets.extend(sizes.iter().map(|size| [*color, "", *size, "", ""]));
+            }
+            format!("T-SHIRT-{running:06}")
+        }
+        (_, 11) => format!("w{running:06}"),
+        (_, 23) => format!("P-{running:06}/{}", running % 7),
+        (_, 37) => format!("Kabel {running:06}ü"),
+        _ => format!("P-{running:06}"),
+    };
+    (number, sets)
 }
 
 fn row(dimensions: DimensionsId, site: u16, warehouse: u16, quantities: Quantities) -> Row {
@@ -371,9 +287,6 @@ fn quantities(random: &mut Random) -> Quantities {
     }
     if random.chance(10) {
         quantities.on_order = Decimal::from(1 + random.below(9));
-    }
-    if on_hand > Decimal::from(10) && random.chance(5) {
-        quantities.blocked = Decimal::from(2);
     }
     quantities
 }

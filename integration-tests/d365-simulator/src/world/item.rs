@@ -2,8 +2,9 @@
 
 use rust_decimal::Decimal;
 
-use super::{DimensionsId, Text};
 use crate::clock::UtcMillis;
+use crate::world::collation::Text;
+use crate::world::dimensions::DimensionsId;
 
 /// The quantities that are stored; the others follow from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,8 +19,6 @@ pub(crate) struct Quantities {
     pub(crate) reserved_ordered: Decimal,
     /// Outgoing demand.
     pub(crate) on_order: Decimal,
-    /// Part of `on_hand` whose inventory status blocks it.
-    pub(crate) blocked: Decimal,
 }
 
 impl Quantities {
@@ -33,15 +32,6 @@ impl Quantities {
 
     pub(crate) fn total_available(&self) -> Decimal {
         self.available() + self.available_ordered()
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.on_hand += other.on_hand;
-        self.reserved += other.reserved;
-        self.ordered += other.ordered;
-        self.reserved_ordered += other.reserved_ordered;
-        self.on_order += other.on_order;
-        self.blocked += other.blocked;
     }
 }
 
@@ -93,7 +83,7 @@ pub(crate) struct Variant {
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) number: Text,
-    pub(crate) name: Box<str>,
+    pub(crate) name: Text,
     pub(crate) variants: Vec<Variant>,
     pub(crate) rows: Vec<Row>,
 }

@@ -5,10 +5,6 @@
 pub(crate) struct Random(u64);
 
 impl Random {
-    pub(crate) fn seeded(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// An independent stream for one part of the world.
     pub(crate) fn stream(seed: u64, part: u64) -> Self {
         let mut mixed = Self(seed ^ part.wrapping_mul(0xA24B_AED4_963E_E407));
@@ -33,28 +29,5 @@ impl Random {
     /// True in `percent` of a hundred cases.
     pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
-    }
-
-    /// Puts a list into a random order.
-    pub(crate) fn shuffle<T>(&mut self, list: &mut [T]) {
-        for last in (1..list.len()).rev() {
-            list.swap(last, self.below(last + 1));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_seed_gives_the_same_numbers() {
-        let take = |seed| {
-            let mut random = Random::seeded(seed);
-            (0..5).map(|_| random.below(1000)).collect::<Vec<_>>()
-        };
-        assert_eq!(take(7), take(7));
-        assert_ne!(take(7), take(8));
-        assert!(take(7).iter().all(|number| *number < 1000));
     }
 }

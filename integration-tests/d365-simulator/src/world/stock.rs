@@ -1,12 +1,62 @@
-//! Changing stock: put, delete, sell. Every change goes into the journal.
+//! Everything the simulated environment knows, and changing its stock: put, delete, sell.
+//!
+//! Every change goes into the journal. It must never forget one without saying from when on its journal
+//! is complete.
 
 use rust_decimal::Decimal;
 
-use super::company::Warehouse;
-use super::item::{Quantities, Row, Variant, Version};
-use super::stock_change::{StockChange, StockKey, WorldError};
-use super::{Company, DimensionsId, Random, Text, World, collation};
 use crate::clock::UtcMillis;
+use crate::world::collation::{self, Text};
+use crate::world::company::Company;
+use crate::world::company::Warehouse;
+use crate::world::dimensions::{DimensionTable, Dimensions, DimensionsId};
+use crate::world::item::{Quantities, Row, Variant, Version};
+use crate::world::random::Random;
+use crate::world::stock_change::{StockChange, StockKey, WorldError};
+
+/// Everything the simulated environment knows.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(super) companies: Vec<Company>,
+    pub(super) dimensions: DimensionTable,
+    journal_complete_since: UtcMillis,
+    journal_length: usize,
+    journal_limit: usize,
+}
+
+impl World {
+    /// A world without companies.
+    pub(crate) fn empty(journal_limit: usize) -> Self {
+        Self {
+            companies: Vec::new(),
+            dimensions: DimensionTable::default(),
+            journal_complete_since: UtcMillis::BEGINNING,
+            journal_length: 0,
+            journal_limit,
+        }
+    }
+
+    /// Companies in the order of their ids.
+    pub(crate) fn companies(&self) -> &[Company] {
+        &self.companies
+    }
+
+    pub(crate) fn company(&self, id: &str) -> Option<&Company> {
+        let wanted = collation::fold(id);
+        self.companies
+            .iter()
+            .find(|company| company.id().folded() == wanted)
+    }
+
+    pub(crate) fn dimensions(&self, id: DimensionsId) -> &Dimensions {
+        self.dimensions.of(id)
+    }
+
+    /// From this instant on the journal holds every change.
+    pub(crate) fn journal_complete_since(&self) -> UtcMillis {
+        self.journal_complete_since
+    }
+}
 
 impl World {
     /// Gives a combination of an item's dimensions a number; the item is added if it is new.
@@ -129,17 +179,7 @@ impl World {
         else {
             return;
         };
-        let order = |row: &Row| {
-            let set = dimensions.of(row.dimensions);
-            [
-                &set.color,
-                &set.configuration,
-                &set.size,
-                &set.style,
-                &set.version,
-            ]
-            .map(|text| text.folded().to_owned())
-        };
+        let order = |row: &Row| dimensions.of(row.dimensions).folded();
         let key = (order(&row), row.site, row.warehouse);
         let rows = &mut company.items[item].rows;
         let place = rows.partition_point(|other| (order(other), other.site, other.warehouse) < key);
@@ -210,8 +250,6 @@ impl Company {
             let site = self.site_place(if site.is_empty() { "1" } else { site });
             self.add_warehouse(Warehouse {
                 id: Text::new(warehouse),
-                name: format!("Warehouse {warehouse}").into(),
-                kind: "Standard",
                 site,
                 managed: false,
                 listed: !warehouse.is_empty(),

@@ -1,29 +1,24 @@
 //! What may be said about stock from outside: which row, which quantities, and what is wrong with either.
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use thiserror::Error;
 
-use super::item::Quantities;
 use crate::clock::UtcMillis;
+use crate::world::item::Quantities;
 
 /// Names one on-hand row. Dimensions left out are blank.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StockKey {
     /// Legal entity (`dataAreaId`).
     pub company: String,
     /// Item number, taken as it stands.
     pub item: String,
-    /// Product color.
     pub color: String,
-    /// Product configuration.
     pub configuration: String,
-    /// Product size.
     pub size: String,
-    /// Product style.
     pub style: String,
-    /// Product version.
     pub version: String,
     /// Inventory site; blank means the warehouse's own site.
     pub site: String,
@@ -65,32 +60,22 @@ impl StockKey {
 }
 
 /// Quantities to set on a row, as decimal text. What is left out stays, or is `0` on a new row.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StockChange {
     /// Physical inventory.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_hand: Option<String>,
     /// Physically reserved; available is on hand minus this.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved: Option<String>,
     /// Incoming.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ordered: Option<String>,
     /// Reserved against incoming.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved_ordered: Option<String>,
     /// Outgoing demand.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_order: Option<String>,
-    /// Part of on hand that an inventory status blocks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blocked: Option<String>,
     /// Product name, for an item that is new.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Whether the row's warehouse uses warehouse management processes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub managed: Option<bool>,
 }
 
@@ -114,7 +99,6 @@ impl StockChange {
                 &mut quantities.reserved_ordered,
             ),
             ("on_order", &self.on_order, &mut quantities.on_order),
-            ("blocked", &self.blocked, &mut quantities.blocked),
         ];
         for (field, text, target) in fields {
             if let Some(text) = text {
@@ -125,20 +109,17 @@ impl StockChange {
     }
 }
 
+/// A number whose sums fit as well.
 fn decimal(field: &'static str, text: &str) -> Result<Decimal, WorldError> {
     const LARGEST: Decimal = Decimal::from_parts(1_661_992_960, 1_808_227_885, 5, false, 0);
-    let number: Decimal = text.parse().map_err(|source| WorldError::NotADecimal {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &Decimal| number.abs() <= LARGEST);
+    number.ok_or_else(|| WorldError::NotADecimal {
         field,
         text: text.to_owned(),
-        source,
-    })?;
-    if number.abs() > LARGEST {
-        return Err(WorldError::TooLarge {
-            field,
-            text: text.to_owned(),
-        });
-    }
-    Ok(number)
+    })
 }
 
 /// A request about stock that the world cannot fulfil.
@@ -150,32 +131,11 @@ pub enum WorldError {
     /// The company is not one of this world's.
     #[error("there is no company {0:?} in this world")]
     UnknownCompany(String),
-    /// The quantity is not a decimal of up to 28 digits.
-    #[error("{field} {text:?} is not a decimal number: {source}")]
-    NotADecimal {
-        /// Name of the field.
-        field: &'static str,
-        /// What it held.
-        text: String,
-        /// Why it is none.
-        source: rust_decimal::Error,
-    },
-    /// The quantity is beyond what sums of it could hold.
-    #[error("{field} {text:?} is beyond 100,000,000,000,000,000,000")]
-    TooLarge {
-        /// Name of the field.
-        field: &'static str,
-        /// What it held.
-        text: String,
-    },
+    #[error("{field} {text:?} is not a decimal number of up to 100,000,000,000,000,000,000")]
+    NotADecimal { field: &'static str, text: String },
     /// There is no such row to delete.
     #[error("there is no row of item {item:?} in warehouse {warehouse:?} with these dimensions")]
-    NoSuchRow {
-        /// Item number.
-        item: String,
-        /// Warehouse.
-        warehouse: String,
-    },
+    NoSuchRow { item: String, warehouse: String },
     /// The journal no longer reaches back that far.
     #[error(
         "the journal is complete only since {0}; ask for a later instant or raise the journal's limit"

@@ -1,63 +1,38 @@
 //! Reading the truth: what was on hand at an instant, and how a row got there.
 
-use std::ops::Bound;
+use serde::Serialize;
 
-use serde::{Deserialize, Serialize};
-
-use super::item::{Quantities, Row};
-use super::{Company, Item, World, WorldError, collation};
 use crate::clock::UtcMillis;
+use crate::world::collation;
+use crate::world::company::Company;
+use crate::world::item::Item;
+use crate::world::item::{Quantities, Row};
+use crate::world::stock::World;
+use crate::world::stock_change::WorldError;
 
 /// One on-hand row as it was at an instant. Quantities are decimal text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TruthLine {
-    /// Legal entity.
     pub company: String,
-    /// Item number.
     pub item: String,
-    /// Product color.
     pub color: String,
-    /// Product configuration.
     pub configuration: String,
-    /// Product size.
     pub size: String,
-    /// Product style.
     pub style: String,
-    /// Product version.
     pub version: String,
-    /// Inventory site.
     pub site: String,
-    /// Inventory warehouse.
     pub warehouse: String,
-    /// `AvailableOnHandQuantity`.
     pub available: String,
     /// `OnHandQuantity`.
     pub on_hand: String,
-    /// `ReservedOnHandQuantity`.
     pub reserved: String,
-    /// `OrderedQuantity`.
     pub ordered: String,
-    /// `ReservedOrderedQuantity`.
-    pub reserved_ordered: String,
-    /// `AvailableOrderedQuantity`.
-    pub available_ordered: String,
-    /// `OnOrderQuantity`.
-    pub on_order: String,
-    /// `TotalAvailableQuantity`.
-    pub total_available: String,
     /// These quantities are true since this instant.
     pub since: UtcMillis,
 }
 
-/// Some of the lines, and the item to go on behind; none: there are no more.
-#[derive(Debug, Default)]
-pub(crate) struct TruthPart {
-    pub(crate) lines: Vec<TruthLine>,
-    pub(crate) last: Option<String>,
-}
-
 /// One step of a row's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
     /// When the step happened; 1970 for what the world began with.
     pub at: UtcMillis,
@@ -68,39 +43,26 @@ pub struct JournalEntry {
 }
 
 /// One released product variant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VariantLine {
-    /// Legal entity.
     pub company: String,
     /// Number of the product master.
     pub item: String,
     /// Number of the variant: the SKU people know.
     pub variant: String,
-    /// Product color.
     pub color: String,
-    /// Product configuration.
     pub configuration: String,
-    /// Product size.
     pub size: String,
-    /// Product style.
     pub style: String,
-    /// Product version.
     pub version: String,
 }
 
 /// One warehouse of a company.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarehouseLine {
-    /// Legal entity.
     pub company: String,
     /// Warehouse id.
     pub warehouse: String,
-    /// Its site.
-    pub site: String,
-    /// Its name.
-    pub name: String,
-    /// `Standard`, `Quarantine` or `Transit`.
-    pub kind: String,
     /// Number of on-hand rows at this moment.
     pub rows: usize,
 }
@@ -113,40 +75,23 @@ impl World {
         warehouse: Option<&str>,
         at: UtcMillis,
     ) -> Result<Vec<TruthLine>, WorldError> {
-        self.truth_part(company, warehouse, at, None, usize::MAX)
-            .map(|part| part.lines)
-    }
-
-    /// The on-hand rows of a company (of one warehouse, if named) as they were at an instant, by item: those of
-    /// the first so many items behind `after`, an item number in folded form.
-    pub(crate) fn truth_part(
-        &self,
-        company: &str,
-        warehouse: Option<&str>,
-        at: UtcMillis,
-        after: Option<&str>,
-        items: usize,
-    ) -> Result<TruthPart, WorldError> {
         if at < self.journal_complete_since() {
             return Err(WorldError::JournalTooShort(self.journal_complete_since()));
         }
         let company = self.known(company)?;
         let warehouse = warehouse.map(|id| company.warehouse_place(id));
         let wanted = |row: &&Row| warehouse.is_none_or(|place| place == Some(row.warehouse));
-        let mut part = TruthPart::default();
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        for item in company.items_between(start, Bound::Unbounded).take(items) {
-            part.last = Some(item.number.folded().to_owned());
+        let mut lines = Vec::new();
+        for item in company.items() {
             for row in item.rows.iter().filter(wanted) {
                 if let Some(version) = row.at(at)
                     && let Some(quantities) = &version.quantities
                 {
-                    part.lines
-                        .push(self.line(company, item, row, quantities, version.since));
+                    lines.push(self.line(company, item, row, quantities, version.since));
                 }
             }
         }
-        Ok(part)
+        Ok(lines)
     }
 
     /// Everything that happened to an item (in one warehouse, if named), oldest first.
@@ -225,9 +170,6 @@ impl World {
                     lines.push(WarehouseLine {
                         company: company.id().raw().to_owned(),
                         warehouse: warehouse.id.raw().to_owned(),
-                        site: company.site(warehouse.site).raw().to_owned(),
-                        name: warehouse.name.to_string(),
-                        kind: warehouse.kind.to_owned(),
                         rows,
                     });
                 }
@@ -265,10 +207,6 @@ impl World {
             on_hand: number(quantities.on_hand),
             reserved: number(quantities.reserved),
             ordered: number(quantities.ordered),
-            reserved_ordered: number(quantities.reserved_ordered),
-            available_ordered: number(quantities.available_ordered()),
-            on_order: number(quantities.on_order),
-            total_available: number(quantities.total_available()),
             since,
         }
     }

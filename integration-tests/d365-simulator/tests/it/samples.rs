@@ -64,7 +64,6 @@ async fn with_sample_rows() -> Client {
                 ordered: number("OrderedQuantity"),
                 reserved_ordered: Some(reserved_ordered),
                 on_order: number("OnOrderQuantity"),
-                blocked: None,
                 name: Some(text("ProductName")),
                 managed: Some(text("AreWarehouseManagementProcessesUsed") == "Yes"),
             };

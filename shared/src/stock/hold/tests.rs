@@ -333,7 +333,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100_000))]
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
     #[test]
     fn no_history_subtracts_twice_or_too_little_and_every_hold_ends(
         stock in 0_i64..20,

@@ -13,11 +13,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Reads the wait from the texts of `Retry-After` (seconds or an HTTP date) and of the answer's
 /// own `Date`, against which a date is measured; without it `now` is used.
-pub(in crate::d365) fn wait_asked_for(
-    retry_after: Option<&str>,
-    date: Option<&str>,
-    now: AsOf,
-) -> Duration {
+pub(super) fn wait_asked_for(retry_after: Option<&str>, date: Option<&str>, now: AsOf) -> Duration {
     let Some(text) = retry_after.map(str::trim) else {
         return WITHOUT_HEADER;
     };

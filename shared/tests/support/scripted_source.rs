@@ -1,45 +1,15 @@
-//! An ERP for tests: plays prepared pages, answers look-ups from a list of rows, remembers what it
+//! An ERP for tests: gives prepared pages, answers look-ups from a list of rows, remembers what it
 //! was asked.
 
-use crate::d365::{
-    Answer, D365Error, LookUp, LookUpAnswer, OnHandPage, OnHandSource, PageEnd, PageItem,
-    PageQuery, VariantQuestion,
+use crate::d365::error::D365Error;
+use crate::d365::source::{
+    Answer, LookUp, LookUpAnswer, OnHandPage, OnHandSource, PageEnd, PageQuery, VariantQuestion,
 };
 use crate::process::clock::Clock;
 use crate::stock::{ItemNumber, OnHandRow, Variant, WarehouseId};
-use futures_util::StreamExt;
-use futures_util::stream;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// A prepared page.
-#[derive(Debug, Clone)]
-pub struct ScriptedPage {
-    /// Rows in the order they are sent, in pieces of at most 100.
-    pub rows: Vec<OnHandRow>,
-    /// What follows them: the end, or the failure that cuts the page short.
-    pub end: Result<PageEnd, D365Error>,
-}
-
-impl ScriptedPage {
-    /// A whole page of these rows, none dropped, no continuation.
-    pub fn whole(rows: Vec<OnHandRow>) -> Self {
-        let end = PageEnd {
-            rows: rows.len() as u64,
-            ..PageEnd::default()
-        };
-        Self { rows, end: Ok(end) }
-    }
-
-    /// These rows, then a failure.
-    pub fn broken(rows: Vec<OnHandRow>, error: D365Error) -> Self {
-        Self {
-            rows,
-            end: Err(error),
-        }
-    }
-}
 
 /// Everything that was asked, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,13 +24,12 @@ pub struct Questions {
 
 #[derive(Debug, Default)]
 struct Script {
-    pages: VecDeque<Result<ScriptedPage, D365Error>>,
+    pages: VecDeque<Vec<OnHandRow>>,
     stock: Vec<OnHandRow>,
     unproved: Vec<ItemNumber>,
     look_up_failure: Option<D365Error>,
     look_up_delay: Duration,
     variants: Vec<Variant>,
-    warehouses: Vec<WarehouseId>,
     questions: Questions,
 }
 
@@ -80,14 +49,9 @@ impl ScriptedSource {
         }
     }
 
-    /// Prepares the next page. A page nobody prepared is an empty whole one.
-    pub fn add_page(&self, page: ScriptedPage) {
-        self.script().pages.push_back(Ok(page));
-    }
-
-    /// Prepares the next page to fail before its first row.
-    pub fn add_failing_page(&self, error: D365Error) {
-        self.script().pages.push_back(Err(error));
+    /// Prepares the rows of the next page. A page nobody prepared is an empty whole one.
+    pub fn add_page(&self, rows: Vec<OnHandRow>) {
+        self.script().pages.push_back(rows);
     }
 
     /// Answers look-ups from these rows from now on: those that were asked for.
@@ -113,11 +77,6 @@ impl ScriptedSource {
     /// The variants there are.
     pub fn set_variants(&self, variants: Vec<Variant>) {
         self.script().variants = variants;
-    }
-
-    /// The warehouses there are.
-    pub fn set_warehouses(&self, warehouses: Vec<WarehouseId>) {
-        self.script().warehouses = warehouses;
     }
 
     /// What was asked so far.
@@ -152,24 +111,14 @@ impl OnHandSource for ScriptedSource {
     fn read_page<'a>(&'a self, query: &'a PageQuery) -> Answer<'a, OnHandPage> {
         Box::pin(async move {
             let as_of = self.clock.now();
-            let page = {
-                let mut script = self.script();
-                script.questions.pages.push(query.clone());
-                script
-                    .pages
-                    .pop_front()
-                    .unwrap_or_else(|| Ok(ScriptedPage::whole(Vec::new())))?
+            let mut script = self.script();
+            script.questions.pages.push(query.clone());
+            let rows = script.pages.pop_front().unwrap_or_default();
+            let end = PageEnd {
+                rows: rows.len() as u64,
+                ..PageEnd::default()
             };
-            let mut items: Vec<Result<PageItem, D365Error>> = page
-                .rows
-                .chunks(100)
-                .map(|rows| Ok(PageItem::Rows(rows.to_vec())))
-                .collect();
-            items.push(page.end.map(PageItem::End));
-            Ok(OnHandPage {
-                as_of,
-                items: stream::iter(items).boxed(),
-            })
+            Ok(OnHandPage { as_of, rows, end })
         })
     }
 
@@ -216,7 +165,6 @@ impl OnHandSource for ScriptedSource {
     }
 
     fn warehouses(&self) -> Answer<'_, Vec<WarehouseId>> {
-        let warehouses = self.script().warehouses.clone();
-        Box::pin(std::future::ready(Ok(warehouses)))
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }

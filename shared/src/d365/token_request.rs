@@ -1,10 +1,11 @@
 //! One request for a token, and what may be told about its answer.
 
-use super::credential::Credential;
 use crate::d365::answer::check_content_type;
-use crate::d365::bounded_body::{NotWhole, whole_body};
-use crate::d365::carried_error::refuse_carried_error;
-use crate::d365::throttle::{AppId, wait_asked_for};
+use crate::d365::body::{NotWhole, network_cause, whole_body};
+use crate::d365::credential::Credential;
+use crate::d365::members::Members;
+use crate::d365::retry_after::wait_asked_for;
+use crate::d365::throttle::AppId;
 use crate::process::clock::Clock;
 use crate::settings::{EntraSettings, Secret, TokenEndpointVersion};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -25,37 +26,37 @@ const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// Where and for whom tokens are requested.
 #[derive(Debug)]
-pub(in crate::d365) struct TokenRequest {
-    pub(in crate::d365) http: reqwest::Client,
-    pub(in crate::d365) url: Url,
-    pub(in crate::d365) version: TokenEndpointVersion,
-    pub(in crate::d365) app: AppId,
-    pub(in crate::d365) credential: Credential,
+pub(super) struct TokenRequest {
+    pub(super) http: reqwest::Client,
+    pub(super) url: Url,
+    pub(super) version: TokenEndpointVersion,
+    pub(super) app: AppId,
+    pub(super) credential: Credential,
     /// `aud` of a signed assertion.
-    pub(in crate::d365) assertion_audience: String,
+    pub(super) assertion_audience: String,
     /// The D365 environment, without trailing slash and in lower case: D365 refuses tokens for
     /// any other spelling.
-    pub(in crate::d365) resource: String,
-    pub(in crate::d365) clock: Arc<dyn Clock>,
+    pub(super) resource: String,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// A token as it was granted.
-pub(in crate::d365) struct Granted {
+pub(super) struct Granted {
     /// The bearer token.
-    pub(in crate::d365) access_token: Secret,
+    pub(super) access_token: Secret,
     /// How long it lives, counted from the request.
-    pub(in crate::d365) life: Duration,
+    pub(super) life: Duration,
 }
 
 /// Why there was no token.
 #[derive(Debug, Clone)]
-pub(in crate::d365) struct NotGranted {
+pub(super) struct NotGranted {
     /// In words, with Entra's own error number.
-    pub(in crate::d365) cause: String,
+    pub(super) cause: String,
     /// Somebody must change something.
-    pub(in crate::d365) is_configuration: bool,
+    pub(super) is_configuration: bool,
     /// Entra asked to stay away this long.
-    pub(in crate::d365) wait: Option<Duration>,
+    pub(super) wait: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +98,7 @@ impl RefusedBody {
 
 impl TokenRequest {
     /// `https://login.microsoftonline.com/<tenant>/oauth2/[v2.0/]token`, or the configured address.
-    pub(in crate::d365) fn url_of(
+    pub(super) fn url_of(
         entra: &EntraSettings,
         version: TokenEndpointVersion,
     ) -> Result<Url, String> {
@@ -117,7 +118,7 @@ impl TokenRequest {
     }
 
     /// Requests a token.
-    pub(in crate::d365) async fn send(&self) -> Result<Granted, NotGranted> {
+    pub(super) async fn send(&self) -> Result<Granted, NotGranted> {
         tokio::time::timeout(TIME_LIMIT, self.exchange())
             .await
             .unwrap_or_else(|_| {
@@ -149,7 +150,7 @@ impl TokenRequest {
         let response = response.map_err(|cause| {
             passing(format!(
                 "the connection to Entra ID failed: {}",
-                crate::d365::answer::network_cause(cause)
+                network_cause(cause)
             ))
         })?;
         let status = response.status();
@@ -162,13 +163,14 @@ impl TokenRequest {
         let wait = (status == StatusCode::TOO_MANY_REQUESTS)
             .then(|| wait_asked_for(header(RETRY_AFTER), header(DATE), self.clock.now()));
         let is_json = check_content_type(response.headers()).or(Err("it is no JSON by its type"));
-        let body = whole_body(response, LARGEST_ANSWER)
+        let body = whole_body(response, LARGEST_ANSWER, TIME_LIMIT)
             .await
             .map_err(|problem| {
                 passing(match problem {
                     NotWhole::TooLarge => {
                         format!("Entra ID's answer is larger than {LARGEST_ANSWER} bytes")
                     }
+                    NotWhole::Silent => "Entra ID's answer stopped coming".to_owned(),
                     NotWhole::Broken(cause) => {
                         format!("the connection to Entra ID broke: {cause}")
                     }
@@ -226,7 +228,10 @@ fn passing(cause: String) -> NotGranted {
 
 /// The problem names no part of the body: it may hold a token.
 fn granted(body: &[u8]) -> Result<Granted, &'static str> {
-    refuse_carried_error(body).or(Err("it is no JSON, or carries an error"))?;
+    std::str::from_utf8(body)
+        .ok()
+        .and_then(|text| Members::read(text).ok()?.refuse_error_beside("").ok())
+        .ok_or("it is no JSON object, or carries an error")?;
     let GrantedBody {
         access_token,
         expires_in,

@@ -9,7 +9,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Life of an assertion. Microsoft asks for 5 to 10 minutes.
@@ -18,8 +17,8 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 
 /// One proof. Files are read again for each token, since secrets are rotated under a running
 /// process.
-#[derive(Clone)]
-pub(in crate::d365) enum Credential {
+#[derive(Debug, Clone)]
+pub(super) enum Credential {
     /// A client secret from the settings.
     Secret(Secret),
     /// A client secret in a file.
@@ -36,22 +35,11 @@ pub(in crate::d365) enum Credential {
 }
 
 /// Form fields that prove the identity; shows no value.
-pub(in crate::d365) struct Proof(pub(in crate::d365) Vec<(&'static str, Secret)>);
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Secret(_) => f.write_str("client secret"),
-            Self::SecretFile(path) => write!(f, "client secret in {}", path.display()),
-            Self::Certificate { file, .. } => write!(f, "certificate in {}", file.display()),
-            Self::FederatedTokenFile(path) => write!(f, "federated token in {}", path.display()),
-        }
-    }
-}
+pub(super) struct Proof(pub(super) Vec<(&'static str, Secret)>);
 
 impl Credential {
     /// Takes the one proof the settings name. The error names the settings to change.
-    pub(in crate::d365) fn of(settings: &CredentialSettings) -> Result<Self, String> {
+    pub(super) fn of(settings: &CredentialSettings) -> Result<Self, String> {
         let CredentialSettings {
             client_secret,
             client_secret_file,
@@ -88,7 +76,7 @@ impl Credential {
 
     /// Makes the proof for one token request. May read a file. The error names the file and shows
     /// nothing of its content.
-    pub(in crate::d365) fn proof(
+    pub(super) fn proof(
         &self,
         client_id: &str,
         assertion_audience: &str,
