@@ -49,11 +49,7 @@ async fn numbers_are_exact_however_they_are_written_and_compressed() {
     ] {
         for gzip in [false, true] {
             let erp = Erp::start();
-            erp.simulator().set_switches(Switches {
-                numbers,
-                gzip,
-                ..Switches::default()
-            });
+            erp.simulator().set_switches(Switches { numbers, gzip });
             let page = first_page(&erp).await.unwrap();
             is_truth(&erp, &erp.warehouse(), &page.rows);
         }

@@ -40,7 +40,8 @@ async fn either_endpoint_or_a_whole_address_gives_a_token_that_d365_takes() {
         erp.entra = format!("token_endpoint_version = \"{version}\"");
         if is_whole {
             let (host, directory) = (erp.host(), Config::ENTRA_TENANT);
-            erp.entra += &format!("\ntoken_url = \"http://{host}/{directory}/oauth2/token\"");
+            let url = format!("\ntoken_url = \"http://{host}/{directory}/oauth2/token\"");
+            erp.entra.push_str(&url);
         }
         erp.client(Purpose::Live).warehouses().await.unwrap();
         let address = &erp.asked(Kind::Token)[0].address;

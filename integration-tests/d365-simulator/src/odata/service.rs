@@ -106,10 +106,10 @@ fn classify(asked: Option<&Query>, app: Option<&AppRegistration>) -> Call {
     let Some(query) = asked else {
         return call;
     };
-    if let Some(filter) = &query.filter {
-        if let Reach::Points(named) = Reach::of(filter, Property::Warehouse) {
-            call.warehouses = named.into_iter().collect();
-        }
+    if let Some(filter) = &query.filter
+        && let Reach::Points(named) = Reach::of(filter, Property::Warehouse)
+    {
+        call.warehouses = named.into_iter().collect();
     }
     call.kind = match query.set {
         EntitySet::ReleasedVariants => Kind::Variants,
