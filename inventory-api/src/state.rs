@@ -11,7 +11,6 @@ use shared::redis_store::{StockStore, StoreError};
 use shared::settings::ApiSettings;
 use shared::stock::{FeedStanding, WarehouseId};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The process' handles; one, shared by all threads.
@@ -41,13 +40,6 @@ impl AppState {
         self.directory.load()
     }
 
-    /// The age from which a tenant's feed, and whatever came from it, is stale.
-    pub(crate) fn stale_after(&self, tenant: &Tenant) -> Duration {
-        tenant
-            .refresh_interval
-            .saturating_mul(self.settings.stale_after_intervals)
-    }
-
     /// Reads how a tenant's feeds of these warehouses stand.
     pub(crate) async fn read_feeds(
         &self,
@@ -65,7 +57,7 @@ impl AppState {
         feeds: impl IntoIterator<Item = FeedStanding>,
     ) -> Vec<Feed> {
         let now = self.clock.now();
-        let stale_after = self.stale_after(tenant);
+        let stale_after = tenant.stale_after();
         // Where no worker ever noted that a feed is wanted, this process has wanted it since it knows
         // of it.
         let wanted = tenant.wanted.get().copied();

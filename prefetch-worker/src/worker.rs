@@ -16,6 +16,12 @@ use shared::stock::{Fingerprint, SkuMapper, SkuMapping, TenantId, WarehouseId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Longest time for one page.
+const PAGE_TIMEOUT: Duration = Duration::from_mins(2);
+/// Largest page body.
+const PAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A worker's handles.
 #[derive(Debug, Clone)]
@@ -69,7 +75,7 @@ pub(crate) enum Work<'a> {
 impl TenantFeed {
     /// A tenant read from this source.
     pub fn new(settings: TenantSettings, source: Arc<dyn OnHandSource>) -> Self {
-        let variants = Variants::new(settings.variants_max_age);
+        let variants = Variants::new(TenantSettings::VARIANTS_MAX_AGE);
         let fingerprint = settings.line_meaning().fingerprint();
         Self {
             settings,
@@ -168,8 +174,8 @@ impl Worker {
             let clock: Arc<dyn Clock> = Arc::clone(store.clock()) as Arc<dyn Clock>;
             let gate = gate_of(SharedThrottleGate::new(store.clone(), tenant.id.clone()));
             let limits = PageLimits {
-                time: settings.worker.page_timeout,
-                bytes: settings.worker.page_bytes,
+                time: PAGE_TIMEOUT,
+                bytes: PAGE_BYTES,
             };
             let client = D365Client::new(tenant, Purpose::Prefetch, clock, gate)
                 .map_err(|cause| WorkerError::D365 {

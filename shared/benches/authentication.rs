@@ -124,8 +124,6 @@ async fn authenticator(
             roles_claim: "roles".to_owned(),
             channels_claim: None,
             tenants_claim: None,
-            leeway: Duration::from_secs(30),
-            jwks_refresh: Duration::from_mins(15),
         }),
     };
     let authenticator = Arc::new(Authenticator::new(&settings, clock)?);

@@ -4,6 +4,7 @@
 //! replaced only by a newer one (`scripts/apply_lines.lua`), and nothing here ever turns a missing
 //! line into a zero.
 
+mod calls;
 mod clock;
 mod connection;
 mod cycles;
@@ -12,6 +13,7 @@ mod drift;
 mod error;
 mod events;
 mod explain;
+mod feed_record;
 mod heartbeat;
 mod hold_codec;
 mod keys;
@@ -22,24 +24,23 @@ pub mod metrics;
 mod orders;
 mod published_config;
 mod reader;
-#[cfg(feature = "test-support")]
-pub mod records;
 mod respell;
 mod schedule;
 mod script;
-#[cfg(feature = "test-support")]
 pub mod scripts;
+mod seen_feeds;
+mod short_values;
 mod snapshots;
 mod store;
-#[cfg(feature = "test-support")]
-pub mod test_server;
 mod throttle_gate;
 
+pub use calls::Calls;
 pub use clock::RedisClock;
 pub use cycles::{ItemRange, OpenCycle, OpenPart, PartEnded, PartId};
 pub use drift::DriftCounts;
 pub use error::StoreError;
 pub use explain::{ExplainedLine, ServerFacts};
+pub use feed_record::snapshot_of;
 pub use heartbeat::WorkerHeartbeat;
 pub use keys::Keys;
 pub use line_codec::{LineText, read_line};
@@ -51,6 +52,7 @@ pub use orders::{HeldChange, HeldSku, OrderChange, OrderText};
 pub use published_config::PublishedTenant;
 pub use reader::{HeldOfSku, Reading, StockReader, StoredLine};
 pub use schedule::{Claim, Claimed, FencingToken, Finished, LeaseLost, ShardProgress, ShardRecord};
+pub use script::{StoreCall, StoreScript};
 pub use snapshots::{Acceptance, CycleEnd, Doubt, NotAccepted, Sealed};
 pub use store::StockStore;
 pub use throttle_gate::{LookingThrottleGate, SharedThrottleGate};

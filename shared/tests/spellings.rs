@@ -8,13 +8,13 @@
 
 use redis::Commands;
 use shared::process::clock::Clock as _;
-use shared::redis_store::test_server::TestRedis;
 use shared::redis_store::{HeldOfSku, StockStore, StoredLine};
 use shared::stock::{
     AsOf, Hold, HoldId, HoldOwner, LineContent, LineValue, Origin, Quantities, Quantity, Sku,
     StockLine, TenantId, WarehouseId,
 };
 use std::time::Duration;
+use test_redis::TestRedis;
 
 const OLD: &str = "2026-05-04T10:00:00.000Z";
 const NEW: &str = "2026-05-04T10:00:01.000Z";

@@ -4,7 +4,8 @@
 use crate::fake_redis::{CommandError, FakeRedis, Reply, Value};
 use crate::script_engine::{ScriptEngine, ScriptError};
 use shared::redis_store::{
-    CycleEnd, ItemRange, Keys, LineText, OpenCycle, ShardProgress, ShardRecord, records, scripts,
+    Calls, CycleEnd, ItemRange, Keys, LineText, OpenCycle, ShardProgress, ShardRecord, scripts,
+    snapshot_of,
 };
 use shared::stock::{
     AsOf, IdError, ItemNumber, Origin, Sku, StockLine, TenantId, WarehouseId, WarehouseSnapshot,
@@ -19,8 +20,6 @@ const IN_TIME: &str = "9007199254740992";
 const ABSENCE_TTL_MS: i64 = 900_000;
 /// The fingerprint of the settings everything is read with.
 const SETTINGS: &str = "00000000000000aa";
-/// How many cycles the history keeps; few, for small states.
-const HISTORY: &str = "2";
 
 /// A call that went wrong: a mistake in the scripts or in this house, never a fault of the weather.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +69,9 @@ pub struct House {
 
 /// The scripts as they are.
 pub fn real_scripts() -> Vec<(String, String)> {
-    let own = |(name, source): &(&str, &str)| ((*name).to_owned(), (*source).to_owned());
-    scripts::ALL.iter().map(own).collect()
+    let own = scripts::ALL.iter();
+    own.map(|script| (script.name().to_owned(), script.source()))
+        .collect()
 }
 
 impl House {
@@ -349,29 +349,8 @@ impl House {
         warehouse: &WarehouseId,
         end: &CycleEnd,
     ) -> Result<SealAnswer, HouseError> {
-        let keys = [
-            self.snapshot_key(warehouse),
-            self.cycle_key(warehouse),
-            self.ranges_key(warehouse),
-            self.history_key(warehouse),
-        ];
-        let [reason, kind, hash, entry] = records::end_texts(end);
-        let mut arguments = vec![
-            end.generation.to_string(),
-            end.sealed.state().to_string(),
-            end.started.to_string(),
-            end.completed.to_string(),
-            end.rows.to_string(),
-            end.pages.to_string(),
-            reason,
-            hash,
-            end.next_due.to_string(),
-            entry,
-            HISTORY.to_owned(),
-            kind,
-        ];
-        arguments.extend(end.borders.iter().map(|item| item.as_str().to_owned()));
-        match self.number(redis, "seal.lua", &keys, &arguments)? {
+        let call = Calls::new(&self.keys, &self.tenant).seal(warehouse, end);
+        match self.number(redis, "seal.lua", &call.keys, &call.arguments)? {
             0 => Ok(SealAnswer::Superseded),
             1 => Ok(SealAnswer::Recorded),
             2 => Ok(SealAnswer::Replaced),
@@ -426,6 +405,7 @@ impl House {
     }
 
     /// The record of a feed.
+    #[expect(clippy::unnecessary_wraps, reason = "called like those that may fail")]
     pub fn snapshot(
         &self,
         redis: &FakeRedis,
@@ -433,13 +413,14 @@ impl House {
     ) -> Result<WarehouseSnapshot, HouseError> {
         let none = BTreeMap::new();
         let key = self.snapshot_key(warehouse);
-        records::snapshot(fields(redis, &key).unwrap_or(&none))
-            .map_err(|_cause| HouseError::Odd("a snapshot's record"))
+        let fields = fields(redis, &key).unwrap_or(&none);
+        Ok(snapshot_of(|name| fields.get(name).map(String::as_str)))
     }
 
     /// The cycle under way.
     pub fn cycle(&self, redis: &FakeRedis, warehouse: &WarehouseId) -> Option<OpenCycle> {
-        records::cycle(fields(redis, &self.cycle_key(warehouse))?)
+        let fields = fields(redis, &self.cycle_key(warehouse))?;
+        OpenCycle::of(|name| fields.get(name).map(String::as_str))
     }
 
     /// Forgets what is left of a cycle.
@@ -453,10 +434,12 @@ impl House {
     }
 
     /// A shard's record.
+    #[expect(clippy::unnecessary_wraps, reason = "called like those that may fail")]
     pub fn shard_record(&self, redis: &FakeRedis, shard: &str) -> Result<ShardRecord, HouseError> {
         let none = BTreeMap::new();
-        records::shard(fields(redis, &self.shard_key(shard)).unwrap_or(&none))
-            .map_err(|_cause| HouseError::Odd("a shard's record"))
+        let fields = fields(redis, &self.shard_key(shard)).unwrap_or(&none);
+        let field = |name: &str| fields.get(name).map(String::as_str);
+        Ok(ShardRecord::of(None, field))
     }
 
     /// Where the next cycle is split.

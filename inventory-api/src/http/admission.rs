@@ -92,7 +92,7 @@ impl Admission {
             in_flight: AtomicUsize::new(0),
             of_callers: Allowance::new(
                 limits.requests_per_second_per_caller,
-                limits.burst_per_caller,
+                limits.burst_per_caller(),
             ),
             large_bodies: Shares::new(LARGE_BODIES),
             slow_bodies: Shares::new(SLOW_BODIES),

@@ -16,6 +16,9 @@ use std::ops::Deref;
 use std::pin::pin;
 use tokio::time::sleep;
 
+/// How deep JSON may be nested.
+pub(crate) const MOST_DEPTH: usize = 32;
+
 /// A body that was read. Keep it no longer than the request: a large one keeps others waiting.
 #[derive(Debug)]
 pub(crate) struct Body {
@@ -53,11 +56,11 @@ pub(crate) async fn read(
     }
     let caller = CallerKey::of(request);
     let body = whole(&mut payload, announced, limits, &state.admission, caller).await?;
-    if is_deeper_than(limits.json_depth, &body) {
+    if is_deeper_than(MOST_DEPTH, &body) {
         return Err(ApiError::TooLarge {
             path: "$".to_owned(),
             name: "jsonDepth",
-            limit: limits.json_depth,
+            limit: MOST_DEPTH,
         });
     }
     Ok(body)

@@ -3,6 +3,7 @@
 use crate::availability_check::request::LARGEST_QUANTITY;
 use crate::error::ApiError;
 use crate::http::admission::{self, LARGE_BODIES, LINES, SLOW_BODIES};
+use crate::http::body::MOST_DEPTH;
 use crate::http::json_reply;
 use crate::http::question_fields::{
     LONGEST_MAX_AGE_SECONDS, SHORTEST_TIMEOUT_MS, address_skus, body_skus, whole_ms,
@@ -155,7 +156,7 @@ impl ServiceLimits {
             large_reply_lines: admission::LARGE_LINES,
             lines: LINES.all,
             lines_per_caller: LINES.of_one_caller,
-            json_depth: limits.json_depth,
+            json_depth: MOST_DEPTH,
             header_timeout_ms: whole_ms(limits.header_timeout),
             body_timeout_ms: whole_ms(limits.body_timeout),
             keep_alive_ms: whole_ms(limits.keep_alive),
@@ -163,7 +164,7 @@ impl ServiceLimits {
             connections_per_address: limits.connections_per_address,
             quiet_connections: limits.quiet_connections,
             requests_per_second_per_caller: limits.requests_per_second_per_caller,
-            burst_per_caller: limits.burst_per_caller,
+            burst_per_caller: limits.burst_per_caller(),
             wrong_passwords_per_second: auth::WRONG_PER_SECOND,
             wrong_passwords_at_once: auth::WRONG_AT_ONCE,
             token_characters: auth::LONGEST_TOKEN,

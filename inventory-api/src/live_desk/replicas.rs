@@ -327,7 +327,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::redis_store::test_server::TestRedis;
+    use test_redis::TestRedis;
 
     /// What is announced, and what became of a question that joined at some earlier moment.
     struct Watch {

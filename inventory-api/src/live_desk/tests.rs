@@ -1,12 +1,12 @@
 use super::*;
 use crate::live_look_up::Environment;
 use shared::d365::ScriptedSource;
-use shared::redis_store::test_server::TestRedis;
 use shared::settings::Layers;
 use shared::stock::{
     AsOf, ItemNumber, OnHandRow, ProductDimensions, Quantities, Quantity, SkuMapping,
 };
 use std::time::Duration;
+use test_redis::TestRedis;
 
 const LONG: Duration = Duration::from_secs(5);
 

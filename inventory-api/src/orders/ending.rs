@@ -83,12 +83,12 @@ async fn look(store: &StockStore, tenant: &TenantId, longer: Duration) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::redis_store::test_server::TestRedis;
     use shared::settings::Layers;
     use shared::stock::{
         AsOf, Hold, HoldId, HoldOwner, LineContent, LineValue, Origin, Quantities, Quantity, Sku,
         StockLine, WarehouseId,
     };
+    use test_redis::TestRedis;
 
     const LONGER: Duration = Duration::from_mins(30);
 

@@ -214,7 +214,7 @@ impl<'a> ReplyContext<'a> {
             policy: &scope.policy,
             freshness: Freshness {
                 now: state.clock.now(),
-                stale_after: max_age.unwrap_or_else(|| state.stale_after(&scope.tenant)),
+                stale_after: max_age.unwrap_or_else(|| scope.tenant.stale_after()),
             },
             refresh_interval: scope.tenant.refresh_interval,
             has_ages: true,

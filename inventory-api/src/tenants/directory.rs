@@ -12,6 +12,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+/// A feed older than this many refresh intervals is stale.
+const STALE_AFTER_INTERVALS: u32 = 2;
+
 /// One D365 environment and legal entity, as the API needs it.
 #[derive(Debug)]
 pub(crate) struct Tenant {
@@ -29,6 +32,13 @@ pub(crate) struct Tenant {
     pub fingerprint: Option<Fingerprint>,
     /// Since when this process wants its feeds.
     pub wanted: OnceLock<AsOf>,
+}
+
+impl Tenant {
+    /// The age from which its feeds, and whatever came from them, are stale.
+    pub(crate) fn stale_after(&self) -> Duration {
+        self.refresh_interval.saturating_mul(STALE_AFTER_INTERVALS)
+    }
 }
 
 /// One sales channel.

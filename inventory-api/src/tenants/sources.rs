@@ -48,7 +48,7 @@ impl LiveSources {
             source,
             settings.sku_mapping.clone(),
             self.environment_of(settings),
-            settings.variants_max_age,
+            TenantSettings::VARIANTS_MAX_AGE,
         );
         let fingerprint = Some(settings.line_meaning().fingerprint());
         let mut tools = self.tools.clone();

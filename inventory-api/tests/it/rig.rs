@@ -7,7 +7,6 @@ use shared::d365::{OnHandSource, ScriptedSource};
 use shared::process::clock::Clock;
 use shared::process::shutdown::Shutdown;
 use shared::process::tasks::Tasks;
-use shared::redis_store::test_server::TestRedis;
 use shared::redis_store::{CycleEnd, ItemRange, Sealed, StockStore};
 use shared::settings::{Layers, Settings};
 use shared::stock::{
@@ -18,6 +17,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
+use test_redis::TestRedis;
 use tokio::sync::oneshot;
 
 const SETTINGS: &str = r#"

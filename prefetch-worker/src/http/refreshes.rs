@@ -4,7 +4,7 @@ use super::json_body;
 use super::refusal::Refusal;
 use super::rights::{feed_of, known_warehouse};
 use crate::metrics;
-use crate::refresh::requests::{Refreshes, SkuRefresh};
+use crate::refresh::requests::{MOST_REFRESH_SKUS, Refreshes, SkuRefresh};
 use crate::scheduler::plan;
 use crate::worker::{TenantFeed, Worker};
 use actix_web::web::{Data, Payload};
@@ -90,7 +90,7 @@ pub(crate) async fn ask_refresh(
                 id,
                 tenant: feed.id().clone(),
                 warehouses: warehouses_of(feed, body.warehouse_ids)?,
-                skus: distinct_skus(skus, worker.settings.refresh_skus)?,
+                skus: distinct_skus(skus, MOST_REFRESH_SKUS)?,
             };
             let warehouses = refresh.warehouses.iter().map(ToString::to_string);
             let taken = (warehouses.collect(), refresh.skus.len());

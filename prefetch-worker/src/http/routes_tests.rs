@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use shared::http::auth::{Authenticator, hash_password};
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::shutdown::Shutdown;
-use shared::redis_store::test_server::TestRedis;
 use shared::redis_store::{StockStore, WorkerHeartbeat};
 use shared::settings::{Layers, Secret, Settings};
+use test_redis::TestRedis;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 

@@ -299,7 +299,7 @@ fn setting_for(error: &D365Error) -> &'static str {
         D365Error::Status { status: 403, .. } => {
             "the security roles of the D365 user behind the client id"
         }
-        D365Error::Status { status: 404, .. } => "tenants.entity, tenants.warehouses_entity",
+        D365Error::Status { status: 404, .. } => "tenants.entity",
         D365Error::Status { status: 400, .. } => "tenants.fields, tenants.entity",
         _ => "tenants.environment_url",
     }

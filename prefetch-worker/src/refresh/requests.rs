@@ -7,6 +7,11 @@ use shared::stock::{Sku, TenantId, WarehouseId};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+/// Refreshes waiting at once.
+const MOST_WAITING: usize = 64;
+/// SKUs of one refresh.
+pub(crate) const MOST_REFRESH_SKUS: usize = 1_000;
+
 /// SKUs to read now.
 #[derive(Debug, Clone)]
 pub(crate) struct SkuRefresh {
@@ -28,7 +33,7 @@ pub(crate) struct QueueFull;
 impl Refreshes {
     /// Works refreshes off, one after the other, until the listeners close.
     pub(crate) fn start(worker: &Worker) -> Self {
-        let (sender, mut waiting) = mpsc::channel::<SkuRefresh>(worker.settings.refresh_queue);
+        let (sender, mut waiting) = mpsc::channel::<SkuRefresh>(MOST_WAITING);
         let worker = worker.clone();
         worker.tasks.clone().spawn("refreshes", async move {
             let stop = worker.shutdown.closing().clone();

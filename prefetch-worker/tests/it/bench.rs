@@ -3,13 +3,13 @@
 use d365_simulator::{Action, Config, DelayPoint, FaultSpec, Handle, Kind, WorldConfig};
 use prefetch_worker::{CycleOutcome, Poller, Step, Worker};
 use shared::process::shutdown::Shutdown;
-use shared::redis_store::test_server::TestRedis;
 use shared::redis_store::{CycleEnd, Sealed, ShardRecord};
 use shared::settings::{Layers, Settings, WorkerSettings};
 use shared::stock::{TenantId, WarehouseId};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use test_redis::TestRedis;
 
 pub(crate) struct Bench {
     pub(crate) redis: TestRedis,

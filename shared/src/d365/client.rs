@@ -53,6 +53,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Pages of a full list: 20 million rows.
 const LIST_PAGES: usize = 2_000;
 
+const WAREHOUSES_ENTITY: &str = "Warehouses";
 /// Longest time to reach Entra ID, which is a world-wide service and may be far away.
 const TOKEN_CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Limits of one prefetched page.
@@ -118,10 +119,7 @@ impl D365Client {
         Ok(Self {
             on_hand_url: set_url(&entity.set)?,
             variants_url: set_url(&checked_set("variants_entity", &tenant.variants_entity)?)?,
-            warehouses_url: set_url(&checked_set(
-                "warehouses_entity",
-                &tenant.warehouses_entity,
-            )?)?,
+            warehouses_url: set_url(&checked_set("warehouses_entity", WAREHOUSES_ENTITY)?)?,
             sender: Sender {
                 connections,
                 app: app_of(tenant, purpose),
@@ -385,7 +383,7 @@ fn share_of(tenant: &TenantSettings, purpose: Purpose) -> Share {
         purpose,
         most: tenant.calls_at_once,
         kept_for_live: if is_shared {
-            tenant.calls_kept_for_live
+            tenant.calls_kept_for_live()
         } else {
             0
         },

@@ -62,7 +62,6 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// Stands at `now`.
     pub fn at(now: AsOf) -> Self {
         Self {
             ms: AtomicI64::new(now.unix_ms()),

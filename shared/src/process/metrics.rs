@@ -9,18 +9,14 @@ const DURATION_BUCKETS: [f64; 16] = [
     120.0,
 ];
 
-/// Why metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
-    /// The registry could not be built.
     #[error("the metrics registry cannot be built: {0}")]
     Build(#[from] BuildError),
-    /// Something else records this process' metrics already.
     #[error("metrics are already being recorded by another recorder")]
     AlreadyInstalled,
 }
 
-/// Renders what was recorded.
 #[derive(Clone)]
 pub struct MetricsHandle(PrometheusHandle);
 

@@ -20,10 +20,8 @@ pub struct Tasks {
     home: Option<Handle>,
 }
 
-/// How the end of the background work went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
-    /// Whether everything ended in time.
     pub finished: bool,
     /// How many tasks still ran when time was up.
     pub still_running: usize,

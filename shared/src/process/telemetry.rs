@@ -6,18 +6,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter's text is wrong.
     #[error("setting log.filter: {filter:?} is no log filter: {cause}")]
-    Filter {
-        /// The filter given.
-        filter: String,
-        /// The library's reason.
-        cause: String,
-    },
-    /// Something else receives this process' logs already.
+    Filter { filter: String, cause: String },
     #[error("logs are already being received by another subscriber")]
     AlreadyInstalled,
 }

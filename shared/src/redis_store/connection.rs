@@ -1,32 +1,34 @@
-//! Connections that are thrown away when they have gone bad.
+//! Multiplexed connections that are thrown away when they have gone bad.
 //!
 //! A connection that answers READONLY after a demotion, or that only times out, would otherwise be
-//! kept for ever. Connecting is single-flight and backs off, so that a dead Redis is not hammered
-//! and callers fail fast meanwhile.
+//! kept for ever: redis-rs' own `ConnectionManager` stays on a demoted or frozen server (measured).
+//! Connecting is single-flight and backs off, so that a dead Redis is not hammered and callers fail
+//! fast meanwhile.
 //!
-//! A firewall on the way may have forgotten a connection that was quiet: it is closed as a question
-//! goes out, or swallows it. That is no failure: what may be asked twice is asked once more over a new
-//! connection. A borrowed connection is tried by a PING before it is lent.
+//! A firewall on the way may have forgotten a connection that was quiet: it is closed as a request
+//! goes out, or swallows it. That is no failure. What may be asked twice is asked once more over a new
+//! connection. What may not is sent over a connection that was in use a moment ago, or has answered a
+//! PING.
 
-use super::error::{StoreError, is_dead, spoils_the_connection};
+use super::error::{StoreError, is_dead, is_no_script, spoils_the_connection};
 use super::metrics;
 use crate::process::clock::{Clock, SystemClock};
 use crate::process::crypto;
 use crate::process::tasks::Tasks;
 use crate::settings::{RedisSettings, read_file};
 use arc_swap::ArcSwapOption;
-use deadpool_redis::{Connection, Manager, Pool, Runtime, Timeouts};
 use futures_util::future::{BoxFuture, Either, select};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisError,
+    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
     TlsCertificates,
 };
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -34,9 +36,12 @@ const TIMEOUTS_UNTIL_THROWN_AWAY: u32 = 3;
 /// A quiet connection shows itself so often, and is given up after as many times unanswered.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVES: u32 = 3;
+/// A connection that was not used for this long is tried before it is trusted with what may not be
+/// sent twice.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// How to reach the server.
-fn connection_info(settings: &RedisSettings) -> Result<ConnectionInfo, StoreError> {
+pub(super) fn client(settings: &RedisSettings) -> Result<Client, StoreError> {
     if settings.url.scheme() == "rediss" {
         crypto::install_provider();
     }
@@ -65,7 +70,7 @@ fn connection_info(settings: &RedisSettings) -> Result<ConnectionInfo, StoreErro
         .set_redis_settings(login)
         .set_tcp_settings(TcpSettings::default().set_keepalive(keepalive));
     let Some(path) = &settings.ca_file else {
-        return Ok(info);
+        return Client::open(info).map_err(|e| wrong("url", &e));
     };
     let pem = read_file(path).map_err(|cause| StoreError::Settings {
         key: "ca_file",
@@ -75,163 +80,86 @@ fn connection_info(settings: &RedisSettings) -> Result<ConnectionInfo, StoreErro
         client_tls: None,
         root_cert: Some(pem),
     };
-    let client = Client::build_with_tls(info, certificates).map_err(|e| wrong("ca_file", &e))?;
-    Ok(client.get_connection_info().clone())
+    Client::build_with_tls(info, certificates).map_err(|e| wrong("ca_file", &e))
 }
 
-/// A pool whose connections wait this long for an answer.
-pub(super) fn pool(
-    settings: &RedisSettings,
-    size: usize,
-    answer_limit: Duration,
-) -> Result<Pool, StoreError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(settings.connect_timeout))
-        .set_response_timeout(Some(answer_limit));
-    let manager = Manager::new_with_config(connection_info(settings)?, config)?;
-    let timeouts = Timeouts {
-        wait: Some(answer_limit),
-        create: Some(settings.connect_timeout),
-        recycle: Some(settings.command_timeout),
-    };
-    Pool::builder(manager)
-        .max_size(size)
-        .timeouts(timeouts)
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|cause| StoreError::Settings {
-            key: "pool_size",
-            problem: cause.to_string(),
-        })
+/// What a link is used for.
+#[derive(Debug, Clone)]
+pub(super) enum Use {
+    /// Questions of the thread that asks, over a connection of that thread's runtime.
+    Reading,
+    /// Scripts and records of the whole process. The connection lives on these tasks' runtime: those of
+    /// a web server's threads end one by one while others still work. A quiet connection is tried by a
+    /// PING that may take this long.
+    Scripts(Tasks, Duration),
 }
 
-/// Lends the connections of a pool. They are made on the runtime the store was opened on: a
-/// connection lives on the runtime that made it, and those of a web server's threads end one by one
-/// while others still work.
-#[derive(Debug)]
-pub(super) struct Lender {
-    pool: Pool,
-    home: Tasks,
-    /// How long a PING may take before no connection is trusted that lies idle.
-    silence: Duration,
+/// Longest waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// For a connection.
+    pub(super) connect: Duration,
+    /// For an answer.
+    pub(super) answer: Duration,
 }
 
-impl Lender {
-    pub(super) fn new(pool: Pool, silence: Duration) -> Self {
-        Self {
-            pool,
-            home: Tasks::new(),
-            silence,
-        }
-    }
-
-    async fn connection(&self) -> Result<Connection, StoreError> {
-        let (lend, borrowed) = oneshot::channel();
-        let (pool, silence) = (self.pool.clone(), self.silence);
-        self.home.spawn_unawaited("redis-connection", async move {
-            let connection = match tokio::time::timeout(silence, pool.get()).await {
-                Ok(connection) => connection,
-                // Where one is dead the others are: trying each would take too long.
-                Err(_elapsed) => {
-                    drop(pool.retain(|_, _| false));
-                    pool.get().await
-                }
-            };
-            // A borrower that left gives its connection back to the pool.
-            drop(lend.send(connection));
-        });
-        match borrowed.await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(cause)) => Err(StoreError::Unavailable {
-                cause: cause.to_string(),
-            }),
-            Err(_nobody_left) => Err(StoreError::Unavailable {
-                cause: "the process is about to end".to_owned(),
-            }),
-        }
-    }
-}
-
-/// Whether work may be done again that may have been done already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// It reads, or does the same twice as once.
-    Harmless,
-    /// Done twice it would do something else.
-    Never,
-}
-
-/// Lends a connection for one piece of work and takes it back only if it is still good. Work whose
-/// connection dies is done once more over another one, if that is harmless.
-///
-/// Dropped half-way through an answer (a cancelled caller), the connection is still sound: answers are
-/// matched to questions by the multiplexer.
-pub(super) async fn with_lent<T>(
-    lender: &Lender,
-    limit: Duration,
-    repeat: Repeat,
-    work: impl AsyncFnOnce(&mut Connection) -> Result<T, RedisError> + Clone,
-) -> Result<T, StoreError> {
-    let mut may_repeat = repeat == Repeat::Harmless;
-    loop {
-        // The pool tries one old connection after the other; together they get one limit.
-        let mut connection = tokio::time::timeout(limit, lender.connection())
-            .await
-            .or(Err(StoreError::TimedOut))??;
-        let error = match work.clone()(&mut connection).await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        if spoils_the_connection(&error) || error.is_timeout() {
-            drop(Connection::take(connection));
-        }
-        metrics::command_failed();
-        if !(std::mem::take(&mut may_repeat) && is_dead(&error)) {
-            return Err(error.into());
-        }
-    }
-}
-
-/// One connection kept by one reader.
+/// One connection, made when it is needed and made again when it has gone bad.
 pub(super) struct Link {
-    pool: Pool,
-    connect_limit: Duration,
-    /// How long an answer may take.
-    answer_limit: Duration,
-    current: ArcSwapOption<MultiplexedConnection>,
-    connecting: tokio::sync::Mutex<Pause>,
+    client: Client,
+    used_for: Use,
+    limits: Limits,
+    current: ArcSwapOption<Kept>,
+    /// The pause after the next failure to connect.
+    connecting: Mutex<Duration>,
     timeouts_in_a_row: AtomicU32,
     paused_until_ms: AtomicU64,
     time: SystemClock,
 }
 
-struct Pause(Duration);
+struct Kept {
+    connection: MultiplexedConnection,
+    used_ms: AtomicU64,
+}
 
 impl Link {
-    pub(super) fn new(pool: Pool, connect_limit: Duration, answer_limit: Duration) -> Self {
+    pub(super) fn new(client: Client, used_for: Use, limits: Limits) -> Self {
         Self {
-            pool,
-            connect_limit,
-            answer_limit,
+            client,
+            used_for,
+            limits,
             current: ArcSwapOption::empty(),
-            connecting: tokio::sync::Mutex::new(Pause(FIRST_PAUSE)),
+            connecting: Mutex::new(FIRST_PAUSE),
             timeouts_in_a_row: AtomicU32::new(0),
             paused_until_ms: AtomicU64::new(0),
             time: SystemClock::default(),
         }
     }
 
-    /// Asks, over the kept connection if there is one. If that dies, or is silent for half of the time
-    /// an answer may take, the question is asked once more over a new one: it must only read.
+    /// Sends what does something else when it is done twice: once. What the connection's death leaves
+    /// open, the caller finds out by reading.
+    pub(super) async fn send_once<T: FromRedisValue + Send>(
+        &self,
+        request: &Pipeline,
+    ) -> Result<T, StoreError> {
+        let connection = match self.trusted().await {
+            Ok(connection) => connection,
+            Err(bad) => self.connection_instead_of(bad.as_ref()).await?,
+        };
+        self.judge(&connection, self.query(&connection, request).await)
+    }
+
+    /// Asks what reads, or does the same twice as once. If the connection dies, or is silent for half of
+    /// the time an answer may take, it is asked once more over a new one.
     pub(super) async fn ask<T: FromRedisValue + Send>(
         &self,
-        question: &redis::Pipeline,
+        question: &Pipeline,
     ) -> Result<T, StoreError> {
-        let Some(kept) = self.current.load_full() else {
-            return self.ask_instead_of(None, question).await;
+        let kept = match self.trusted().await {
+            Ok(connection) => connection,
+            Err(bad) => return self.ask_instead_of(bad.as_ref(), question).await,
         };
-        let mut first = std::pin::pin!(query(&kept, question));
-        match tokio::time::timeout(self.answer_limit / 2, &mut first).await {
+        let mut first = std::pin::pin!(self.query(&kept, question));
+        match tokio::time::timeout(self.limits.answer / 2, &mut first).await {
             Ok(Err(error)) if is_dead(&error) => {
                 let _dead = self.judge::<T>(&kept, Err(error));
                 self.ask_instead_of(Some(&kept), question).await
@@ -256,15 +184,16 @@ impl Link {
     /// is rare, and large.
     fn ask_instead_of<'a, T: FromRedisValue + Send + 'a>(
         &'a self,
-        bad: Option<&'a Arc<MultiplexedConnection>>,
-        question: &'a redis::Pipeline,
+        bad: Option<&'a Arc<Kept>>,
+        question: &'a Pipeline,
     ) -> BoxFuture<'a, Result<T, StoreError>> {
         let asking = async move {
             let new = self.connection_instead_of(bad).await?;
-            self.judge(&new, query(&new, question).await)
+            self.judge(&new, self.query(&new, question).await)
         };
-        let limit = self.connect_limit + self.answer_limit;
-        let limit = bad.map_or(limit, |_| self.answer_limit);
+        let limit = bad.map_or(self.limits.connect + self.limits.answer, |_| {
+            self.limits.answer
+        });
         Box::pin(async move {
             tokio::time::timeout(limit, asking)
                 .await
@@ -272,67 +201,115 @@ impl Link {
         })
     }
 
+    /// The connection there is. The error is the one that must not be used, if any.
+    async fn trusted(&self) -> Result<Arc<Kept>, Option<Arc<Kept>>> {
+        let kept = self.current.load_full().ok_or(None)?;
+        let Use::Scripts(_, silence) = self.used_for else {
+            return Ok(kept);
+        };
+        let quiet_for = self
+            .now_ms()
+            .saturating_sub(kept.used_ms.load(Ordering::Relaxed));
+        if quiet_for < ms(QUIET) {
+            return Ok(kept);
+        }
+        let mut ping = redis::pipe();
+        ping.cmd("PING");
+        let answer = tokio::time::timeout(silence, self.query::<[String; 1]>(&kept, &ping));
+        match answer.await {
+            Ok(Ok(_pong)) => Ok(kept),
+            Ok(Err(_)) | Err(_) => Err(Some(kept)),
+        }
+    }
+
     /// The connection, made if there is none but this one.
     async fn connection_instead_of(
         &self,
-        bad: Option<&Arc<MultiplexedConnection>>,
-    ) -> Result<Arc<MultiplexedConnection>, StoreError> {
-        let another = || {
-            let current = self.current.load_full();
-            current.filter(|current| bad.is_none_or(|bad| !Arc::ptr_eq(bad, current)))
-        };
-        let resting = || StoreError::Unavailable {
-            cause: "waiting before the next try".to_owned(),
-        };
-        if self.now_ms() < self.paused_until_ms.load(Ordering::Relaxed) {
-            return Err(resting());
-        }
-        let mut pause = tokio::time::timeout(self.connect_limit, self.connecting.lock())
+        bad: Option<&Arc<Kept>>,
+    ) -> Result<Arc<Kept>, StoreError> {
+        self.check_pause()?;
+        let mut pause = tokio::time::timeout(self.limits.connect, self.connecting.lock())
             .await
             .or(Err(StoreError::TimedOut))?;
-        if let Some(connection) = another() {
-            return Ok(connection);
+        let current = self.current.load_full();
+        let is_another = |current: &Arc<Kept>| bad.is_none_or(|bad| !Arc::ptr_eq(bad, current));
+        if let Some(another) = current.filter(is_another) {
+            return Ok(another);
         }
-        if self.now_ms() < self.paused_until_ms.load(Ordering::Relaxed) {
-            return Err(resting());
-        }
-        let made = tokio::time::timeout(self.connect_limit, self.pool.get()).await;
-        let made = match made {
-            Ok(Ok(connection)) => Ok(Connection::take(connection)),
-            Ok(Err(cause)) => Err(StoreError::Unavailable {
-                cause: cause.to_string(),
-            }),
-            Err(_) => Err(StoreError::TimedOut),
-        };
+        self.check_pause()?;
+        let made = tokio::time::timeout(self.limits.connect, self.connect())
+            .await
+            .unwrap_or(Err(StoreError::TimedOut));
         match made {
             Ok(connection) => {
-                pause.0 = FIRST_PAUSE;
+                *pause = FIRST_PAUSE;
                 self.timeouts_in_a_row.store(0, Ordering::Relaxed);
-                let connection = Arc::new(connection);
-                self.current.store(Some(Arc::clone(&connection)));
+                let kept = Arc::new(Kept {
+                    connection,
+                    used_ms: AtomicU64::new(self.now_ms()),
+                });
+                self.current.store(Some(Arc::clone(&kept)));
                 metrics::connected();
-                Ok(connection)
+                Ok(kept)
             }
             Err(error) => {
-                let until = self.now_ms().saturating_add(ms(pause.0));
+                let until = self.now_ms().saturating_add(ms(*pause));
                 self.paused_until_ms.store(until, Ordering::Relaxed);
-                pause.0 = (pause.0 * 2).min(LONGEST_PAUSE);
+                *pause = (*pause * 2).min(LONGEST_PAUSE);
                 Err(error)
             }
         }
     }
 
+    fn check_pause(&self) -> Result<(), StoreError> {
+        if self.now_ms() < self.paused_until_ms.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable {
+                cause: "waiting before the next try".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.limits.connect))
+            .set_response_timeout(Some(self.limits.answer));
+        let client = self.client.clone();
+        let connecting = async move {
+            client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+        };
+        let made = match &self.used_for {
+            Use::Reading => connecting.await,
+            Use::Scripts(home, _) => {
+                let (give, made) = oneshot::channel();
+                home.spawn_unawaited("redis-connection", async move {
+                    drop(give.send(connecting.await));
+                });
+                let ending = |_dropped| StoreError::Unavailable {
+                    cause: "the process is about to end".to_owned(),
+                };
+                made.await.map_err(ending)?
+            }
+        };
+        made.map_err(|cause| match StoreError::from(cause) {
+            StoreError::TimedOut => StoreError::TimedOut,
+            other => StoreError::Unavailable {
+                cause: other.to_string(),
+            },
+        })
+    }
+
     /// Judges an answer: a connection gone bad is thrown away, the next caller makes a new one.
-    fn judge<T>(
-        &self,
-        used: &Arc<MultiplexedConnection>,
-        answer: Result<T, RedisError>,
-    ) -> Result<T, StoreError> {
+    fn judge<T>(&self, used: &Arc<Kept>, answer: Result<T, RedisError>) -> Result<T, StoreError> {
         let error = match answer {
             Ok(value) => {
                 self.timeouts_in_a_row.store(0, Ordering::Relaxed);
                 return Ok(value);
             }
+            // It is loaded and called again.
+            Err(error) if is_no_script(&error) => return Err(error.into()),
             Err(error) => error,
         };
         metrics::command_failed();
@@ -353,20 +330,23 @@ impl Link {
         Err(error.into())
     }
 
+    async fn query<T: FromRedisValue>(
+        &self,
+        kept: &Kept,
+        request: &Pipeline,
+    ) -> Result<T, RedisError> {
+        let answer = request.query_async(&mut kept.connection.clone()).await;
+        kept.used_ms.store(self.now_ms(), Ordering::Relaxed);
+        answer
+    }
+
     fn now_ms(&self) -> u64 {
         ms(self.time.monotonic())
     }
 }
 
-async fn query<T: FromRedisValue>(
-    connection: &MultiplexedConnection,
-    question: &redis::Pipeline,
-) -> Result<T, RedisError> {
-    question.query_async(&mut connection.clone()).await
-}
-
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
             .field("connected", &self.current.load().is_some())
             .finish_non_exhaustive()

@@ -4,25 +4,16 @@
 //! how far it is, so that another can go on from there; the last part to end makes the warehouse due
 //! again, and whoever takes it seals the cycle. Nothing here decides what a cycle was.
 
+use super::calls::Calls;
 use super::error::StoreError;
-use super::schedule::{Claim, LeaseLost};
-use super::script::Call;
+use super::schedule::{Claim, LeaseLost, count_if_held, if_held};
+use super::script::{StoreCall, read};
+use super::scripts;
 use super::store::StockStore;
 use crate::stock::{AsOf, Fingerprint, Generation, ItemNumber, TenantId, WarehouseId};
-use redis::Script;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::LazyLock;
 use std::time::Duration;
-
-static OPEN: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/open_cycle.lua")));
-static WATCH: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/watch_cycle.lua")));
-static FINISH_PART: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/finish_part.lua")));
-static PUT_BACK: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/put_back.lua")));
 
 /// Parts of one cycle; a record that tells of more is none of ours.
 const MOST_PARTS: u32 = 4_096;
@@ -55,9 +46,7 @@ impl ItemRange {
 /// A part of a cycle, as it stands on the schedule: `24#482/3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PartId {
-    /// The cycle.
     pub generation: Generation,
-    /// Its number, from 1.
     pub number: u32,
 }
 
@@ -92,20 +81,17 @@ impl fmt::Display for PartId {
 /// A cycle under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenCycle {
-    /// Its number.
     pub generation: Generation,
     /// Its start; the watermark, if it turns out to be a snapshot.
     pub started: AsOf,
     /// The settings it is read with; none if it was opened by a version before fingerprints.
     pub settings: Option<Fingerprint>,
-    /// Its parts, in D365's order.
     pub parts: Vec<OpenPart>,
 }
 
 /// A part of a cycle under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenPart {
-    /// What it reads.
     pub range: ItemRange,
     /// How it ended, in the words of who read it; none while it has not.
     pub end: Option<String>,
@@ -117,6 +103,32 @@ impl OpenCycle {
         let at = usize::try_from(part.number).ok()?.checked_sub(1)?;
         let open = self.parts.get(at)?;
         (self.generation == part.generation).then_some(&open.range)
+    }
+
+    /// From the fields of its hash; none if its number, start or parts are not there.
+    pub fn of<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        let generation = Generation(field("generation")?.parse().ok()?);
+        let started = field("started")?.parse().ok()?;
+        let count: u32 = field("parts")?.parse().ok()?;
+        if count > MOST_PARTS {
+            return None;
+        }
+        let item = |name: String| field(&name).map(ItemNumber::parse).transpose();
+        let parts = (1..=count).map(|number| {
+            Some(OpenPart {
+                range: ItemRange {
+                    after: item(format!("after:{number}")).ok()?,
+                    up_to: item(format!("up_to:{number}")).ok()?,
+                },
+                end: field(&format!("end:{number}")).map(str::to_owned),
+            })
+        });
+        Some(Self {
+            generation,
+            started,
+            settings: field("settings").and_then(|text| text.parse().ok()),
+            parts: parts.collect::<Option<_>>()?,
+        })
     }
 
     /// The end of every part; none while one is open.
@@ -150,29 +162,11 @@ impl StockStore {
         ranges: &[ItemRange],
         watch: Duration,
     ) -> Result<Option<Generation>, StoreError> {
-        let border = |item: &Option<ItemNumber>| {
-            item.as_ref()
-                .map_or_else(String::new, |item| item.as_str().to_owned())
-        };
-        let mut call = Call::of(&OPEN)
-            .key(self.keys().snapshot(tenant, warehouse))
-            .key(self.keys().cycle(tenant, warehouse))
-            .key(self.keys().due(tenant))
-            .key(self.keys().shard(tenant, warehouse.key()))
-            .argument(warehouse.key())
-            .argument(seen)
-            .argument(started)
-            .argument(watch.as_millis())
-            .argument(
-                self.settings()
-                    .map_or_else(String::new, |own| own.to_string()),
-            );
-        for range in ranges {
-            call.push_argument(border(&range.after));
-            call.push_argument(border(&range.up_to));
-        }
-        let generation: u64 = self.run_in_time(call, self.script_limit()).await?;
-        Ok((generation > 0).then_some(Generation(generation)))
+        let settings = self.settings();
+        let call = self
+            .calls(tenant)
+            .open_cycle(warehouse, seen, started, settings, ranges, watch);
+        self.run(call).await
     }
 
     /// The cycle under way; none if there is none, or if what is left of it cannot be used.
@@ -182,15 +176,8 @@ impl StockStore {
         warehouse: &WarehouseId,
     ) -> Result<Option<OpenCycle>, StoreError> {
         let key = self.keys().cycle(tenant, warehouse);
-        let fields: HashMap<String, String> = self
-            .command(async |connection| {
-                redis::cmd("HGETALL")
-                    .arg(&key)
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
-        Ok(cycle_of(fields))
+        let fields: HashMap<String, String> = self.ask(redis::cmd("HGETALL").arg(key)).await?;
+        Ok(OpenCycle::of(|name| fields.get(name).map(String::as_str)))
     }
 
     /// Forgets a cycle that cannot be used, so that another may be opened.
@@ -200,13 +187,7 @@ impl StockStore {
         warehouse: &WarehouseId,
     ) -> Result<(), StoreError> {
         let key = self.keys().cycle(tenant, warehouse);
-        self.command(async |connection| {
-            redis::cmd("DEL")
-                .arg(&key)
-                .query_async::<()>(connection)
-                .await
-        })
-        .await
+        self.ask(redis::cmd("DEL").arg(key)).await
     }
 
     /// Gives a claimed warehouse back whose cycle is under way, to be looked after again after
@@ -218,16 +199,10 @@ impl StockStore {
         claim: &Claim,
         watch: Duration,
     ) -> Result<Result<u32, LeaseLost>, StoreError> {
-        let call = self
-            .shard_call(&WATCH, tenant, &claim.shard)
-            .key(self.keys().cycle_of(tenant, &claim.shard))
-            .argument(claim.token)
-            .argument(watch.as_millis());
-        let put_back: i64 = self.run(call).await?;
-        Ok(u32::try_from(put_back).or(Err(LeaseLost)))
+        let call = self.calls(tenant).watch_cycle(claim, watch);
+        self.run(call).await
     }
 
-    /// Notes how a claimed part ended.
     pub async fn finish_part(
         &self,
         tenant: &TenantId,
@@ -238,36 +213,18 @@ impl StockStore {
         end: &str,
     ) -> Result<Result<PartEnded, LeaseLost>, StoreError> {
         let call = self
-            .shard_call(&FINISH_PART, tenant, &claim.shard)
-            .key(self.keys().cycle(tenant, warehouse))
-            .argument(claim.token)
-            .argument(warehouse.key())
-            .argument(part.generation)
-            .argument(started)
-            .argument(part.number)
-            .argument(end);
-        let open: i64 = self.run(call).await?;
-        Ok(match u32::try_from(open) {
-            Ok(open) => Ok(PartEnded::Noted { open }),
-            Err(_negative) if open == -2 => Ok(PartEnded::Superseded),
-            Err(_negative) => Err(LeaseLost),
-        })
+            .calls(tenant)
+            .finish_part(warehouse, claim, part, started, end);
+        self.run(call).await
     }
 
-    /// Gives a part back before its end, due at once.
     pub async fn put_back(
         &self,
         tenant: &TenantId,
         claim: &Claim,
     ) -> Result<Result<(), LeaseLost>, StoreError> {
-        let call = self
-            .shard_call(&PUT_BACK, tenant, &claim.shard)
-            .argument(claim.token);
-        Ok(if self.run::<i64>(call).await? == 1 {
-            Ok(())
-        } else {
-            Err(LeaseLost)
-        })
+        let call = self.calls(tenant).put_back(claim);
+        self.run(call).await
     }
 
     /// Where the last complete snapshot would be split: the last items of the parts, but for the
@@ -278,16 +235,9 @@ impl StockStore {
         warehouse: &WarehouseId,
     ) -> Result<Vec<ItemNumber>, StoreError> {
         let key = self.keys().ranges(tenant, warehouse);
-        let borders: Vec<String> = self
-            .command(async |connection| {
-                redis::cmd("LRANGE")
-                    .arg(&key)
-                    .arg(0)
-                    .arg(MOST_PARTS - 2)
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
+        let mut range = redis::cmd("LRANGE");
+        range.arg(key).arg(0).arg(MOST_PARTS - 2);
+        let borders: Vec<String> = self.ask(&range).await?;
         Ok(borders
             .into_iter()
             .filter_map(|item| ItemNumber::parse(item).ok())
@@ -295,34 +245,78 @@ impl StockStore {
     }
 }
 
-/// A record that lacks its number, start or parts is no cycle.
-pub(super) fn cycle_of(mut fields: HashMap<String, String>) -> Option<OpenCycle> {
-    let generation = Generation(fields.get("generation")?.parse().ok()?);
-    let started = fields.get("started")?.parse().ok()?;
-    let count: u32 = fields.get("parts")?.parse().ok()?;
-    if count > MOST_PARTS {
-        return None;
+impl Calls<'_> {
+    /// Opens a cycle whose parts read these ranges; none if refused.
+    pub fn open_cycle(
+        &self,
+        warehouse: &WarehouseId,
+        seen: Generation,
+        started: AsOf,
+        settings: Option<Fingerprint>,
+        ranges: &[ItemRange],
+        watch: Duration,
+    ) -> StoreCall<Option<Generation>> {
+        let border = |item: &Option<ItemNumber>| {
+            let item = item.as_ref().map(ItemNumber::as_str);
+            item.unwrap_or_default().to_owned()
+        };
+        let mut call = StoreCall::read_by(&scripts::OPEN_CYCLE, |answer| {
+            let generation = read::<u64>(answer)?;
+            Ok((generation > 0).then_some(Generation(generation)))
+        })
+        .key(self.keys.snapshot(self.tenant, warehouse))
+        .key(self.keys.cycle(self.tenant, warehouse))
+        .key(self.keys.due(self.tenant))
+        .key(self.keys.shard(self.tenant, warehouse.key()))
+        .argument(warehouse.key())
+        .argument(seen)
+        .argument(started)
+        .argument(watch.as_millis())
+        .argument(settings.map_or_else(String::new, |own| own.to_string()));
+        for range in ranges {
+            call.push_argument(border(&range.after));
+            call.push_argument(border(&range.up_to));
+        }
+        call
     }
-    let item = |field: Option<String>| match field {
-        Some(text) => ItemNumber::parse(text).map(Some),
-        None => Ok(None),
-    };
-    let mut parts = Vec::new();
-    for number in 1..=count {
-        parts.push(OpenPart {
-            range: ItemRange {
-                after: item(fields.remove(&format!("after:{number}"))).ok()?,
-                up_to: item(fields.remove(&format!("up_to:{number}"))).ok()?,
-            },
-            end: fields.remove(&format!("end:{number}")),
+
+    /// Looks after a cycle under way: how many parts were scheduled again.
+    pub fn watch_cycle(&self, claim: &Claim, watch: Duration) -> StoreCall<Result<u32, LeaseLost>> {
+        let call = StoreCall::read_by(&scripts::WATCH_CYCLE, count_if_held);
+        self.on_claim(call, claim)
+            .key(self.keys.cycle_of(self.tenant, &claim.shard))
+            .argument(watch.as_millis())
+    }
+
+    pub fn finish_part(
+        &self,
+        warehouse: &WarehouseId,
+        claim: &Claim,
+        part: PartId,
+        started: AsOf,
+        end: &str,
+    ) -> StoreCall<Result<PartEnded, LeaseLost>> {
+        let call = StoreCall::read_by(&scripts::FINISH_PART, |answer| {
+            Ok(match read::<i64>(answer)? {
+                -2 => Ok(PartEnded::Superseded),
+                open => match u32::try_from(open) {
+                    Ok(open) => Ok(PartEnded::Noted { open }),
+                    Err(_negative) => Err(LeaseLost),
+                },
+            })
         });
+        self.on_claim(call, claim)
+            .key(self.keys.cycle(self.tenant, warehouse))
+            .argument(warehouse.key())
+            .argument(part.generation)
+            .argument(started)
+            .argument(part.number)
+            .argument(end)
     }
-    Some(OpenCycle {
-        generation,
-        started,
-        settings: fields.get("settings").and_then(|text| text.parse().ok()),
-        parts,
-    })
+
+    pub fn put_back(&self, claim: &Claim) -> StoreCall<Result<(), LeaseLost>> {
+        self.on_claim(StoreCall::read_by(&scripts::PUT_BACK, if_held), claim)
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,10 @@
 //! What is asked for, what is low, and how many calls may be spent on it between snapshots.
 
 use super::error::StoreError;
-use super::script::Call;
+use super::script::StoreCall;
+use super::scripts;
 use super::store::StockStore;
 use crate::stock::{Sku, TenantId};
-use redis::Script;
-use std::sync::LazyLock;
-
-static NOTE_ASKED: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/note_asked.lua")));
-static TAKE_CALLS: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/take_demand_calls.lua")));
 
 /// SKUs of one script call: counting them holds up readers beside it.
 const SKUS_PER_CALL: usize = 500;
@@ -28,7 +22,7 @@ impl StockStore {
         asked: &[(Sku, u32)],
     ) -> Result<(), StoreError> {
         for chunk in asked.chunks(SKUS_PER_CALL) {
-            let mut call = Call::of(&NOTE_ASKED)
+            let mut call = StoreCall::of(&scripts::NOTE_ASKED)
                 .key(self.keys().asked(tenant))
                 .key(self.keys().demand(tenant))
                 .argument(MOST_ASKED);
@@ -71,8 +65,7 @@ impl StockStore {
             .arg(MOST_LOW)
             .arg(-1)
             .ignore();
-        self.command(async |connection| pipeline.query_async::<()>(connection).await)
-            .await
+        self.ask_all(&pipeline).await
     }
 
     /// The SKUs with the lowest stock, lowest first.
@@ -85,16 +78,10 @@ impl StockStore {
         if skus.is_empty() {
             return Ok(());
         }
-        let key = self.keys().low(tenant);
         let names: Vec<&str> = skus.iter().map(Sku::key).collect();
-        self.command(async |connection| {
-            redis::cmd("ZREM")
-                .arg(&key)
-                .arg(&names)
-                .query_async::<()>(connection)
-                .await
-        })
-        .await
+        let mut remove = redis::cmd("ZREM");
+        remove.arg(self.keys().low(tenant)).arg(&names);
+        self.ask(&remove).await
     }
 
     /// Takes at most `wanted` calls out of the tenant's budget of demand, which fills at
@@ -106,12 +93,12 @@ impl StockStore {
         size: u32,
         wanted: u32,
     ) -> Result<u32, StoreError> {
-        let call = Call::of(&TAKE_CALLS)
+        let call = StoreCall::of(&scripts::TAKE_DEMAND_CALLS)
             .key(self.keys().demand(tenant))
             .argument(per_second)
             .argument(size)
             .argument(wanted);
-        self.run_in_time(call, self.script_limit()).await
+        self.run(call).await
     }
 
     async fn ranked(
@@ -123,16 +110,9 @@ impl StockStore {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let skus: Vec<String> = self
-            .command(async |connection| {
-                redis::cmd(command)
-                    .arg(&key)
-                    .arg(0)
-                    .arg(count - 1)
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
+        let mut range = redis::cmd(command);
+        range.arg(&key).arg(0).arg(count - 1);
+        let skus: Vec<String> = self.ask(&range).await?;
         Ok(skus
             .into_iter()
             .filter_map(|sku| Sku::parse(sku).ok())

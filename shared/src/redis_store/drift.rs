@@ -31,8 +31,7 @@ impl StockStore {
                 .ignore();
         }
         pipeline.cmd("EXPIRE").arg(&key).arg(KEPT_SECONDS).ignore();
-        self.command_once(async |connection| pipeline.query_async::<()>(connection).await)
-            .await
+        self.send_once(&pipeline).await
     }
 
     /// The counts of each warehouse, added up over these days.
@@ -49,9 +48,7 @@ impl StockStore {
                 pipeline.cmd("HGETALL").arg(key);
             }
         }
-        let answers: Vec<HashMap<String, String>> = self
-            .command(async |connection| pipeline.query_async(connection).await)
-            .await?;
+        let answers: Vec<HashMap<String, String>> = self.ask_all(&pipeline).await?;
         if answers.len() != warehouses.len() * days.len() {
             return Err(StoreError::Misbehaved { what: "drift" });
         }

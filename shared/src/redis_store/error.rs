@@ -1,16 +1,16 @@
 //! What can go wrong between us and Redis.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
+
+/// Longest explanation that is kept, in characters.
+const LONGEST_DETAIL: usize = 200;
 
 /// A failed exchange with Redis. Never carries a value or a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Nobody answers, or the connection broke.
     #[error("Redis cannot be reached: {cause}")]
-    Unavailable {
-        /// The cause in the library's words.
-        cause: String,
-    },
+    Unavailable { cause: String },
     /// No answer inside the time allowed.
     #[error("Redis did not answer in time")]
     TimedOut,
@@ -19,7 +19,6 @@ pub enum StoreError {
     Refused {
         /// Redis' error code, for example `OOM`, `READONLY`, `NOPERM`.
         code: String,
-        /// Its explanation.
         detail: String,
     },
     /// Redis came to a call only after its caller's time was over; it granted and changed nothing.
@@ -27,10 +26,7 @@ pub enum StoreError {
     TooLate,
     /// An answer of a shape that was not asked for.
     #[error("Redis answered {what} in an unexpected form")]
-    Misbehaved {
-        /// What was being read.
-        what: &'static str,
-    },
+    Misbehaved { what: &'static str },
     /// Another server has taken over since the cycle was opened.
     #[error("Redis was replaced while the cycle was under way; lines may be lost with the old one")]
     Replaced,
@@ -45,7 +41,6 @@ pub enum StoreError {
     Settings {
         /// The key below `[redis]`.
         key: &'static str,
-        /// What is wrong with it.
         problem: String,
     },
 }
@@ -63,9 +58,12 @@ impl StoreError {
             | Self::Settings { .. } => false,
         }
     }
-}
 
-impl StoreError {
+    /// Whether this user may not do it.
+    pub(super) fn is_no_right(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "NOPERM")
+    }
+
     /// Whether something else stands under the key that was read than we write there. Other keys can
     /// be read.
     pub(super) fn is_about_this_key(&self) -> bool {
@@ -82,18 +80,12 @@ impl From<RedisError> for StoreError {
         if error.is_timeout() {
             return Self::TimedOut;
         }
-        match (error.kind(), error.code()) {
-            (ErrorKind::Server(_) | ErrorKind::Extension, code) => Self::Refused {
-                // A transaction that was given up has none.
-                code: code.unwrap_or("EXECABORT").to_owned(),
-                detail: error
-                    .detail()
-                    .map_or_else(|| error.to_string(), str::to_owned)
-                    .chars()
-                    .take(200)
-                    .collect(),
-            },
-            (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => {
+        if let Some((code, detail)) = server_error(&error) {
+            let detail = detail.chars().take(LONGEST_DETAIL).collect();
+            return Self::Refused { code, detail };
+        }
+        match error.kind() {
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
                 Self::Misbehaved { what: "a command" }
             }
             _ => Self::Unavailable {
@@ -103,26 +95,34 @@ impl From<RedisError> for StoreError {
     }
 }
 
+/// The server's code and explanation; of several commands those of the first that failed.
+fn server_error(error: &RedisError) -> Option<(String, String)> {
+    let errors = error.clone().into_server_errors()?;
+    Some(match errors.first() {
+        Some((_, first)) => {
+            let detail = first.details().unwrap_or_default();
+            (first.code().to_owned(), detail.to_owned())
+        }
+        // A transaction that was given up.
+        None => ("EXECABORT".to_owned(), error.to_string()),
+    })
+}
+
 /// Whether a question's connection died, so that nobody knows whether it came through.
 pub(super) fn is_dead(error: &RedisError) -> bool {
     !error.is_timeout() && (error.is_io_error() || error.is_connection_dropped())
 }
 
+/// Whether Redis has forgotten the script that was called.
+pub(super) fn is_no_script(error: &RedisError) -> bool {
+    server_error(error).is_some_and(|(code, _)| code == "NOSCRIPT")
+}
+
 /// Whether a connection that gave this error must not be used again.
 pub(super) fn spoils_the_connection(error: &RedisError) -> bool {
+    let says_so = |code: &str| matches!(code, "NOREPLICAS" | "READONLY" | "MASTERDOWN" | "LOADING");
     error.is_io_error()
         || error.is_connection_dropped()
         || error.is_unrecoverable_error()
-        || matches!(
-            error.kind(),
-            ErrorKind::Server(
-                ServerErrorKind::ReadOnly
-                    | ServerErrorKind::MasterDown
-                    | ServerErrorKind::BusyLoading
-            )
-        )
-        || matches!(
-            error.code(),
-            Some("NOREPLICAS" | "READONLY" | "MASTERDOWN" | "LOADING")
-        )
+        || server_error(error).is_some_and(|(code, _)| says_so(&code))
 }

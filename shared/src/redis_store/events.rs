@@ -1,16 +1,12 @@
 //! Events of D365 that were taken, so that no replica takes one twice.
 
 use super::error::StoreError;
-use super::script::Call;
+use super::script::StoreCall;
+use super::scripts;
 use super::store::StockStore;
-use redis::Script;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 use std::time::Duration;
-
-static NOTE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/note_event.lua")));
 
 /// Senders deliver again within minutes, or give up.
 const REMEMBERED: Duration = Duration::from_mins(10);
@@ -18,24 +14,15 @@ const REMEMBERED: Duration = Duration::from_mins(10);
 impl StockStore {
     /// Notes an event; false if it was noted before, by any replica.
     pub async fn note_event(&self, id: &str) -> Result<bool, StoreError> {
-        let call = Call::of(&NOTE)
+        let call = StoreCall::of(&scripts::NOTE_EVENT)
             .key(self.event_key(id))
             .argument(REMEMBERED.as_millis());
-        self.run_in_time::<u8>(call, self.script_limit())
-            .await
-            .map(|noted| noted == 1)
+        self.run::<u8>(call).await.map(|noted| noted == 1)
     }
 
     /// Forgets an event that could not be taken after all: it may come again.
     pub async fn forget_event(&self, id: &str) -> Result<(), StoreError> {
-        let key = self.event_key(id);
-        self.command(async |connection| {
-            redis::cmd("DEL")
-                .arg(&key)
-                .query_async::<()>(connection)
-                .await
-        })
-        .await
+        self.ask(redis::cmd("DEL").arg(self.event_key(id))).await
     }
 
     /// Ids come from outside and may be long: their hash is not.

@@ -7,12 +7,10 @@ use crate::stock::{LineValue, Sku, TenantId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One field of a stock hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplainedLine {
     /// The field: a warehouse.
     pub warehouse: String,
-    /// The stored text.
     pub text: String,
     /// The text read as a line, if it is one.
     pub value: Option<LineValue>,
@@ -37,17 +35,9 @@ impl StockStore {
         sku: &Sku,
     ) -> Result<(Vec<ExplainedLine>, Option<Duration>), StoreError> {
         let key = self.keys().stock(tenant, sku);
-        let (fields, ttl_ms): (BTreeMap<String, String>, i64) = self
-            .command(async |connection| {
-                redis::pipe()
-                    .cmd("HGETALL")
-                    .arg(&key)
-                    .cmd("PTTL")
-                    .arg(&key)
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HGETALL").arg(&key).cmd("PTTL").arg(&key);
+        let (fields, ttl_ms): (BTreeMap<String, String>, i64) = self.ask_all(&pipeline).await?;
         let lines = fields
             .into_iter()
             .map(|(warehouse, text)| ExplainedLine {
@@ -65,24 +55,13 @@ impl StockStore {
     /// # Errors
     /// What a write would be refused for.
     pub async fn check_writing(&self, tenant: &TenantId) -> Result<(), StoreError> {
-        let key = self.keys().due(tenant);
-        self.command(async |connection| {
-            redis::cmd("ZADD")
-                .arg(&key)
-                .arg("XX")
-                .arg(0)
-                .arg("")
-                .query_async::<()>(connection)
-                .await
-        })
-        .await
+        let mut add = redis::cmd("ZADD");
+        add.arg(self.keys().due(tenant)).arg("XX").arg(0).arg("");
+        self.ask(&add).await
     }
 
-    /// What kind of server this is.
     pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
-        let info: String = self
-            .command(async |connection| redis::cmd("INFO").query_async(connection).await)
-            .await?;
+        let info: String = self.ask(&redis::cmd("INFO")).await?;
         let fact = |name: &str| {
             info.lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))

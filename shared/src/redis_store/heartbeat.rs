@@ -3,7 +3,6 @@
 use super::error::StoreError;
 use super::store::StockStore;
 use crate::stock::{AsOf, Fingerprint, TenantId};
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// A worker that is silent for longer is not listed any more.
@@ -13,15 +12,19 @@ const SILENCE: Duration = Duration::from_secs(30);
 const MOST_WORKERS: isize = 1_000;
 const MOST_SHARDS: usize = 256;
 const LONGEST_TEXT: usize = 4 * 1024;
+const FIELDS: [&str; 6] = [
+    "version",
+    "host",
+    "started",
+    "settings",
+    "shards",
+    "rows_per_second",
+];
 
-/// A worker's sign of life.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkerHeartbeat {
-    /// Its id.
     pub id: String,
-    /// Program version.
     pub version: String,
-    /// Host name.
     pub host: String,
     /// Start, as ISO text.
     pub started: String,
@@ -71,8 +74,7 @@ impl StockStore {
             .arg("-inf")
             .arg(format!("({silent_before}"))
             .ignore();
-        self.command(async |connection| pipeline.query_async::<()>(connection).await)
-            .await
+        self.ask_all(&pipeline).await
     }
 
     /// Takes a worker off the list: it says good-bye.
@@ -84,34 +86,20 @@ impl StockStore {
             .arg(self.keys().workers())
             .arg(id)
             .ignore();
-        self.command(async |connection| pipeline.query_async::<()>(connection).await)
-            .await
+        self.ask_all(&pipeline).await
     }
 
     /// The workers that gave a sign of life lately.
     pub async fn workers(&self) -> Result<Vec<WorkerHeartbeat>, StoreError> {
-        let ids: Vec<Vec<u8>> = self
-            .command(async |connection| {
-                redis::cmd("ZRANGE")
-                    .arg(self.keys().workers())
-                    .arg(-MOST_WORKERS)
-                    .arg(-1)
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
+        let mut range = redis::cmd("ZRANGE");
+        range.arg(self.keys().workers()).arg(-MOST_WORKERS).arg(-1);
+        let ids: Vec<Vec<u8>> = self.ask(&range).await?;
         let mut workers = Vec::new();
         let ids = ids.into_iter().filter(|id| id.len() <= LONGEST_TEXT);
         for id in ids.filter_map(|id| String::from_utf8(id).ok()) {
-            let answer = self
-                .command(async |connection| {
-                    redis::cmd("HGETALL")
-                        .arg(self.keys().worker(&id))
-                        .query_async::<HashMap<String, Vec<u8>>>(connection)
-                        .await
-                })
-                .await;
-            let mut fields = match answer {
+            let key = self.keys().worker(&id);
+            let answer = self.short_fields(&[key], &FIELDS, LONGEST_TEXT).await;
+            let mut fields = match answer.map(|mut records| records.remove(0)) {
                 Ok(fields) if fields.is_empty() => continue,
                 Ok(fields) => fields,
                 // Something else stands there: one bad record does not hide the others.
@@ -120,8 +108,7 @@ impl StockStore {
             };
             let mut take = |name: &str| {
                 let value = fields.remove(name).unwrap_or_default();
-                let value = &value[..value.len().min(LONGEST_TEXT)];
-                String::from_utf8_lossy(value).into_owned()
+                String::from_utf8_lossy(&value).into_owned()
             };
             workers.push(WorkerHeartbeat {
                 version: take("version"),

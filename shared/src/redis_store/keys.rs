@@ -33,7 +33,6 @@
 
 use super::hold_codec::channel_text;
 use crate::d365::AppId;
-use crate::process::guards::{self, Guard};
 use crate::stock::{HoldOwner, Sku, TenantId, WarehouseId};
 
 /// Makes the names of keys.
@@ -43,24 +42,20 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// With this prefix, colon included.
     pub fn with_prefix(prefix: &str) -> Self {
         Self {
             prefix: prefix.into(),
         }
     }
 
-    /// Ids of published tenants.
     pub fn tenants(&self) -> String {
         format!("{}tenants", self.prefix)
     }
 
-    /// A tenant's published configuration.
     pub fn config(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:config", self.prefix)
     }
 
-    /// All warehouses of a SKU.
     pub fn stock(&self, tenant: &TenantId, sku: &Sku) -> String {
         let mut key = self.stock_begin(tenant);
         key.push_str(sku.key());
@@ -69,18 +64,13 @@ impl Keys {
 
     /// The begin of every stock key of a tenant; a SKU follows.
     pub(super) fn stock_begin(&self, tenant: &TenantId) -> String {
-        if guards::is_off(Guard::TenantsApart) {
-            return format!("{}stock:", self.prefix);
-        }
         format!("{}{tenant}:stock:", self.prefix)
     }
 
-    /// The record of a warehouse's feed.
     pub fn snapshot(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
         format!("{}{tenant}:snapshot:{}", self.prefix, warehouse.key())
     }
 
-    /// A warehouse's cycle under way.
     pub fn cycle(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
         self.cycle_of(tenant, warehouse.key())
     }
@@ -90,57 +80,46 @@ impl Keys {
         format!("{}{tenant}:cycle:{shard}", self.prefix)
     }
 
-    /// Where a warehouse's next cycle is split.
     pub fn ranges(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
         format!("{}{tenant}:ranges:{}", self.prefix, warehouse.key())
     }
 
-    /// A warehouse's last cycles.
     pub fn history(&self, tenant: &TenantId, warehouse: &WarehouseId) -> String {
         format!("{}{tenant}:history:{}", self.prefix, warehouse.key())
     }
 
-    /// An event that was taken.
     pub(super) fn event(&self, id: &str) -> String {
         format!("{}event:{id}", self.prefix)
     }
 
-    /// What is asked for.
     pub fn asked(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:asked", self.prefix)
     }
 
-    /// What there is little of.
     pub fn low(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:low", self.prefix)
     }
 
-    /// What may be spent on both.
     pub fn demand(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:demand", self.prefix)
     }
 
-    /// The budget of an app registration, of all tenants that use it.
     pub fn budget(&self, app: &str) -> String {
         format!("{}budget:{app}", self.prefix)
     }
 
-    /// What orders hold.
     pub fn held(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:held", self.prefix)
     }
 
-    /// What orders hold of SKUs with many holds, each of them.
     pub fn each_held(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:each:held", self.prefix)
     }
 
-    /// When holds end.
     pub fn held_until(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:held_until", self.prefix)
     }
 
-    /// The record of an order or reservation.
     pub fn order(&self, tenant: &TenantId, owner: &HoldOwner) -> String {
         let (kind, id) = (owner.kind(), owner.id());
         match id.channel() {
@@ -153,7 +132,6 @@ impl Keys {
         }
     }
 
-    /// A live question under way.
     pub fn live(&self, tenant: &TenantId, sku: &Sku) -> String {
         format!("{}{tenant}:live:{}", self.prefix, sku.key())
     }
@@ -163,37 +141,30 @@ impl Keys {
         format!("{}{tenant}:drift:{day}:{}", self.prefix, warehouse.key())
     }
 
-    /// By which rule the tenant's keys are spelled.
     pub(super) fn spelling(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:spelling", self.prefix)
     }
 
-    /// The begin of all keys of a tenant.
     pub(super) fn of_tenant(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:", self.prefix)
     }
 
-    /// What is due when.
     pub fn due(&self, tenant: &TenantId) -> String {
         format!("{}{tenant}:due", self.prefix)
     }
 
-    /// The record of a shard.
     pub fn shard(&self, tenant: &TenantId, shard: &str) -> String {
         format!("{}{tenant}:shard:{shard}", self.prefix)
     }
 
-    /// The throttle gate of an app registration.
     pub fn throttle(&self, app: &AppId) -> String {
         format!("{}throttle:{app}@{}", self.prefix, app.environment())
     }
 
-    /// Who works.
     pub fn workers(&self) -> String {
         format!("{}workers", self.prefix)
     }
 
-    /// A worker's heartbeat.
     pub fn worker(&self, id: &str) -> String {
         format!("{}worker:{id}", self.prefix)
     }

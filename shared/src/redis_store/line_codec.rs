@@ -34,7 +34,6 @@ impl fmt::Display for LineText<'_> {
     }
 }
 
-/// Reads a stored line; none if it is not one.
 pub fn read_line(text: &[u8]) -> Option<LineValue> {
     let text = str::from_utf8(text).ok()?;
     let mut parts = text.split('|');

@@ -1,15 +1,16 @@
 //! Writing lines.
 
+use super::calls::Calls;
 use super::error::StoreError;
 use super::line_codec::LineText;
 use super::metrics;
-use super::script::Call;
+use super::script::{StoreCall, read};
+use super::scripts;
+use super::seen_feeds::Seen;
 use super::store::StockStore;
-use crate::process::guards::{self, Guard};
+use crate::process::clock::Clock as _;
 use crate::stock::{FeedSettings, Origin, Sku, StockLine, TenantId, Verdict, WarehouseId};
-use redis::Script;
 use std::collections::HashMap;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Lines one script call carries: more would hold up readers beside it (measured p99 of a reader
@@ -20,17 +21,6 @@ const LINES_PER_CALL: usize = 250;
 /// absence must not bring its line back: longer than a page (2 min) and the longest wait D365 may
 /// ask for (10 min) together.
 const ABSENCE_TTL: Duration = Duration::from_mins(15);
-
-static APPLY_LINES: LazyLock<Script> = LazyLock::new(|| {
-    let mut script = include_str!("scripts/apply_lines.lua").to_owned();
-    if guards::is_off(Guard::NewestWins) {
-        script = script.replace("verdict = 0", "verdict = 1");
-    }
-    if guards::is_off(Guard::FutureIsCorrupt) {
-        script = script.replace("tonumber(now[1]) + 5", "tonumber(now[1]) + 86400");
-    }
-    Script::new(&script)
-});
 
 /// What became of the lines of one [`StockStore::apply`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,24 +55,27 @@ impl StockStore {
         tenant: &TenantId,
         lines: &[StockLine],
     ) -> Result<Applied, StoreError> {
-        let mut applied = Applied {
-            verdicts: Vec::with_capacity(lines.len()),
-        };
         let foreign = self.feeds_of_other_settings(tenant, lines).await?;
-        for chunk in lines.chunks(LINES_PER_CALL) {
-            if foreign.is_empty() {
-                let verdicts = self.apply_chunk(tenant, chunk).await?;
-                applied.verdicts.extend(verdicts);
-                continue;
+        let is_own = |line: &&StockLine| !foreign.contains(&line.warehouse);
+        let own: Vec<&StockLine> = lines.iter().filter(is_own).collect();
+        let mut stored = Vec::with_capacity(own.len());
+        for chunk in own.chunks(LINES_PER_CALL) {
+            let verdicts = self
+                .run(self.calls(tenant).apply(chunk, self.line_ttl()))
+                .await?;
+            if verdicts.len() != chunk.len() {
+                return Err(MISBEHAVED);
             }
-            let is_own = |line: &&StockLine| !foreign.contains(&line.warehouse);
-            let own: Vec<StockLine> = chunk.iter().filter(is_own).cloned().collect();
-            let mut verdicts = self.apply_chunk(tenant, &own).await?.into_iter();
-            applied.verdicts.extend(chunk.iter().map(|line| {
-                let verdict = is_own(&line).then(|| verdicts.next()).flatten();
-                verdict.unwrap_or(Verdict::RefusedOtherSettings)
-            }));
+            stored.extend(verdicts);
         }
+        let mut stored = stored.into_iter();
+        let verdicts = lines.iter().map(|line| {
+            let verdict = is_own(&line).then(|| stored.next()).flatten();
+            verdict.unwrap_or(Verdict::RefusedOtherSettings)
+        });
+        let applied = Applied {
+            verdicts: verdicts.collect(),
+        };
         for verdict in [
             Verdict::Applied,
             Verdict::AppliedOverCorrupt,
@@ -110,68 +103,78 @@ impl StockStore {
         tenant: &TenantId,
         lines: &[StockLine],
     ) -> Result<Vec<WarehouseId>, StoreError> {
-        let (Some(own), false) = (self.settings(), lines.is_empty()) else {
+        let Some(own) = self.settings() else {
             return Ok(Vec::new());
         };
-        let mut warehouses: Vec<&WarehouseId> = lines.iter().map(|line| &line.warehouse).collect();
+        let clock = self.clock();
+        let feed = |warehouse: &WarehouseId| (own, tenant.clone(), warehouse.clone());
+        let look = Seen {
+            at: clock.now(),
+            monotonic: clock.monotonic(),
+        };
+        let mut warehouses: Vec<&WarehouseId> = lines
+            .iter()
+            .filter(|line| {
+                let (feed, as_of) = (feed(&line.warehouse), line.value.as_of);
+                !self.seen_feeds().covers(&feed, as_of, look.monotonic)
+            })
+            .map(|line| &line.warehouse)
+            .collect();
         warehouses.sort_unstable();
         warehouses.dedup();
+        if warehouses.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut pipeline = redis::Pipeline::with_capacity(warehouses.len());
         for warehouse in &warehouses {
             let key = self.keys().snapshot(tenant, warehouse);
             pipeline.cmd("HGET").arg(key).arg("settings");
         }
-        let settings: Vec<Option<String>> = self
-            .command(async |connection| pipeline.query_async(connection).await)
-            .await?;
-        let is_foreign = |text: &String| FeedSettings::read(text).fingerprint != Some(own);
-        Ok(warehouses
-            .into_iter()
-            .zip(settings)
-            .filter(|(_, text)| text.as_ref().is_some_and(is_foreign))
-            .map(|(warehouse, _)| warehouse.clone())
-            .collect())
-    }
-
-    async fn apply_chunk(
-        &self,
-        tenant: &TenantId,
-        lines: &[StockLine],
-    ) -> Result<Vec<Verdict>, StoreError> {
-        if lines.is_empty() {
-            return Ok(Vec::new());
+        let settings: Vec<Option<String>> = self.ask_all(&pipeline).await?;
+        let mut foreign = Vec::new();
+        for (warehouse, text) in warehouses.into_iter().zip(settings) {
+            match text.map(|text| FeedSettings::read(&text).fingerprint == Some(own)) {
+                Some(true) => self.seen_feeds().note(feed(warehouse), look),
+                Some(false) => foreign.push(warehouse.clone()),
+                // A feed that has none yet may get others.
+                None => {}
+            }
         }
-        let mut call = Call::of(&APPLY_LINES)
-            .argument(self.line_ttl().as_millis())
-            .argument(self.line_ttl().min(ABSENCE_TTL).as_millis());
+        Ok(foreign)
+    }
+}
+
+impl Calls<'_> {
+    /// Writes at most 250 lines, each with its verdict.
+    pub fn apply(&self, lines: &[&StockLine], line_ttl: Duration) -> StoreCall<Vec<Verdict>> {
+        let decode = |answer| {
+            let verdicts = read::<Vec<u8>>(answer)?.into_iter().map(verdict_of);
+            verdicts.collect::<Option<_>>().ok_or(MISBEHAVED)
+        };
+        // Offered again, a line that is stored by now is refused as not newer, which is true.
+        let mut call = StoreCall::read_by(&scripts::APPLY_LINES, decode)
+            .repeatable()
+            .argument(line_ttl.as_millis())
+            .argument(line_ttl.min(ABSENCE_TTL).as_millis());
         let mut key_numbers: HashMap<&Sku, usize> = HashMap::with_capacity(lines.len());
         for line in lines {
             let number = *key_numbers
                 .entry(&line.sku)
-                .or_insert_with(|| call.push_key(self.keys().stock(tenant, &line.sku)));
+                .or_insert_with(|| call.push_key(self.keys.stock(self.tenant, &line.sku)));
+            let is_live = line.value.origin == Origin::Live;
             call.push_argument(number.to_string());
             call.push_argument(line.warehouse.key().to_owned());
             call.push_argument(line.value.as_of.to_string());
-            call.push_argument(
-                if line.value.origin == Origin::Live {
-                    "1"
-                } else {
-                    "0"
-                }
-                .to_owned(),
-            );
+            call.push_argument(u8::from(is_live).to_string());
             call.push_argument(LineText(&line.value).to_string());
         }
-        // Offered again, a line that stands there by now is refused as not newer, which is true.
-        let answer: Vec<u8> = self.run_again(call).await?;
-        let verdicts: Option<Vec<Verdict>> = answer.into_iter().map(verdict_of).collect();
-        verdicts
-            .filter(|verdicts| verdicts.len() == lines.len())
-            .ok_or(StoreError::Misbehaved {
-                what: "the verdicts on lines",
-            })
+        call
     }
 }
+
+const MISBEHAVED: StoreError = StoreError::Misbehaved {
+    what: "the verdicts on lines",
+};
 
 fn verdict_of(code: u8) -> Option<Verdict> {
     Some(match code {

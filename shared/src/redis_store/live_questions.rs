@@ -6,17 +6,11 @@
 //! question stands there already. It goes away by itself a second after its request's deadline.
 
 use super::error::StoreError;
-use super::script::Call;
+use super::script::StoreCall;
+use super::scripts;
 use super::store::StockStore;
 use crate::stock::{AsOf, Fingerprint, Sku, TenantId, WarehouseId};
-use redis::Script;
-use std::sync::LazyLock;
 use std::time::Duration;
-
-static TAKE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/take_live.lua")));
-static MARK: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/mark_live.lua")));
 
 /// A request about to be made.
 #[derive(Debug, Clone)]
@@ -157,14 +151,15 @@ impl StockStore {
         skus: &[&Sku],
         patience: Duration,
     ) -> Result<Vec<LiveTaken>, StoreError> {
-        let mut call = Call::of(&TAKE)
+        let mut call = StoreCall::of(&scripts::TAKE_LIVE)
+            .within(patience)
             .argument(question.time_to_live.as_millis().max(1))
             .argument(&question.asker)
             .argument(&question.warehouses);
         for sku in skus {
             call.push_key(self.keys().live(tenant, sku));
         }
-        let answers: Vec<String> = self.run_in_time(call, patience).await?;
+        let answers: Vec<String> = self.run(call).await?;
         if answers.len() != skus.len() {
             return Err(StoreError::Misbehaved {
                 what: "live announcements",
@@ -188,7 +183,10 @@ impl StockStore {
         marks: &[LiveMark],
         patience: Duration,
     ) -> Result<(), StoreError> {
-        let mut call = Call::of(&MARK).argument(&question.asker);
+        let mut call = StoreCall::of(&scripts::MARK_LIVE)
+            .within(patience)
+            .repeatable()
+            .argument(&question.asker);
         for mark in marks {
             call.push_key(self.keys().live(tenant, &mark.sku));
             call.push_argument(mark.stage.word().to_owned());
@@ -197,9 +195,7 @@ impl StockStore {
                     .map_or_else(String::new, |as_of| as_of.to_string()),
             );
         }
-        self.run_again_in_time::<u64>(call, patience)
-            .await
-            .map(|_changed| ())
+        self.run::<u64>(call).await.map(|_changed| ())
     }
 
     /// What is announced about SKUs.
@@ -212,9 +208,7 @@ impl StockStore {
             .iter()
             .map(|sku| self.keys().live(tenant, sku))
             .collect();
-        let texts: Vec<Option<String>> = self
-            .command(async |connection| redis::cmd("MGET").arg(&keys).query_async(connection).await)
-            .await?;
+        let texts: Vec<Option<String>> = self.ask(redis::cmd("MGET").arg(&keys)).await?;
         Ok(texts
             .iter()
             .map(|text| text.as_deref().and_then(read))

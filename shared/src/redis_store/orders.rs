@@ -2,21 +2,11 @@
 
 use super::error::StoreError;
 use super::hold_codec::{each_hold_of, texts_of};
-use super::script::Call;
+use super::script::StoreCall;
+use super::scripts;
 use super::store::StockStore;
-use crate::process::guards::{self, Guard};
 use crate::stock::{AsOf, Hold, HoldOwner, Sku, TenantId};
-use redis::Script;
-use std::sync::LazyLock;
 use std::time::Duration;
-
-pub(super) static SWAP: LazyLock<Script> = LazyLock::new(|| {
-    let mut script = include_str!("scripts/swap_orders.lua").to_owned();
-    if guards::is_off(Guard::HoldsCompared) {
-        script = script.replace("return 0", "");
-    }
-    Script::new(&script)
-});
 
 /// The holds of one SKU as they were read.
 #[derive(Debug, Clone)]
@@ -108,9 +98,7 @@ impl StockStore {
                 }
             }
         }
-        let mut answers: Vec<redis::Value> = self
-            .command(async |connection| pipeline.query_async(connection).await)
-            .await?;
+        let mut answers: Vec<redis::Value> = self.ask_all(&pipeline).await?;
         let hashes = if skus.is_empty() { 0 } else { 2 };
         if answers.len() != owners.len() + hashes {
             return Err(misbehaved);
@@ -156,7 +144,8 @@ impl StockStore {
         held: &[HeldChange],
         patience: Duration,
     ) -> Result<bool, StoreError> {
-        let mut call = Call::of(&SWAP)
+        let mut call = StoreCall::of(&scripts::SWAP_ORDERS)
+            .within(patience)
             .key(self.keys().held(tenant))
             .key(self.keys().each_held(tenant))
             .key(self.keys().held_until(tenant))
@@ -178,9 +167,7 @@ impl StockStore {
             call.push_argument(each);
             call.push_argument(ends.map_or(0, AsOf::unix_ms).to_string());
         }
-        Box::pin(self.run_in_time::<u8>(call, patience))
-            .await
-            .map(|done| done == 1)
+        self.run::<u8>(call).await.map(|done| done == 1)
     }
 
     /// SKUs some of whose holds end until then, those that end first before others; of these so many
@@ -192,19 +179,10 @@ impl StockStore {
         (skipped, most): (usize, usize),
     ) -> Result<Vec<Sku>, StoreError> {
         let key = self.keys().held_until(tenant);
-        let skus: Vec<String> = self
-            .command(async |connection| {
-                redis::cmd("ZRANGEBYSCORE")
-                    .arg(&key)
-                    .arg("-inf")
-                    .arg(until.unix_ms())
-                    .arg("LIMIT")
-                    .arg(skipped)
-                    .arg(most)
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
+        let mut range = redis::cmd("ZRANGEBYSCORE");
+        range.arg(&key).arg("-inf").arg(until.unix_ms());
+        range.arg("LIMIT").arg(skipped).arg(most);
+        let skus: Vec<String> = self.ask(&range).await?;
         Ok(skus
             .into_iter()
             .filter_map(|sku| Sku::parse(sku).ok())

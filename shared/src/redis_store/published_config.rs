@@ -9,15 +9,15 @@ use crate::settings::{
     EntraSettings, FieldNames, LineMeaning, MeaningParts, QuantityField, TenantSettings,
 };
 use crate::stock::{LegalEntity, SkuMapping, TenantId, WarehouseId};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
+use toml::{Table, Value};
 use url::Url;
 
 /// A tenant as a prefetcher published it: the settings without sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedTenant {
-    /// Its id.
     pub id: TenantId,
     /// Field by field, as `redis-cli HGETALL` shows it.
     fields: HashMap<String, String>,
@@ -26,7 +26,7 @@ pub struct PublishedTenant {
 }
 
 /// The fields of a published tenant; others count for nothing.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 10] = [
     "environment_url",
     "legal_entity",
     "warehouses",
@@ -35,9 +35,7 @@ const FIELDS: [&str; 12] = [
     "quantity",
     "entity",
     "variants_entity",
-    "warehouses_entity",
     "calls_at_once",
-    "calls_kept_for_live",
     "fields",
 ];
 const STRUCTURED: [&str; 2] = ["warehouses", "fields"];
@@ -45,33 +43,29 @@ const STRUCTURED: [&str; 2] = ["warehouses", "fields"];
 const LONGEST_VALUE: usize = 64 * 1024;
 /// Tenants that are read.
 const MOST_TENANTS: usize = 256;
+/// Members of the set of tenants; one with more is none of ours.
+const MOST_MEMBERS: usize = 100_000;
 
 impl PublishedTenant {
     /// What of a tenant's settings is published.
     pub fn of(tenant: &TenantSettings) -> Self {
-        let mut fields = HashMap::new();
-        let mut tell = |name: &str, value: String| fields.insert(name.to_owned(), value);
-        tell("environment_url", tenant.environment_url.to_string());
-        tell("legal_entity", tenant.legal_entity.to_string());
-        tell("warehouses", json!(names(&tenant.warehouses)).to_string());
-        tell(
-            "refresh_interval",
-            format!("{}ms", tenant.refresh_interval.as_millis()),
-        );
-        tell("sku_mapping", tenant.sku_mapping.to_string());
-        tell("quantity", tenant.quantity.as_str().to_owned());
-        tell("entity", tenant.entity.clone());
-        tell("variants_entity", tenant.variants_entity.clone());
-        tell("warehouses_entity", tenant.warehouses_entity.clone());
-        tell("calls_at_once", tenant.calls_at_once.to_string());
-        tell(
-            "calls_kept_for_live",
-            tenant.calls_kept_for_live.to_string(),
-        );
-        tell("fields", json!(tenant.fields).to_string());
+        let warehouses: Vec<&str> = tenant.warehouses.iter().map(WarehouseId::as_str).collect();
+        let refresh_interval = format!("{}ms", tenant.refresh_interval.as_millis());
+        let values = [
+            tenant.environment_url.to_string(),
+            tenant.legal_entity.to_string(),
+            json!(warehouses).to_string(),
+            refresh_interval,
+            tenant.sku_mapping.to_string(),
+            tenant.quantity.as_str().to_owned(),
+            tenant.entity.clone(),
+            tenant.variants_entity.clone(),
+            tenant.calls_at_once.to_string(),
+            json!(tenant.fields).to_string(),
+        ];
         Self {
             id: tenant.id.clone(),
-            fields,
+            fields: FIELDS.map(str::to_owned).into_iter().zip(values).collect(),
             is_respelled: true,
         }
     }
@@ -79,33 +73,28 @@ impl PublishedTenant {
     /// The tenant's settings with the reader's own sign-in. What stands in Redis is checked like
     /// what stands in a file.
     pub fn with_sign_in(&self, entra: &EntraSettings) -> Result<TenantSettings, String> {
-        let mut tree = Map::new();
-        tree.insert("id".to_owned(), json!(self.id.as_str()));
-        for (name, value) in &self.fields {
+        let mut tree = Table::new();
+        tree.insert("id".to_owned(), Value::String(self.id.to_string()));
+        for (name, text) in &self.fields {
             let value = if STRUCTURED.contains(&name.as_str()) {
-                serde_json::from_str(value).map_err(|cause| format!("{name}: {cause}"))?
+                serde_json::from_str(text).map_err(|cause| format!("{name}: {cause}"))?
             } else {
-                Value::String(value.clone())
+                Value::String(text.clone())
             };
             tree.insert(name.clone(), value);
         }
-        TenantSettings::from_published(Value::Object(tree), entra)
+        TenantSettings::from_published(tree, entra).map_err(|cause| cause.to_string())
     }
 
-    /// How SKUs are made.
     pub fn sku_mapping(&self) -> Option<SkuMapping> {
         self.fields
             .get("sku_mapping")
-            .and_then(|text| serde_json::from_value(Value::String(text.clone())).ok())
+            .and_then(|text| Value::String(text.clone()).try_into().ok())
     }
 
-    /// The warehouses that count, each once.
     pub fn warehouses(&self) -> Vec<WarehouseId> {
-        let names: Vec<String> = self
-            .fields
-            .get("warehouses")
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default();
+        let names = self.fields.get("warehouses").map_or("[]", String::as_str);
+        let names: Vec<String> = serde_json::from_str(names).unwrap_or_default();
         let mut warehouses: Vec<WarehouseId> = Vec::new();
         for warehouse in names
             .into_iter()
@@ -118,7 +107,6 @@ impl PublishedTenant {
         warehouses
     }
 
-    /// The legal entity.
     pub fn legal_entity(&self) -> Option<&str> {
         self.fields.get("legal_entity").map(String::as_str)
     }
@@ -155,12 +143,7 @@ impl PublishedTenant {
     }
 }
 
-fn names(warehouses: &[WarehouseId]) -> Vec<&str> {
-    warehouses.iter().map(WarehouseId::as_str).collect()
-}
-
 impl StockStore {
-    /// Publishes a tenant.
     pub async fn publish(&self, tenant: &PublishedTenant) -> Result<(), StoreError> {
         let key = self.keys().config(&tenant.id);
         let mut pipeline = redis::pipe();
@@ -180,8 +163,7 @@ impl StockStore {
             .arg(self.keys().tenants())
             .arg(tenant.id.as_str())
             .ignore();
-        self.command(async |connection| pipeline.query_async::<()>(connection).await)
-            .await
+        self.ask_all(&pipeline).await
     }
 
     /// A tenant as it was published last; none if it never was.
@@ -189,22 +171,13 @@ impl StockStore {
         &self,
         id: &TenantId,
     ) -> Result<Option<PublishedTenant>, StoreError> {
-        let values = self
-            .command(async |connection| {
-                redis::cmd("HMGET")
-                    .arg(self.keys().config(id))
-                    .arg(&FIELDS)
-                    .query_async::<Vec<Option<Vec<u8>>>>(connection)
-                    .await
-            })
-            .await?;
-        let fields: HashMap<String, String> = FIELDS
-            .iter()
-            .zip(values)
-            .filter_map(|(name, value)| {
-                let value = value.filter(|value| value.len() <= LONGEST_VALUE)?;
-                Some(((*name).to_owned(), String::from_utf8(value).ok()?))
-            })
+        let key = self.keys().config(id);
+        let records = self.short_fields(&[key], &FIELDS, LONGEST_VALUE).await?;
+        let fields: HashMap<String, String> = records
+            .into_iter()
+            .flatten()
+            .filter(|(_, value)| !value.is_empty())
+            .filter_map(|(name, value)| Some((name.to_owned(), String::from_utf8(value).ok()?)))
             .collect();
         if fields.is_empty() {
             return Ok(None);
@@ -216,16 +189,18 @@ impl StockStore {
         }))
     }
 
-    /// All published tenants.
     pub async fn published_tenants(&self) -> Result<Vec<PublishedTenant>, StoreError> {
-        let ids: Vec<Vec<u8>> = self
-            .command(async |connection| {
-                redis::cmd("SMEMBERS")
-                    .arg(self.keys().tenants())
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
+        let set = self.keys().tenants();
+        let members = match self.ask::<usize>(redis::cmd("SCARD").arg(&set)).await {
+            Err(error) if error.is_no_right() => 0,
+            members => members?,
+        };
+        if members > MOST_MEMBERS {
+            return Err(StoreError::Misbehaved {
+                what: "the published tenants",
+            });
+        }
+        let ids: Vec<Vec<u8>> = self.ask(redis::cmd("SMEMBERS").arg(&set)).await?;
         let mut ids: Vec<TenantId> = ids
             .into_iter()
             .filter_map(|id| TenantId::parse(String::from_utf8(id).ok()?).ok())

@@ -2,11 +2,11 @@
 
 use super::connection::Link;
 use super::error::StoreError;
+use super::feed_record::{standing_fields, standing_of};
 use super::hold_codec::{each_hold_of, holds_of};
 use super::keys::Keys;
 use super::line_codec::read_line;
 use super::metrics;
-use super::snapshots::{STANDING, standing_of};
 use crate::stock::{FeedStanding, Fingerprint, Hold, LineValue, Sku, TenantId, WarehouseId};
 use arc_swap::ArcSwap;
 use redis::Value;
@@ -25,9 +25,7 @@ pub struct StockReader {
 /// What is stored for one SKU in one warehouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredLine {
-    /// A line.
     Value(LineValue),
-    /// No line.
     Missing,
     /// Something that is no line, or nothing where another name may hold a line: no evidence for
     /// anything, absence included.
@@ -48,7 +46,6 @@ pub struct Reading {
 /// What orders hold of a SKU.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum HeldOfSku {
-    /// Nothing.
     #[default]
     Nothing,
     /// These; where they are many, a summary of them unless each was asked for.
@@ -177,7 +174,7 @@ impl StockReader {
             pipeline
                 .cmd("HMGET")
                 .arg(self.keys.snapshot(tenant, warehouse))
-                .arg(&STANDING);
+                .arg(standing_fields());
         }
         let mut key = self.keys.stock_begin(tenant);
         let begin = key.len();

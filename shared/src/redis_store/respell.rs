@@ -5,19 +5,15 @@
 //! once, and notes that; stock hashes are looked for by `SCAN`, a thousand names at a time. The API
 //! renames holds, which it alone writes. Until both are done nobody takes a missing line for a proof.
 
+use super::cycles::PartId;
 use super::error::StoreError;
 use super::hold_codec::{each_hold_of, holds_of, texts_of};
 use super::line_codec::read_line;
-use super::orders;
-use super::script::Call;
-use super::{PartId, StockStore};
+use super::script::StoreCall;
+use super::scripts;
+use super::store::StockStore;
 use crate::stock::{AsOf, Sku, StockLine, TenantId, WarehouseId, comparison_key};
-use redis::Script;
 use std::collections::HashMap;
-use std::sync::LazyLock;
-
-static RESPELL: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/respell.lua")));
 
 /// The rule keys are spelled by.
 const RULE: &str = "comparison-key";
@@ -41,23 +37,28 @@ impl StockStore {
         tenant: &TenantId,
         warehouses: &[WarehouseId],
     ) -> Result<usize, StoreError> {
-        let mark = self.keys().spelling(tenant);
-        let rule: Option<String> = self
-            .command(async |c| redis::cmd("GET").arg(&mark).query_async(c).await)
-            .await?;
-        if rule.as_deref() == Some(RULE) {
+        if self.is_respelled(tenant).await? {
             return Ok(0);
         }
+        let published = self.published_tenant(tenant).await?;
+        let before = published.map(|published| published.warehouses());
+        // The spellings of before, as far as they are known: the last published settings have them.
+        let named: Vec<WarehouseId> = warehouses
+            .iter()
+            .cloned()
+            .chain(before.unwrap_or_default())
+            .collect();
+        let warehouses = named.as_slice();
         let mut renamed = self.respell_feeds(tenant, warehouses).await?;
+        let watermarks = self.watermarks(tenant, warehouses).await?;
         renamed += self.respell_schedule(tenant).await?;
         let low = self.keys().low(tenant);
         renamed += self.respell_members(&low, key_of).await?.len();
         renamed += self.respell_stock(tenant, warehouses).await?;
-        self.command(async |c| {
-            let mut set = redis::cmd("SET");
-            set.arg(&mark).arg(RULE).query_async::<()>(c).await
-        })
-        .await?;
+        self.vouch_for(tenant, warehouses, &watermarks).await?;
+        let mut mark = redis::cmd("SET");
+        mark.arg(self.keys().spelling(tenant)).arg(RULE);
+        self.ask::<()>(&mark).await?;
         Ok(renamed)
     }
 
@@ -67,9 +68,7 @@ impl StockStore {
     /// If Redis fails.
     pub async fn respell_holds(&self, tenant: &TenantId) -> Result<usize, StoreError> {
         let held = self.keys().held(tenant);
-        let texts: HashMap<String, String> = self
-            .command(async |c| redis::cmd("HGETALL").arg(&held).query_async(c).await)
-            .await?;
+        let texts: HashMap<String, String> = self.ask(redis::cmd("HGETALL").arg(held)).await?;
         let mut renamed = 0;
         for (name, text) in &texts {
             let key = comparison_key(name);
@@ -90,15 +89,11 @@ impl StockStore {
     ) -> Result<bool, StoreError> {
         let hashes = [self.keys().held(tenant), self.keys().each_held(tenant)];
         // Another spelling may have been joined to it a moment ago.
-        let [told, each]: [Option<String>; 2] = self
-            .command(async |c| {
-                let mut pipeline = redis::pipe();
-                for hash in &hashes {
-                    pipeline.cmd("HGET").arg(hash).arg(key);
-                }
-                pipeline.query_async(c).await
-            })
-            .await?;
+        let mut pipeline = redis::pipe();
+        for hash in &hashes {
+            pipeline.cmd("HGET").arg(hash).arg(key);
+        }
+        let [told, each]: [Option<String>; 2] = self.ask_all(&pipeline).await?;
         let (told, each) = (told.unwrap_or_default(), each.unwrap_or_default());
         let holds = each_hold_of(&told, &each).zip(holds_of(text));
         let holds = holds.map(|(there, others)| [there, others].concat());
@@ -110,7 +105,7 @@ impl StockStore {
         };
         let until = until.map_or(0, AsOf::unix_ms).to_string();
         let [held, each_held] = hashes;
-        let mut call = Call::of(&orders::SWAP)
+        let mut call = StoreCall::of(&scripts::SWAP_ORDERS)
             .key(held)
             .key(each_held)
             .key(self.keys().held_until(tenant))
@@ -124,17 +119,47 @@ impl StockStore {
                 call.push_argument(text.to_owned());
             }
         }
-        let done = self.run_in_time::<u8>(call, self.script_limit()).await?;
-        Ok(done == 1)
+        self.run::<u8>(call).await.map(|done| done == 1)
     }
 
-    /// Whether names of a published tenant may still be spelled as an earlier version did.
+    /// Whether all names of a tenant are spelled by today's rule.
     pub(super) async fn is_respelled(&self, tenant: &TenantId) -> Result<bool, StoreError> {
         let mark = self.keys().spelling(tenant);
-        let rule: Option<String> = self
-            .command(async |c| redis::cmd("GET").arg(&mark).query_async(c).await)
-            .await?;
+        let rule: Option<String> = self.ask(redis::cmd("GET").arg(mark)).await?;
         Ok(rule.as_deref() == Some(RULE))
+    }
+
+    async fn watermarks(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for warehouse in warehouses {
+            let key = self.keys().snapshot(tenant, warehouse);
+            pipeline.cmd("HGET").arg(key).arg("watermark");
+        }
+        self.ask_all(&pipeline).await
+    }
+
+    /// Snapshots that were complete before the lines were renamed prove absence under the new names.
+    async fn vouch_for(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        watermarks: &[Option<String>],
+    ) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        for (warehouse, watermark) in warehouses.iter().zip(watermarks) {
+            if let Some(watermark) = watermark {
+                let key = self.keys().snapshot(tenant, warehouse);
+                pipeline.cmd("HSETNX").arg(key).arg("proved").arg(watermark);
+            }
+        }
+        if pipeline.is_empty() {
+            return Ok(());
+        }
+        self.ask_all::<Vec<u8>>(&pipeline).await.map(|_noted| ())
     }
 
     async fn respell_feeds(
@@ -178,13 +203,9 @@ impl StockStore {
         set: &str,
         key_of: impl Fn(&str) -> String,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let members: Vec<(String, f64)> = self
-            .command(async |c| {
-                let mut all = redis::cmd("ZRANGE");
-                all.arg(set).arg(0).arg(-1).arg("WITHSCORES");
-                all.query_async(c).await
-            })
-            .await?;
+        let mut all = redis::cmd("ZRANGE");
+        all.arg(set).arg(0).arg(-1).arg("WITHSCORES");
+        let members: Vec<(String, f64)> = self.ask(&all).await?;
         let named = members.into_iter().map(|(name, score)| {
             let key = key_of(&name);
             (name, key, score)
@@ -197,8 +218,7 @@ impl StockStore {
                 pipeline.cmd("ZADD").arg(set).arg("LT").arg(*score).arg(key);
                 pipeline.cmd("ZREM").arg(set).arg(name);
             }
-            self.command(async |c| pipeline.query_async::<Vec<u64>>(c).await)
-                .await?;
+            self.ask_all::<Vec<u64>>(&pipeline).await?;
         }
         Ok(renamed
             .into_iter()
@@ -217,14 +237,10 @@ impl StockStore {
         let mut renamed = 0;
         let mut cursor = 0_u64;
         loop {
-            let (next, names): (u64, Vec<Vec<u8>>) = self
-                .command(async |c| {
-                    let mut scan = redis::cmd("SCAN");
-                    scan.arg(cursor).arg("MATCH").arg(&pattern);
-                    scan.arg("COUNT").arg(NAMES_PER_SCAN);
-                    scan.query_async(c).await
-                })
-                .await?;
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern);
+            scan.arg("COUNT").arg(NAMES_PER_SCAN);
+            let (next, names): (u64, Vec<Vec<u8>>) = self.ask(&scan).await?;
             for name in names.iter().filter_map(|name| str::from_utf8(name).ok()) {
                 let Some(sku) = name.strip_prefix(&begin) else {
                     continue;
@@ -248,9 +264,7 @@ impl StockStore {
         name: &str,
         sku: &str,
     ) -> Result<usize, StoreError> {
-        let fields: HashMap<String, String> = self
-            .command(async |c| redis::cmd("HGETALL").arg(name).query_async(c).await)
-            .await?;
+        let fields: HashMap<String, String> = self.ask(redis::cmd("HGETALL").arg(name)).await?;
         let is_renamed = comparison_key(sku) != sku;
         let before: Vec<&String> = fields
             .keys()
@@ -278,8 +292,7 @@ impl StockStore {
         if !is_renamed {
             away.arg(&before);
         }
-        self.command(async |c| away.query_async::<u64>(c).await)
-            .await?;
+        self.ask::<u64>(&away).await?;
         Ok(1)
     }
 
@@ -289,7 +302,10 @@ impl StockStore {
         now: String,
         started: &str,
     ) -> Result<usize, StoreError> {
-        let call = Call::of(&RESPELL).key(before).key(now).argument(started);
+        let call = StoreCall::of(&scripts::RESPELL)
+            .key(before)
+            .key(now)
+            .argument(started);
         self.run(call).await
     }
 }

@@ -3,27 +3,21 @@
 //! A lease saves work and proves nothing: two holders after a failover do no harm, because lines
 //! are judged by their as-of. All times are those of Redis' own clock, taken inside the scripts.
 
+use super::calls::Calls;
 use super::error::StoreError;
-use super::script::Call;
+use super::script::{StoreCall, read};
+use super::scripts;
 use super::store::StockStore;
-use crate::process::guards::{self, Guard};
 use crate::stock::TenantId;
-use redis::{Script, Value};
+use redis::Value;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::LazyLock;
 use std::time::Duration;
-
-static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim.lua")));
-static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
-static FINISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/finish.lua")));
-static MAKE_DUE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/make_due.lua")));
-static DROP: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/drop_shard.lua")));
 
 /// How many shards that others were faster with a worker tries before it asks again.
 const CLAIM_TRIES: usize = 8;
+/// Longest error that is noted, in characters.
+const LONGEST_ERROR: usize = 500;
 
 /// A lease's counter: stops a worker early that was paused past its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +29,6 @@ impl fmt::Display for FencingToken {
     }
 }
 
-/// A claimed shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The shard: a warehouse, or a part of its cycle.
@@ -78,18 +71,13 @@ pub enum Finished {
     /// The work is done.
     Well,
     /// The work failed.
-    Failed {
-        /// Why.
-        error: String,
-    },
+    Failed { error: String },
     /// There was nothing to do yet.
     Later,
 }
 
-/// What is noted about a shard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShardRecord {
-    /// Who holds it.
     pub holder: Option<String>,
     /// Until when, in ms since 1970 on Redis' clock.
     pub lease_until_ms: Option<u64>,
@@ -105,7 +93,6 @@ pub struct ShardRecord {
     pub taken: u32,
     /// How often it has failed in a row.
     pub failures: u32,
-    /// Why it failed last.
     pub last_error: Option<String>,
 }
 
@@ -124,21 +111,13 @@ impl StockStore {
         for shard in shards {
             add.arg(0).arg(shard);
         }
-        self.command(async |connection| add.query_async(connection).await)
-            .await
+        self.ask(&add).await
     }
 
     /// Takes a shard off the schedule. Its record stays, for those who look for it.
     pub async fn unschedule(&self, tenant: &TenantId, shard: &str) -> Result<(), StoreError> {
         let key = self.keys().due(tenant);
-        self.command(async |connection| {
-            redis::cmd("ZREM")
-                .arg(&key)
-                .arg(shard)
-                .query_async::<()>(connection)
-                .await
-        })
-        .await
+        self.ask(redis::cmd("ZREM").arg(key).arg(shard)).await
     }
 
     /// Claims the earliest due shard for `lease`.
@@ -148,32 +127,19 @@ impl StockStore {
         holder: &str,
         lease: Duration,
     ) -> Result<Claimed, StoreError> {
-        let key = self.keys().due(tenant);
-        let (now, earliest): ((u64, u64), Vec<(String, f64)>) = self
-            .command(async |connection| {
-                redis::pipe()
-                    .cmd("TIME")
-                    .cmd("ZRANGE")
-                    .arg(&key)
-                    .arg(0)
-                    .arg(CLAIM_TRIES - 1)
-                    .arg("WITHSCORES")
-                    .query_async(connection)
-                    .await
-            })
-            .await?;
-        let now_ms = now.0 * 1_000 + now.1 / 1_000;
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("TIME").cmd("ZRANGE");
+        pipeline.arg(self.keys().due(tenant)).arg(0);
+        pipeline.arg(CLAIM_TRIES - 1).arg("WITHSCORES");
+        let (now, earliest): ((u64, u64), Vec<(String, f64)>) = self.ask_all(&pipeline).await?;
         for (shard, due) in earliest {
-            let due_ms = whole_ms(due);
-            if due_ms > now_ms {
-                let next_due_in = Some(Duration::from_millis(due_ms - now_ms));
-                return Ok(Claimed::NothingDue { next_due_in });
-            }
-            if let Some(token) = self
-                .claim_seen(tenant, &shard, holder, lease, due_ms)
+            match self
+                .claim_seen(tenant, shard, holder, lease, due, now)
                 .await?
             {
-                return Ok(Claimed::Shard(Claim { shard, token }));
+                // Somebody was faster.
+                Claimed::NothingDue { next_due_in: None } => {}
+                claimed => return Ok(claimed),
             }
         }
         Ok(Claimed::NothingDue { next_due_in: None })
@@ -187,54 +153,39 @@ impl StockStore {
         holder: &str,
         lease: Duration,
     ) -> Result<Claimed, StoreError> {
-        let key = self.keys().due(tenant);
-        let (now, due): ((u64, u64), Option<f64>) = self
-            .command(async |connection| {
-                redis::pipe()
-                    .cmd("TIME")
-                    .cmd("ZSCORE")
-                    .arg(&key)
-                    .arg(shard)
-                    .query_async(connection)
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("TIME").cmd("ZSCORE");
+        pipeline.arg(self.keys().due(tenant)).arg(shard);
+        let (now, due): ((u64, u64), Option<f64>) = self.ask_all(&pipeline).await?;
+        match due {
+            Some(due) => {
+                let shard = shard.to_owned();
+                self.claim_seen(tenant, shard, holder, lease, due, now)
                     .await
-            })
-            .await?;
-        let now_ms = now.0 * 1_000 + now.1 / 1_000;
-        let Some(due_ms) = due.map(whole_ms) else {
-            return Ok(Claimed::NothingDue { next_due_in: None });
-        };
-        if due_ms > now_ms {
-            let next_due_in = Some(Duration::from_millis(due_ms - now_ms));
-            return Ok(Claimed::NothingDue { next_due_in });
+            }
+            None => Ok(Claimed::NothingDue { next_due_in: None }),
         }
-        let token = self
-            .claim_seen(tenant, shard, holder, lease, due_ms)
-            .await?;
-        Ok(match token {
-            Some(token) => Claimed::Shard(Claim {
-                shard: shard.to_owned(),
-                token,
-            }),
-            None => Claimed::NothingDue { next_due_in: None },
-        })
     }
 
     async fn claim_seen(
         &self,
         tenant: &TenantId,
-        shard: &str,
+        shard: String,
         holder: &str,
         lease: Duration,
-        due_ms: u64,
-    ) -> Result<Option<FencingToken>, StoreError> {
-        let lease = kept_for(lease);
-        let call = self
-            .shard_call(&CLAIM, tenant, shard)
-            .argument(holder)
-            .argument(lease.as_millis())
-            .argument(due_ms);
-        let token: u64 = self.run_in_time(call, self.script_limit()).await?;
-        Ok((token > 0).then_some(FencingToken(token)))
+        due: f64,
+        (seconds, micros): (u64, u64),
+    ) -> Result<Claimed, StoreError> {
+        let (due_ms, now_ms) = (whole_ms(due), seconds * 1_000 + micros / 1_000);
+        if due_ms > now_ms {
+            let next_due_in = Some(Duration::from_millis(due_ms - now_ms));
+            return Ok(Claimed::NothingDue { next_due_in });
+        }
+        let claim = self.calls(tenant).claim(&shard, holder, lease, due_ms);
+        Ok(match self.run(claim).await? {
+            Some(token) => Claimed::Shard(Claim { shard, token }),
+            None => Claimed::NothingDue { next_due_in: None },
+        })
     }
 
     /// Keeps a claim for another `lease`, and notes how far it is if that is new.
@@ -245,23 +196,8 @@ impl StockStore {
         lease: Duration,
         progress: Option<&ShardProgress>,
     ) -> Result<Result<(), LeaseLost>, StoreError> {
-        let lease = kept_for(lease);
-        let mut call = self
-            .shard_call(&EXTEND, tenant, &claim.shard)
-            .argument(claim.token)
-            .argument(lease.as_millis());
-        if let Some(progress) = progress {
-            call = call
-                .argument(progress.rows)
-                .argument(&progress.cursor)
-                .argument(&progress.notes);
-        }
-        let extended: i64 = self.run_in_time(call, self.script_limit()).await?;
-        Ok(if extended == 1 {
-            Ok(())
-        } else {
-            Err(LeaseLost)
-        })
+        let call = self.calls(tenant).extend(claim, lease, progress);
+        self.run(call).await
     }
 
     /// Gives a claim back, due again after `next_due_in`. Returns how often the shard has failed in
@@ -273,39 +209,22 @@ impl StockStore {
         next_due_in: Duration,
         how: &Finished,
     ) -> Result<Result<u32, LeaseLost>, StoreError> {
-        let (word, error) = match how {
-            Finished::Well => ("well", ""),
-            Finished::Later => ("later", ""),
-            Finished::Failed { error } => ("failed", error.as_str()),
-        };
-        let error: String = error.chars().take(500).collect();
-        let call = self
-            .shard_call(&FINISH, tenant, &claim.shard)
-            .argument(claim.token)
-            .argument(next_due_in.as_millis())
-            .argument(word)
-            .argument(error);
-        let failures: i64 = self.run(call).await?;
-        Ok(u32::try_from(failures).or(Err(LeaseLost)))
+        let call = self.calls(tenant).finish(claim, next_due_in, how);
+        self.run(call).await
     }
 
     /// Takes a claimed shard off the schedule for good.
     pub async fn drop_shard(&self, tenant: &TenantId, claim: &Claim) -> Result<(), StoreError> {
-        let call = self
-            .shard_call(&DROP, tenant, &claim.shard)
-            .argument(claim.token);
-        self.run::<u8>(call).await.map(|_done| ())
+        let call = self.calls(tenant).drop_shard(claim);
+        self.run(call).await.map(|_was_held| ())
     }
 
     /// Makes a warehouse due at once; if its cycle is under way, when that has ended.
     pub async fn make_due(&self, tenant: &TenantId, shard: &str) -> Result<(), StoreError> {
-        let call = self
-            .shard_call(&MAKE_DUE, tenant, shard)
-            .key(self.keys().cycle_of(tenant, shard));
-        self.run::<u8>(call).await.map(|_done| ())
+        let call = self.calls(tenant).make_due(shard);
+        self.run(call).await.map(|_done| ())
     }
 
-    /// What is noted about a shard.
     pub async fn shard_record(
         &self,
         tenant: &TenantId,
@@ -331,65 +250,122 @@ impl StockStore {
             pipeline.cmd("ZSCORE").arg(&due).arg(shard);
             pipeline.cmd("HGETALL").arg(record);
         }
-        let answers: Vec<Value> = self
-            .command(async |connection| pipeline.query_async(connection).await)
-            .await?;
-        answers.chunks_exact(2).map(record_of).collect()
-    }
-
-    pub(super) fn shard_call(
-        &self,
-        script: &'static Script,
-        tenant: &TenantId,
-        shard: &str,
-    ) -> Call<'static> {
-        Call::of(script)
-            .key(self.keys().due(tenant))
-            .key(self.keys().shard(tenant, shard))
-            .argument(shard)
+        let records: Vec<(Option<f64>, HashMap<String, String>)> = self.ask_all(&pipeline).await?;
+        let records = records.iter().map(|(due, fields)| {
+            let field = |name: &str| fields.get(name).map(String::as_str);
+            ShardRecord::of(due.map(whole_ms), field)
+        });
+        Ok(records.collect())
     }
 }
 
-/// How long a lease is kept: as long as asked for, unless the rig wants to see what would happen.
-fn kept_for(lease: Duration) -> Duration {
-    if guards::is_off(Guard::LeasesEnd) {
-        lease * 100
-    } else {
-        lease
+impl Calls<'_> {
+    /// Claims a shard that was seen to be due then; none if somebody was faster.
+    pub fn claim(
+        &self,
+        shard: &str,
+        holder: &str,
+        lease: Duration,
+        due_ms: u64,
+    ) -> StoreCall<Option<FencingToken>> {
+        let call = StoreCall::read_by(&scripts::CLAIM, |answer| {
+            let token = read::<u64>(answer)?;
+            Ok((token > 0).then_some(FencingToken(token)))
+        });
+        self.on_shard(call, shard)
+            .argument(holder)
+            .argument(lease.as_millis())
+            .argument(due_ms)
     }
+
+    /// Keeps a claim for another `lease`, and notes how far it is if that is new.
+    pub fn extend(
+        &self,
+        claim: &Claim,
+        lease: Duration,
+        progress: Option<&ShardProgress>,
+    ) -> StoreCall<Result<(), LeaseLost>> {
+        let call = StoreCall::read_by(&scripts::EXTEND, if_held);
+        let call = self.on_claim(call, claim).argument(lease.as_millis());
+        match progress {
+            Some(progress) => call
+                .argument(progress.rows)
+                .argument(&progress.cursor)
+                .argument(&progress.notes),
+            None => call,
+        }
+    }
+
+    /// Gives a claim back, due again after `next_due_in`: how often it has failed in a row.
+    pub fn finish(
+        &self,
+        claim: &Claim,
+        next_due_in: Duration,
+        how: &Finished,
+    ) -> StoreCall<Result<u32, LeaseLost>> {
+        let (word, error) = match how {
+            Finished::Well => ("well", ""),
+            Finished::Later => ("later", ""),
+            Finished::Failed { error } => ("failed", error.as_str()),
+        };
+        let error: String = error.chars().take(LONGEST_ERROR).collect();
+        self.on_claim(StoreCall::read_by(&scripts::FINISH, count_if_held), claim)
+            .argument(next_due_in.as_millis())
+            .argument(word)
+            .argument(error)
+    }
+
+    /// Takes a claimed shard off the schedule for good.
+    pub fn drop_shard(&self, claim: &Claim) -> StoreCall<Result<(), LeaseLost>> {
+        self.on_claim(StoreCall::read_by(&scripts::DROP_SHARD, if_held), claim)
+    }
+
+    /// Makes a warehouse due at once; if its cycle is under way, when that has ended.
+    pub fn make_due(&self, shard: &str) -> StoreCall<u8> {
+        self.on_shard(StoreCall::of(&scripts::MAKE_DUE), shard)
+            .key(self.keys.cycle_of(self.tenant, shard))
+    }
+
+    pub(super) fn on_claim<T>(&self, call: StoreCall<T>, claim: &Claim) -> StoreCall<T> {
+        self.on_shard(call, &claim.shard).argument(claim.token)
+    }
+}
+
+/// 1, or anything else if the lease has passed to another worker.
+pub(super) fn if_held(answer: Value) -> Result<Result<(), LeaseLost>, StoreError> {
+    Ok(if read::<i64>(answer)? == 1 {
+        Ok(())
+    } else {
+        Err(LeaseLost)
+    })
+}
+
+/// A count, or a negative number if the lease has passed to another worker.
+pub(super) fn count_if_held(answer: Value) -> Result<Result<u32, LeaseLost>, StoreError> {
+    Ok(u32::try_from(read::<i64>(answer)?).or(Err(LeaseLost)))
 }
 
 /// More rows than any warehouse has: sums of such numbers stay in their range.
 const MOST_ROWS: u64 = 1 << 40;
 
-/// From a score and a hash.
-pub(super) fn record_of(answers: &[Value]) -> Result<ShardRecord, StoreError> {
-    let misbehaved = |_cause| StoreError::Misbehaved {
-        what: "a shard's record",
-    };
-    let [due, fields] = answers else {
-        return Ok(ShardRecord::default());
-    };
-    let due: Option<f64> = redis::from_redis_value_ref(due).map_err(misbehaved)?;
-    let fields: HashMap<String, String> =
-        redis::from_redis_value_ref(fields).map_err(misbehaved)?;
-    let number = |name: &str| fields.get(name).and_then(|text| text.parse().ok());
-    let small = |name: &str| {
-        number(name)
-            .and_then(|n: u64| u32::try_from(n).ok())
-            .unwrap_or_default()
-    };
-    Ok(ShardRecord {
-        holder: fields.get("holder").cloned(),
-        lease_until_ms: number("lease_until"),
-        due_ms: due.map(whole_ms),
-        rows: number("rows").unwrap_or_default().min(MOST_ROWS),
-        cursor: fields.get("cursor").cloned(),
-        notes: fields.get("notes").cloned(),
-        taken: small("taken"),
-        failures: small("failures"),
-        last_error: fields.get("last_error").cloned(),
-    })
+impl ShardRecord {
+    /// From when it is due and the fields of its hash.
+    pub fn of<'a>(due_ms: Option<u64>, field: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let number = |name| field(name)?.parse::<u64>().ok();
+        let small = |name| number(name).and_then(|n| u32::try_from(n).ok());
+        let text = |name| field(name).map(str::to_owned);
+        Self {
+            holder: text("holder"),
+            lease_until_ms: number("lease_until"),
+            due_ms,
+            rows: number("rows").unwrap_or_default().min(MOST_ROWS),
+            cursor: text("cursor"),
+            notes: text("notes"),
+            taken: small("taken").unwrap_or_default(),
+            failures: small("failures").unwrap_or_default(),
+            last_error: text("last_error"),
+        }
+    }
 }
 
 /// Scores are whole milliseconds, which a double holds exactly.

@@ -1,64 +1,87 @@
-//! The scripts' sources, for tests that run them outside a server.
+//! Every script. A simulation runs the same sources.
 
-macro_rules! scripts {
-    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
-        $($(#[$doc])* pub const $name: &str = include_str!(concat!("scripts/", $file));)*
+use super::script::StoreScript;
 
-        /// Every script: its file and its source.
-        pub const ALL: &[(&str, &str)] = &[$(($file, $name)),*];
-    };
-}
+pub(super) static ACCEPT: StoreScript =
+    StoreScript::at_any_time("accept.lua", include_str!("scripts/accept.lua"));
+pub(super) static APPLY_LINES: StoreScript =
+    StoreScript::at_any_time("apply_lines.lua", include_str!("scripts/apply_lines.lua"));
+pub(super) static CHANGE_SETTINGS: StoreScript = StoreScript::at_any_time(
+    "change_settings.lua",
+    include_str!("scripts/change_settings.lua"),
+);
+pub(super) static CLAIM: StoreScript =
+    StoreScript::in_time("claim.lua", include_str!("scripts/claim.lua"));
+pub(super) static CLOSE_GATE: StoreScript =
+    StoreScript::at_any_time("close_gate.lua", include_str!("scripts/close_gate.lua"));
+pub(super) static DROP_SHARD: StoreScript =
+    StoreScript::at_any_time("drop_shard.lua", include_str!("scripts/drop_shard.lua"));
+pub(super) static END_CALL: StoreScript =
+    StoreScript::at_any_time("end_call.lua", include_str!("scripts/end_call.lua"));
+pub(super) static EXTEND: StoreScript =
+    StoreScript::in_time("extend.lua", include_str!("scripts/extend.lua"));
+pub(super) static FINISH: StoreScript =
+    StoreScript::at_any_time("finish.lua", include_str!("scripts/finish.lua"));
+pub(super) static FINISH_PART: StoreScript =
+    StoreScript::at_any_time("finish_part.lua", include_str!("scripts/finish_part.lua"));
+pub(super) static MAKE_DUE: StoreScript =
+    StoreScript::at_any_time("make_due.lua", include_str!("scripts/make_due.lua"));
+pub(super) static MARK_LIVE: StoreScript =
+    StoreScript::in_time("mark_live.lua", include_str!("scripts/mark_live.lua"));
+pub(super) static NOTE_ASKED: StoreScript =
+    StoreScript::at_any_time("note_asked.lua", include_str!("scripts/note_asked.lua"));
+pub(super) static NOTE_EVENT: StoreScript =
+    StoreScript::in_time("note_event.lua", include_str!("scripts/note_event.lua"));
+pub(super) static OPEN_CYCLE: StoreScript =
+    StoreScript::in_time("open_cycle.lua", include_str!("scripts/open_cycle.lua"));
+pub(super) static PUT_BACK: StoreScript =
+    StoreScript::at_any_time("put_back.lua", include_str!("scripts/put_back.lua"));
+pub(super) static RENEW_CALL: StoreScript =
+    StoreScript::in_time("renew_call.lua", include_str!("scripts/renew_call.lua"));
+pub(super) static RESPELL: StoreScript =
+    StoreScript::at_any_time("respell.lua", include_str!("scripts/respell.lua"));
+pub(super) static SEAL: StoreScript =
+    StoreScript::at_any_time("seal.lua", include_str!("scripts/seal.lua"));
+pub(super) static SWAP_ORDERS: StoreScript =
+    StoreScript::in_time("swap_orders.lua", include_str!("scripts/swap_orders.lua"));
+pub(super) static TAKE_CALL: StoreScript =
+    StoreScript::in_time("take_call.lua", include_str!("scripts/take_call.lua"));
+pub(super) static TAKE_DEMAND_CALLS: StoreScript = StoreScript::in_time(
+    "take_demand_calls.lua",
+    include_str!("scripts/take_demand_calls.lua"),
+);
+pub(super) static TAKE_LIVE: StoreScript =
+    StoreScript::in_time("take_live.lua", include_str!("scripts/take_live.lua"));
+pub(super) static WATCH_CYCLE: StoreScript =
+    StoreScript::at_any_time("watch_cycle.lua", include_str!("scripts/watch_cycle.lua"));
 
-scripts! {
-    /// Takes a quarantined cycle for a snapshot.
-    ACCEPT = "accept.lua";
-    /// Writes lines, each only if it is newer.
-    APPLY_LINES = "apply_lines.lua";
-    /// Begins a feed anew under other settings.
-    CHANGE_SETTINGS = "change_settings.lua";
-    /// Claims a shard that was seen to be due.
-    CLAIM = "claim.lua";
-    /// Closes a throttle gate.
-    CLOSE_GATE = "close_gate.lua";
-    /// Takes a shard off the schedule for good.
-    DROP_SHARD = "drop_shard.lua";
-    /// Gives the right to a call back.
-    END_CALL = "end_call.lua";
-    /// Extends a lease and notes the progress.
-    EXTEND = "extend.lua";
-    /// Gives a shard back.
-    FINISH = "finish.lua";
-    /// Notes how a part of a cycle ended.
-    FINISH_PART = "finish_part.lua";
-    /// Makes a warehouse due at once.
-    MAKE_DUE = "make_due.lua";
-    /// Says how far a live question is.
-    MARK_LIVE = "mark_live.lua";
-    /// Counts SKUs that were asked for.
-    NOTE_ASKED = "note_asked.lua";
-    /// Notes an event.
-    NOTE_EVENT = "note_event.lua";
-    /// Opens a cycle.
-    OPEN_CYCLE = "open_cycle.lua";
-    /// Gives a part back before its end.
-    PUT_BACK = "put_back.lua";
-    /// Keeps the right to a call.
-    RENEW_CALL = "renew_call.lua";
-    /// Moves what is stored under one name to another.
-    RESPELL = "respell.lua";
-    /// Records how a cycle ended.
-    SEAL = "seal.lua";
-    /// Changes orders and what they hold.
-    SWAP_ORDERS = "swap_orders.lua";
-    /// Asks for the right to a call.
-    TAKE_CALL = "take_call.lua";
-    /// Takes calls out of the budget of demand.
-    TAKE_DEMAND_CALLS = "take_demand_calls.lua";
-    /// Announces a live question.
-    TAKE_LIVE = "take_live.lua";
-    /// Looks after a cycle under way.
-    WATCH_CYCLE = "watch_cycle.lua";
-}
+/// All of them.
+pub static ALL: [&StoreScript; 24] = [
+    &ACCEPT,
+    &APPLY_LINES,
+    &CHANGE_SETTINGS,
+    &CLAIM,
+    &CLOSE_GATE,
+    &DROP_SHARD,
+    &END_CALL,
+    &EXTEND,
+    &FINISH,
+    &FINISH_PART,
+    &MAKE_DUE,
+    &MARK_LIVE,
+    &NOTE_ASKED,
+    &NOTE_EVENT,
+    &OPEN_CYCLE,
+    &PUT_BACK,
+    &RENEW_CALL,
+    &RESPELL,
+    &SEAL,
+    &SWAP_ORDERS,
+    &TAKE_CALL,
+    &TAKE_DEMAND_CALLS,
+    &TAKE_LIVE,
+    &WATCH_CYCLE,
+];
 
 #[cfg(test)]
 mod tests {
@@ -68,12 +91,14 @@ mod tests {
     #[test]
     fn every_script_in_the_folder_is_listed() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/redis_store/scripts");
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
+        let files = std::fs::read_dir(folder).unwrap();
+        let mut files: Vec<_> = files
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         files.sort();
-        let listed: Vec<_> = ALL.iter().map(|(file, _)| (*file).to_owned()).collect();
-        assert_eq!(listed, files);
+        assert!(
+            files.iter().eq(ALL.iter().map(|script| script.name())),
+            "{files:?}"
+        );
     }
 }

@@ -1,18 +1,14 @@
 //! The throttle gate and the call budget of all replicas.
 
-mod looking;
-
-pub use looking::LookingThrottleGate;
-
-use super::script::Call;
+use super::script::StoreCall;
+use super::scripts;
 use super::store::StockStore;
 use crate::d365::{AppId, CallEnd, CallRight, ProcessThrottleGate, Purpose, Share, ThrottleGate};
 use crate::process::tasks::Tasks;
 use crate::stock::TenantId;
 use futures_util::future::BoxFuture;
-use redis::Script;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -23,14 +19,6 @@ const PATIENT_ASKING_LIMIT: Duration = Duration::from_secs(1);
 /// A call nobody renews counts for so long: what a killed process leaves behind.
 const CALL_LAPSES: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
-
-static CLOSE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/close_gate.lua")));
-static TAKE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/take_call.lua")));
-static RENEW: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/renew_call.lua")));
-static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/end_call.lua")));
 
 /// Keeps in Redis, for all tenants of an app registration, what any replica was told and how many
 /// calls are under way, and what this process was told here as well: while Redis is away, this
@@ -109,7 +97,8 @@ async fn ask(
     patience: Duration,
 ) -> Option<Option<SharedRight>> {
     let id = uuid::Uuid::new_v4().to_string();
-    let call = Call::of(&TAKE)
+    let call = StoreCall::of(&scripts::TAKE_CALL)
+        .within(patience)
         .key(budget.key.clone())
         .key(budget.calls(Purpose::Prefetch))
         .key(budget.calls(Purpose::Live))
@@ -121,11 +110,8 @@ async fn ask(
         .argument(share.most)
         .argument(share.kept_for_live)
         .argument(share.percent());
-    let (granted, limit, processes, halvings) = budget
-        .store
-        .run_in_time::<(u8, usize, usize, u64)>(call, patience)
-        .await
-        .ok()?;
+    let (granted, limit, processes, halvings): (u8, usize, usize, u64) =
+        budget.store.run(call).await.ok()?;
     known.limit.store(limit, Ordering::Relaxed);
     known.processes.store(processes.max(1), Ordering::Relaxed);
     if granted == 0 {
@@ -183,21 +169,18 @@ impl Counted {
     }
 
     async fn renew(&self) {
-        let store = &self.budget.store;
-        let call = Call::of(&RENEW)
+        let call = StoreCall::of(&scripts::RENEW_CALL)
+            .repeatable()
             .key(self.budget.calls(self.budget.purpose))
             .argument(&self.id)
             .argument(CALL_LAPSES.as_millis());
-        if let Err(error) = store
-            .run_again_in_time::<u8>(call, store.script_limit())
-            .await
-        {
+        if let Err(error) = self.budget.store.run::<u8>(call).await {
             tracing::debug!(%error, "a call under way could not be renewed in the budget");
         }
     }
 
     async fn give_back(&self, end: CallEnd) {
-        let call = Call::of(&END)
+        let call = StoreCall::of(&scripts::END_CALL)
             .key(self.budget.key.clone())
             .key(self.budget.calls(self.budget.purpose))
             .argument(&self.id)
@@ -240,12 +223,8 @@ impl ThrottleGate for SharedThrottleGate {
                 return own;
             }
             let key = self.store.keys().throttle(app);
-            let asking = self.store.command(async |connection| {
-                redis::cmd("PTTL")
-                    .arg(&key)
-                    .query_async::<i64>(connection)
-                    .await
-            });
+            let question = redis::cmd("PTTL").arg(key).clone();
+            let asking = self.store.ask::<i64>(&question);
             // Redis being away or frozen must not hold up an order; this process' own gate holds
             // meanwhile.
             let left_ms = tokio::time::timeout(ASKING_LIMIT, asking)
@@ -261,12 +240,13 @@ impl ThrottleGate for SharedThrottleGate {
         Box::pin(async move {
             self.own.close_now(app, wait);
             let until = self.store.clock().not_before_now().plus(wait);
-            let call = Call::of(&CLOSE)
+            let call = StoreCall::of(&scripts::CLOSE_GATE)
+                .repeatable()
                 .key(self.store.keys().throttle(app))
                 .argument(wait.as_millis())
                 .argument(until)
                 .argument(until.unix_ms());
-            if let Err(error) = self.store.run_again::<u8>(call).await {
+            if let Err(error) = self.store.run::<u8>(call).await {
                 tracing::warn!(tenant.id = %self.tenant, %error, "the other replicas could not be told that D365 throttles");
             }
         })
@@ -283,5 +263,31 @@ impl ThrottleGate for SharedThrottleGate {
                 None => self.own.take_now(app, share, self.own_part(share)),
             }
         })
+    }
+}
+
+/// The gate of tools that only look.
+///
+/// Makes one call at a time, beside the budget of all replicas, and stays away while any of them was
+/// told to. Writes nothing to Redis: a tool that is killed leaves nothing behind.
+#[derive(Debug)]
+pub struct LookingThrottleGate(pub SharedThrottleGate);
+
+impl ThrottleGate for LookingThrottleGate {
+    fn wait_left<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Option<Duration>> {
+        self.0.wait_left(app)
+    }
+
+    fn close<'a>(&'a self, app: &'a AppId, wait: Duration) -> BoxFuture<'a, ()> {
+        self.0.own.close_now(app, wait);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn take<'a>(
+        &'a self,
+        app: &'a AppId,
+        share: Share,
+    ) -> BoxFuture<'a, Option<Box<dyn CallRight>>> {
+        Box::pin(std::future::ready(self.0.own.take_now(app, share, 1)))
     }
 }

@@ -1,26 +1,25 @@
 //! `[api]`
 
-use super::forms::{duration, list, number, quantity, size};
-use super::{AuthSettings, EntraSettings, TlsSettings};
+use super::auth::AuthSettings;
+use super::entra::EntraSettings;
+use super::error::{Section, SettingsError};
+use super::forms::{duration, quantity, size};
+use super::origin::check_origin;
+use super::tls::TlsSettings;
 use crate::stock::Quantity;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
 use url::Url;
 
-/// The inventory API.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiSettings {
-    /// Address of the API.
     pub listen: SocketAddr,
-    /// Address of health and metrics.
     pub management_listen: SocketAddr,
-    /// TLS for callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
     /// Threads that answer requests, each with a Redis connection of its own; 0 means one per core.
-    #[serde(deserialize_with = "number::deserialize")]
     pub workers: usize,
     /// How long requests are still taken after SIGTERM, so that load balancers have noticed; SIGINT
     /// does not wait.
@@ -29,15 +28,9 @@ pub struct ApiSettings {
     /// How long open requests may take once nothing is taken any more.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
-    /// A feed older than this many refresh intervals is stale.
-    #[serde(deserialize_with = "number::deserialize")]
-    pub stale_after_intervals: u32,
-    /// Who may call.
     #[serde(default)]
     pub auth: AuthSettings,
-    /// Live look-ups.
     pub live: LiveSettings,
-    /// What orders hold.
     pub orders: OrderSettings,
     /// What a request may ask for.
     pub limits: LimitSettings,
@@ -57,17 +50,14 @@ pub struct OrderSettings {
     #[serde(with = "duration")]
     pub longest_reservation: Duration,
     /// Holds of one SKU that one channel may have at once.
-    #[serde(deserialize_with = "number::deserialize")]
     pub holds_per_sku: usize,
     /// How many of these reservations may have.
-    #[serde(deserialize_with = "number::deserialize")]
     pub reservations_per_sku: usize,
     /// The smallest quantity of a line.
     #[serde(with = "quantity")]
     pub smallest_quantity: Quantity,
 }
 
-/// Live look-ups.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LiveSettings {
@@ -78,14 +68,12 @@ pub struct LiveSettings {
     #[serde(with = "duration")]
     pub longest_deadline: Duration,
     /// Look-ups under way at once to one environment, in one process.
-    #[serde(deserialize_with = "number::deserialize")]
     pub concurrency: usize,
     /// Credentials for tenants that have no section here and were published by a prefetcher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entra: Option<EntraSettings>,
     /// Which environments get a token for them: addresses such as
     /// `https://contoso.operations.dynamics.com`, or domains such as `.dynamics.com`.
-    #[serde(deserialize_with = "list::deserialize")]
     pub environments: Vec<String>,
 }
 
@@ -113,39 +101,24 @@ impl LiveSettings {
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
     /// Distinct SKUs in one request.
-    #[serde(deserialize_with = "number::deserialize")]
     pub skus: usize,
     /// SKUs in one EXACT request or order check.
-    #[serde(deserialize_with = "number::deserialize")]
     pub live_skus: usize,
-    /// Warehouses in one request.
-    #[serde(deserialize_with = "number::deserialize")]
     pub warehouses: usize,
     /// Bytes of a request's body.
     #[serde(with = "size")]
     pub body_bytes: usize,
     /// Requests in work at once; more are refused with 429 and `Retry-After`.
-    #[serde(deserialize_with = "number::deserialize")]
     pub in_flight: usize,
     /// Open connections per worker thread.
-    #[serde(deserialize_with = "number::deserialize")]
     pub connections: usize,
     /// Open connections of one address in one process; more are closed as they come. 0 is no limit.
-    #[serde(deserialize_with = "number::deserialize")]
     pub connections_per_address: usize,
     /// Open connections without a request in work, of all addresses in one process; beyond them the
     /// longest quiet ones of the address that has most are closed. 0 is no limit.
-    #[serde(deserialize_with = "number::deserialize")]
     pub quiet_connections: usize,
-    /// How deep a body's JSON may be nested.
-    #[serde(deserialize_with = "number::deserialize")]
-    pub json_depth: usize,
     /// Requests a second of one caller, in the long run; 0 does not limit them.
-    #[serde(deserialize_with = "number::deserialize")]
     pub requests_per_second_per_caller: u32,
-    /// Requests one caller may send at once after a rest.
-    #[serde(deserialize_with = "number::deserialize")]
-    pub burst_per_caller: u32,
     /// Longest wait for a request's headers, also for a TLS handshake; at least 1 s.
     #[serde(with = "duration")]
     pub header_timeout: Duration,
@@ -155,4 +128,89 @@ pub struct LimitSettings {
     /// How long a connection nobody uses stays open.
     #[serde(with = "duration")]
     pub keep_alive: Duration,
+}
+
+impl LimitSettings {
+    /// Requests one caller may send at once after a rest.
+    pub fn burst_per_caller(&self) -> u32 {
+        self.requests_per_second_per_caller.saturating_mul(2)
+    }
+}
+
+impl ApiSettings {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        let (section, limits) = (Section("api"), &self.limits);
+        for (key, number) in [
+            ("limits.skus", limits.skus),
+            ("limits.live_skus", limits.live_skus),
+            ("limits.warehouses", limits.warehouses),
+            ("limits.body_bytes", limits.body_bytes),
+            ("limits.in_flight", limits.in_flight),
+            ("limits.connections", limits.connections),
+            ("live.concurrency", self.live.concurrency),
+        ] {
+            section.require(number > 0, key, "must be at least 1")?;
+        }
+        // The server's own timer has no finer steps.
+        let second = Duration::from_secs(1);
+        for (key, holds, problem) in [
+            (
+                "live.default_deadline",
+                self.live.default_deadline <= self.live.longest_deadline,
+                "is above live.longest_deadline",
+            ),
+            (
+                "management_listen",
+                self.listen.port() == 0 || self.listen != self.management_listen,
+                "is the same address as api.listen",
+            ),
+            (
+                "limits.header_timeout",
+                limits.header_timeout >= second,
+                "must be at least 1s",
+            ),
+            (
+                "limits.body_timeout",
+                !limits.body_timeout.is_zero(),
+                "must be above 0",
+            ),
+            (
+                "limits.keep_alive",
+                limits.keep_alive >= second,
+                "must be at least 1s",
+            ),
+        ] {
+            section.require(holds, key, problem)?;
+        }
+        if let Some(entra) = &self.live.entra {
+            entra.check("api.live.entra")?;
+        }
+        for environment in &self.live.environments {
+            check_environment(environment)
+                .map_err(|problem| section.error("live.environments", problem))?;
+        }
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.check("api.tls"))
+    }
+}
+
+/// An address, or a domain with a dot before it and one inside.
+fn check_environment(environment: &str) -> Result<(), String> {
+    if let Some(domain) = environment.strip_prefix('.') {
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        return if domain.contains('.') && domain.split('.').all(is_label) {
+            Ok(())
+        } else {
+            Err(format!(
+                "{environment:?} is no domain such as .dynamics.com"
+            ))
+        };
+    }
+    let url = Url::parse(environment)
+        .map_err(|cause| format!("{environment:?} is no address: {cause}"))?;
+    check_origin(&url).map_err(|problem| format!("{environment:?} {problem}"))
 }

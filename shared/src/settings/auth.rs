@@ -1,10 +1,8 @@
 //! `[api.auth]`: who may call. Both services read it.
 
-use super::Secret;
-use super::forms::{duration, list, switch};
+use super::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::time::Duration;
 use url::Url;
 
 /// Who may call the HTTP surfaces of both services.
@@ -12,11 +10,11 @@ use url::Url;
 #[serde(deny_unknown_fields)]
 pub struct AuthSettings {
     /// Whether everybody who reaches the listener may do everything. Loopback listeners only.
-    #[serde(default, deserialize_with = "switch::deserialize")]
+    #[serde(default)]
     pub insecure_no_authentication: bool,
     /// Names in `Host` that loopback listeners without authentication answer to, beside loopback's own;
     /// with the port as a caller writes it.
-    #[serde(default, deserialize_with = "list::deserialize")]
+    #[serde(default)]
     pub allowed_hosts: Vec<String>,
     /// Callers who show a name and a password.
     #[serde(default)]
@@ -30,7 +28,6 @@ pub struct AuthSettings {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BasicUserSettings {
-    /// The name that is shown.
     pub name: String,
     /// argon2id hash in PHC form, as `inventory-api hash-password` prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,16 +35,12 @@ pub struct BasicUserSettings {
     /// A file that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_hash_file: Option<PathBuf>,
-    /// What the caller may do.
-    #[serde(deserialize_with = "list::deserialize")]
     pub roles: Vec<RoleName>,
     /// Channels the caller may name; without the key all, and questions without a channel.
-    #[serde(default, deserialize_with = "some_list")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<String>>,
     /// Tenants the caller may ask about; without the key all.
-    #[serde(default, deserialize_with = "some_list")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenants: Option<Vec<String>>,
 }
 
@@ -92,18 +85,11 @@ pub struct JwtSettings {
     /// Claim with the tenants; without the key a token may ask about all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenants_claim: Option<String>,
-    /// How far the issuer's clock may be off.
-    #[serde(default = "thirty_seconds", with = "duration")]
-    pub leeway: Duration,
-    /// Time between two looks at the keys.
-    #[serde(default = "fifteen_minutes", with = "duration")]
-    pub jwks_refresh: Duration,
 }
 
 /// A signature algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub enum JwtAlgorithm {
-    /// RSA, PKCS #1 v1.5, SHA-256.
     #[serde(rename = "RS256")]
     Rs256,
     /// ECDSA on P-256, SHA-256.
@@ -111,20 +97,6 @@ pub enum JwtAlgorithm {
     Es256,
 }
 
-fn some_list<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<String>>, D::Error> {
-    list::deserialize(deserializer).map(Some)
-}
-
 fn roles() -> String {
     "roles".to_owned()
-}
-
-fn thirty_seconds() -> Duration {
-    Duration::from_secs(30)
-}
-
-fn fifteen_minutes() -> Duration {
-    Duration::from_mins(15)
 }

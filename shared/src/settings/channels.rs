@@ -1,6 +1,8 @@
 //! `[[channels]]`: what an ICM sales channel wants.
 
-use super::forms::{duration, list, quantity, switch};
+use super::error::{Section, SettingsError};
+use super::forms::{duration, quantity};
+use super::tenants::check_distinct;
 use crate::stock::{
     ChannelId, ChannelPolicy, LevelBands, LiveFailurePolicy, Quantity, QuantityDisplay, TenantId,
     UnknownProductPolicy, WarehouseId,
@@ -12,12 +14,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelSettings {
-    /// The channel's id in ICM.
     pub id: ChannelId,
     /// Whose stock it sells.
     pub tenant: TenantId,
     /// Warehouses of a question that names none.
-    #[serde(default, deserialize_with = "list::deserialize")]
+    #[serde(default)]
     pub warehouses: Vec<WarehouseId>,
     /// What `inStock` says for absent and unknown products.
     #[serde(default)]
@@ -26,9 +27,8 @@ pub struct ChannelSettings {
     #[serde(default, with = "quantity")]
     pub buffer: Quantity,
     /// Whether the number itself is told.
-    #[serde(default = "yes", deserialize_with = "switch::deserialize")]
+    #[serde(default = "yes")]
     pub show_quantity: bool,
-    /// Level bands.
     #[serde(default)]
     pub levels: LevelSettings,
     /// When D365 does not answer an order check in time.
@@ -47,17 +47,13 @@ pub enum UnknownProduct {
     Unspecified,
 }
 
-/// Lower bounds of the level bands.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LevelSettings {
-    /// From here on LOW.
     #[serde(with = "quantity")]
     pub low: Quantity,
-    /// From here on MEDIUM.
     #[serde(with = "quantity")]
     pub medium: Quantity,
-    /// From here on HIGH.
     #[serde(with = "quantity")]
     pub high: Quantity,
 }
@@ -73,12 +69,10 @@ impl Default for LevelSettings {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(tag = "policy", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LiveFailureSettings {
-    /// Grant nothing.
     #[default]
     Reject,
     /// Grant what a young enough cached line covers.
     AcceptIfFresh {
-        /// Oldest acceptable age.
         #[serde(with = "duration")]
         max_age: Duration,
         /// What must stay in stock.
@@ -90,7 +84,18 @@ pub enum LiveFailureSettings {
 }
 
 impl ChannelSettings {
-    /// The channel's policy in the stock room's words.
+    pub(super) fn check(&self, key: &str) -> Result<(), SettingsError> {
+        let section = Section(key);
+        check_distinct(&self.warehouses).map_err(|problem| section.error("warehouses", problem))?;
+        let levels = &self.levels;
+        section.require(
+            levels.low <= levels.medium && levels.medium <= levels.high,
+            "levels",
+            "low, medium and high must rise",
+        )?;
+        section.require(!self.buffer.is_negative(), "buffer", "may not be negative")
+    }
+
     pub fn policy(&self) -> ChannelPolicy {
         ChannelPolicy {
             unknown_product: match self.unknown_product {

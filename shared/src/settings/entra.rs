@@ -1,7 +1,9 @@
 //! `[tenants.entra]`: how a token is got for D365.
 
-use super::Secret;
+use super::error::{Section, SettingsError};
 use super::forms::{address, duration};
+use super::origin::check_origin;
+use super::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,7 +34,6 @@ pub struct EntraSettings {
     /// Application (client) id for both purposes.
     #[serde(default)]
     pub client_id: String,
-    /// Client secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<Secret>,
     /// File with the client secret, read again for each token.
@@ -59,10 +60,8 @@ pub struct EntraSettings {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialSettings {
-    /// Application (client) id.
     #[serde(default)]
     pub client_id: String,
-    /// Client secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<Secret>,
     /// File with the client secret, read again for each token.
@@ -92,14 +91,12 @@ impl EntraSettings {
         }
     }
 
-    /// The registration for live look-ups.
     pub fn live_credentials(&self) -> CredentialSettings {
         self.live
             .clone()
             .unwrap_or_else(|| self.common_credentials())
     }
 
-    /// The registration for prefetching.
     pub fn prefetch_credentials(&self) -> CredentialSettings {
         self.prefetch
             .clone()
@@ -107,7 +104,70 @@ impl EntraSettings {
     }
 }
 
-/// Entra's two token endpoints.
+impl EntraSettings {
+    pub(super) fn check(&self, key: &str) -> Result<(), SettingsError> {
+        let section = Section(key);
+        check_origin(&self.authority).map_err(|problem| section.error("authority", problem))?;
+        if let Some(url) = &self.token_url {
+            check_origin(url).map_err(|problem| section.error("token_url", problem))?;
+        }
+        section.require(
+            !self.tenant_id.is_empty() || self.token_url.is_some(),
+            "tenant_id",
+            "is missing",
+        )?;
+        for (part, credentials) in [("live", &self.live), ("prefetch", &self.prefetch)] {
+            if let Some(credentials) = credentials {
+                credentials.check(&format!("{key}.{part}"))?;
+            }
+        }
+        let needs_common = self.live.is_none() || self.prefetch.is_none();
+        if needs_common || !self.client_id.is_empty() {
+            self.common_credentials().check(key)?;
+        }
+        Ok(())
+    }
+}
+
+impl CredentialSettings {
+    fn check(&self, key: &str) -> Result<(), SettingsError> {
+        let section = Section(key);
+        section.require(!self.client_id.is_empty(), "client_id", "is missing")?;
+        let files = [
+            ("client_secret_file", &self.client_secret_file),
+            ("client_certificate_file", &self.client_certificate_file),
+            ("federated_token_file", &self.federated_token_file),
+        ];
+        let mut given: Vec<&str> = (files.iter())
+            .filter_map(|(name, file)| file.is_some().then_some(*name))
+            .collect();
+        if let Some(secret) = &self.client_secret {
+            section.require(!secret.expose().is_empty(), "client_secret", "is empty")?;
+            given.insert(0, "client_secret");
+        }
+        match given.as_slice() {
+            [_] => {}
+            [] => {
+                return Err(section.error(
+                    "client_secret",
+                    "is missing: give client_secret, client_secret_file, client_certificate_file or \
+                     federated_token_file",
+                ));
+            }
+            [first, second, ..] => {
+                let problem = format!("{first} is given as well; give exactly one");
+                return Err(section.error(second, problem));
+            }
+        }
+        for (name, file) in files {
+            if let Some(path) = file {
+                Secret::read(path).map_err(|cause| section.error(name, cause.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenEndpointVersion {

@@ -1,39 +1,19 @@
 //! Layers: defaults, file, names of the original connector, environment, flags.
 
-use super::{DEFAULTS, Settings, cross_checks, legacy_names, read_text_file};
+use super::bounded_file::read_text_file;
+use super::configuration::Settings;
+use super::error::SettingsError;
+use super::typed::typed;
+use super::{cross_checks, legacy_names};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
+/// The compiled-in defaults: at once the default, the reference and the example.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
 const ENVIRONMENT_PREFIX: &str = "CONNECTOR__";
-
-/// Why the settings cannot be used. Ends the start with one message that names the key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{problem}", place(key))]
-pub struct SettingsError {
-    /// The offending key, as in `tenants[0].entra.client_id`; empty if no key is to blame.
-    pub key: String,
-    /// What is wrong and what to do.
-    pub problem: String,
-}
-
-fn place(key: &str) -> String {
-    if key.is_empty() {
-        String::new()
-    } else {
-        format!("setting {key}: ")
-    }
-}
-
-impl SettingsError {
-    pub(super) fn at(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            problem: problem.into(),
-        }
-    }
-}
 
 /// Where settings come from besides the defaults.
 #[derive(Clone, Default)]
@@ -74,7 +54,6 @@ impl Layers {
         }
     }
 
-    /// Defaults and this environment.
     pub fn with_environment(environment: BTreeMap<String, String>) -> Self {
         Self {
             environment,
@@ -82,7 +61,6 @@ impl Layers {
         }
     }
 
-    /// Adds the TOML file.
     #[must_use]
     pub fn file(mut self, path: Option<&Path>) -> Self {
         self.file = path.map(Path::to_owned);
@@ -110,13 +88,13 @@ impl Layers {
         let mut tree: Table = DEFAULTS
             .parse()
             .map_err(|cause| SettingsError::at("", format!("compiled-in defaults: {cause}")))?;
-        let own = match &self.file {
+        let mut own = match &self.file {
             Some(path) => read_toml(path)?,
             None => Table::new(),
         };
-        merge(&mut tree, own.clone());
         let legacy = legacy_names::collect(self.properties.as_deref(), &self.environment)?;
-        legacy_names::fill(&mut tree, &own, &legacy)?;
+        legacy_names::fill(&mut own, &legacy)?;
+        merge(&mut tree, own);
         for (name, value) in &self.environment {
             if let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) {
                 let segments: Vec<_> = path.split("__").map(str::to_ascii_lowercase).collect();
@@ -221,61 +199,6 @@ fn entry_named(entries: &[Value], segment: &str) -> Option<usize> {
             .is_some_and(|id| as_variable(id) == segment)
     });
     by_id.or_else(|| segment.parse().ok().filter(|at| *at <= entries.len()))
-}
-
-fn typed(tree: Value) -> Result<Settings, SettingsError> {
-    serde_path_to_error::deserialize(tree).map_err(|error| {
-        let key = error.path().to_string();
-        let key = if key == "." { String::new() } else { key };
-        let problem = error.into_inner().message().to_owned();
-        match unknown_field(&problem) {
-            Some((name, known)) => {
-                let hint = known
-                    .iter()
-                    .max_by(|a, b| {
-                        let closeness = |known: &str| strsim::jaro_winkler(known, &name);
-                        closeness(a).total_cmp(&closeness(b))
-                    })
-                    .map_or_else(String::new, |nearest| {
-                        format!("; did you mean {nearest:?}?")
-                    });
-                SettingsError {
-                    key,
-                    problem: format!("there is no such key{hint}"),
-                }
-            }
-            None => SettingsError {
-                key,
-                problem: without_the_value(&problem).unwrap_or(problem),
-            },
-        }
-    })
-}
-
-/// Serde's sentence about a value of another kind quotes the value, which may be a password in the
-/// wrong place: only its kind is told.
-fn without_the_value(message: &str) -> Option<String> {
-    let rest = message
-        .strip_prefix("invalid type: ")
-        .or_else(|| message.strip_prefix("invalid value: "))?;
-    let (value, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, ""));
-    let kind = value
-        .split(['`', '"'])
-        .next()
-        .unwrap_or_default()
-        .trim_end();
-    Some(match expected {
-        "" => format!("cannot be this {kind}"),
-        expected => format!("this {kind} cannot be used, expected {expected}"),
-    })
-}
-
-/// Reads serde's sentence about an unknown field; it has no typed form.
-fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
-    let mut quoted = message.strip_prefix("unknown field `")?.split('`');
-    let name = quoted.next()?.to_owned();
-    let known = quoted.skip(1).step_by(2).map(str::to_owned).collect();
-    Some((name, known))
 }
 
 #[cfg(test)]

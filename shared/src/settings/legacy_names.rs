@@ -4,43 +4,28 @@
 //! variables to properties (upper case, dots as underscores); both forms are read. What our own
 //! file or environment says wins.
 
-use super::SettingsError;
+use super::bounded_file::read_text_file;
+use super::error::SettingsError;
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
 
 const PREFIX: &str = "intershop.inventory.";
 
-/// Old name (without prefix), where it goes inside the one tenant or from the root, and whether a
-/// bare number is seconds.
-const ALIASES: [(&str, Target); 7] = [
-    ("azure.resource", Target::Tenant(&["environment_url"])),
-    ("azure.tenant", Target::Tenant(&["entra", "tenant_id"])),
-    ("azure.clientID", Target::Tenant(&["entra", "client_id"])),
-    (
-        "azure.clientSecret",
-        Target::Tenant(&["entra", "client_secret"]),
-    ),
-    (
-        "azure.token.requestURL",
-        Target::Tenant(&["entra", "token_url"]),
-    ),
-    (
-        "azure.token.minimumTTL",
-        Target::TenantSeconds(&["entra", "minimum_token_lifetime"]),
-    ),
-    ("threadPool.size", Target::Root(&["api", "workers"])),
+/// Old names (without prefix) and our keys; what begins with `tenants` is the one tenant's.
+const ALIASES: [(&str, &[&str]); 7] = [
+    (RESOURCE, &["tenants", "environment_url"]),
+    ("azure.tenant", &["tenants", "entra", "tenant_id"]),
+    ("azure.clientID", &["tenants", "entra", "client_id"]),
+    ("azure.clientSecret", &["tenants", "entra", "client_secret"]),
+    (REQUEST_URL, &["tenants", "entra", "token_url"]),
+    (MINIMUM_TTL, &["tenants", "entra", "minimum_token_lifetime"]),
+    ("threadPool.size", &["api", "workers"]),
 ];
-
-/// Old names that say how Entra is asked.
-const ADDRESSES: [&str; 2] = ["azure.resource", "azure.token.requestURL"];
-
-#[derive(Clone, Copy)]
-enum Target {
-    Tenant(&'static [&'static str]),
-    TenantSeconds(&'static [&'static str]),
-    Root(&'static [&'static str]),
-}
+const RESOURCE: &str = "azure.resource";
+const REQUEST_URL: &str = "azure.token.requestURL";
+/// A bare number is seconds.
+const MINIMUM_TTL: &str = "azure.token.minimumTTL";
 
 /// Reads what is given under old names, from the file and from the environment (which wins).
 pub(super) fn collect(
@@ -49,7 +34,7 @@ pub(super) fn collect(
 ) -> Result<BTreeMap<&'static str, String>, SettingsError> {
     let mut found = BTreeMap::new();
     if let Some(path) = properties {
-        let text = super::read_text_file(path).map_err(|cause| {
+        let text = read_text_file(path).map_err(|cause| {
             SettingsError::at(
                 "",
                 format!("the file {} cannot be read: {cause}", path.display()),
@@ -81,79 +66,48 @@ pub(super) fn collect(
     Ok(found)
 }
 
-/// Fills what no other layer has said; `own` is our own file, without the defaults.
+/// Fills what our own file does not say.
 pub(super) fn fill(
-    tree: &mut Table,
-    own: &Table,
+    own: &mut Table,
     found: &BTreeMap<&'static str, String>,
 ) -> Result<(), SettingsError> {
     let mut is_old_address = false;
-    for (alias, target) in ALIASES {
+    for (alias, path) in ALIASES {
         let Some(value) = found.get(alias) else {
             continue;
         };
-        match target {
-            // A compiled-in default stands there in any case.
-            Target::Root(path) if says(own, path) => {}
-            Target::Root(path) => {
-                put(tree, path, value, Existing::Replace);
-            }
-            Target::Tenant(path) => {
-                let is_taken = put(only_tenant(tree)?, path, value, Existing::Keep);
-                is_old_address |= is_taken && ADDRESSES.contains(&alias);
-            }
-            Target::TenantSeconds(path) => {
-                let is_bare = value.bytes().all(|byte| byte.is_ascii_digit());
-                let value = if is_bare {
-                    format!("{value}s")
-                } else {
-                    value.clone()
-                };
-                put(only_tenant(tree)?, path, &value, Existing::Keep);
-            }
-        }
+        let is_bare = value.bytes().all(|byte| byte.is_ascii_digit());
+        let unit = if alias == MINIMUM_TTL && is_bare {
+            "s"
+        } else {
+            ""
+        };
+        let value = format!("{value}{unit}");
+        let is_taken = match path {
+            ["tenants", path @ ..] => put(only_tenant(own)?, path, value),
+            path => put(own, path, value),
+        };
+        is_old_address |= is_taken && matches!(alias, RESOURCE | REQUEST_URL);
     }
     if is_old_address {
         // `resource` with a token request URL is the v1 style.
-        let uses_v1 = found
-            .get("azure.token.requestURL")
-            .is_none_or(|url| !url.contains("/v2.0/"));
-        let version = if uses_v1 { "v1" } else { "v2" };
-        put(
-            only_tenant(tree)?,
-            &["entra", "token_endpoint_version"],
-            version,
-            Existing::Keep,
-        );
+        let url = found.get(REQUEST_URL);
+        let uses_v2 = url.is_some_and(|url| url.contains("/v2.0/"));
+        let version = if uses_v2 { "v2" } else { "v1" };
+        let path = ["entra", "token_endpoint_version"];
+        put(only_tenant(own)?, &path, version.to_owned());
     }
     Ok(())
 }
 
-fn says(table: &Table, path: &[&str]) -> bool {
-    match path {
-        [] => true,
-        [first, rest @ ..] => match table.get(*first) {
-            Some(Value::Table(below)) => says(below, rest),
-            Some(_) => true,
-            None => false,
-        },
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Existing {
-    Keep,
-    Replace,
-}
-
-/// Whether the value was taken.
-fn put(table: &mut Table, path: &[&str], value: &str, existing: Existing) -> bool {
+/// Whether nothing was there, so that the value was taken.
+fn put(table: &mut Table, path: &[&str], value: String) -> bool {
     match path {
         [] => false,
         [last] => {
-            let is_free = existing == Existing::Replace || !table.contains_key(*last);
+            let is_free = !table.contains_key(*last);
             if is_free {
-                table.insert((*last).to_owned(), Value::String(value.to_owned()));
+                table.insert((*last).to_owned(), Value::String(value));
             }
             is_free
         }
@@ -162,7 +116,7 @@ fn put(table: &mut Table, path: &[&str], value: &str, existing: Existing) -> boo
                 .entry((*first).to_owned())
                 .or_insert_with(|| Value::Table(Table::new()));
             match below {
-                Value::Table(below) => put(below, rest, value, existing),
+                Value::Table(below) => put(below, rest, value),
                 _ => false,
             }
         }

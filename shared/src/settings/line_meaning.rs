@@ -1,7 +1,7 @@
 //! What gives a stored line its meaning: the settings that decide which numbers it has and what its SKU
 //! stands for.
 
-use super::{FieldNames, TenantSettings};
+use super::tenants::{FieldNames, TenantSettings};
 use crate::stock::{Fingerprint, LegalEntity, SkuMapping};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};

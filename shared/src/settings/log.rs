@@ -6,19 +6,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSettings {
-    /// How a line looks.
     pub format: LogFormat,
     /// What is logged: `info`, or per module as in `warn,shared::d365=debug`.
     pub filter: String,
 }
 
-/// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For machines.
     Json,
-    /// For people.
     Human,
 }
 

@@ -1,5 +1,7 @@
 //! A secret that does not show.
 
+use super::bounded_file::read_text_file;
+use super::error::{Section, SettingsError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -21,7 +23,7 @@ impl Secret {
             path: path.to_owned(),
             problem,
         };
-        let text = super::read_text_file(path).map_err(|cause| wrong(cause.to_string()))?;
+        let text = read_text_file(path).map_err(|cause| wrong(cause.to_string()))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
@@ -29,6 +31,25 @@ impl Secret {
         } else {
             Ok(Self::new(text))
         }
+    }
+
+    /// Takes a secret from its file, if it is in one; `key` and `<key>_file` may not both be given.
+    pub(super) fn settle(
+        secret: &mut Option<Self>,
+        file: Option<PathBuf>,
+        section: Section<'_>,
+        key: &str,
+    ) -> Result<(), SettingsError> {
+        let Some(path) = file else {
+            return Ok(());
+        };
+        let file_key = format!("{key}_file");
+        let problem = format!("{key} is given as well; give one of the two");
+        section.require(secret.is_none(), &file_key, problem)?;
+        let read =
+            Self::read(&path).map_err(|cause| section.error(&file_key, cause.to_string()))?;
+        *secret = Some(read);
+        Ok(())
     }
 
     /// The secret itself, for the one place that sends it.

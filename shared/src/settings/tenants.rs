@@ -1,11 +1,15 @@
 //! `[[tenants]]`: what is read from which D365.
 
-use super::forms::{address, duration, list, number};
-use super::{EntraSettings, cross_checks};
+use super::entra::EntraSettings;
+use super::error::{Section, SettingsError};
+use super::forms::{address, duration};
+use super::origin::check_origin;
+use super::typed::typed;
 use crate::stock::{LegalEntity, SkuMapping, TenantId, WarehouseId};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+use toml::{Table, Value};
 use url::Url;
 
 /// One D365 environment with one legal entity.
@@ -24,12 +28,10 @@ pub struct TenantSettings {
     pub legal_entity: LegalEntity,
     /// The warehouses that count. A real environment has dozens of transit and quarantine
     /// warehouses with similar names, so this is a list and not a pattern.
-    #[serde(deserialize_with = "list::deserialize")]
     pub warehouses: Vec<WarehouseId>,
     /// Time from one snapshot's start to the next.
     #[serde(default = "fifteen_minutes", with = "duration")]
     pub refresh_interval: Duration,
-    /// How SKUs are made.
     #[serde(default = "item_number")]
     pub sku_mapping: SkuMapping,
     /// Which of D365's quantities is "available".
@@ -38,35 +40,26 @@ pub struct TenantSettings {
     /// How pages follow each other.
     #[serde(default)]
     pub paging: PagingMode,
-    /// The on-hand entity set.
     #[serde(default = "on_hand_entity")]
     pub entity: String,
     /// The entity set of released product variants.
     #[serde(default = "variants_entity")]
     pub variants_entity: String,
-    /// The entity set of warehouses, for checking the configured ones.
-    #[serde(default = "warehouses_entity")]
-    pub warehouses_entity: String,
-    /// How long a list of variants is good.
-    #[serde(default = "one_hour", with = "duration")]
-    pub variants_max_age: Duration,
     /// The most calls of one app registration at once, over all replicas.
-    #[serde(default = "sixteen", deserialize_with = "number::deserialize")]
+    #[serde(default = "sixteen")]
     pub calls_at_once: u32,
-    /// How many of them prefetching leaves to live look-ups that use the same registration.
-    #[serde(default = "four", deserialize_with = "number::deserialize")]
-    pub calls_kept_for_live: u32,
     /// Longest address of a look-up: longer ones ask for more items at once. 1,000 to 16,000.
-    #[serde(default = "two_thousand", deserialize_with = "number::deserialize")]
+    #[serde(default = "two_thousand")]
     pub longest_address: usize,
     /// Property names, where a customised entity differs.
     #[serde(default)]
     pub fields: FieldNames,
-    /// How a token is got.
     pub entra: EntraSettings,
 }
 
 impl TenantSettings {
+    /// How long a list of variants is good.
+    pub const VARIANTS_MAX_AGE: Duration = Duration::from_hours(1);
     /// The entity sets of on-hand stock and of variants, unless others are named.
     pub(crate) const USUAL_ENTITIES: (&str, &str) =
         ("WarehousesOnHandV2", "ReleasedProductVariantsV2");
@@ -74,19 +67,80 @@ impl TenantSettings {
     /// Settings that were published by another process, with this process' own sign-in; checked
     /// like those of a file.
     pub fn from_published(
-        mut published: serde_json::Value,
+        mut published: Table,
         entra: &EntraSettings,
-    ) -> Result<Self, String> {
-        let sign_in = entra.clone();
-        if let Some(fields) = published.as_object_mut() {
-            // The section is required; its real content is put in below, secrets and all.
-            fields.insert("entra".to_owned(), serde_json::json!({ "tenant_id": "" }));
-        }
-        let mut tenant: Self =
-            serde_path_to_error::deserialize(published).map_err(|cause| cause.to_string())?;
-        tenant.entra = sign_in;
-        cross_checks::check_tenant("published", &tenant).map_err(|cause| cause.to_string())?;
+    ) -> Result<Self, SettingsError> {
+        // The section is required; its real content is put in below, secrets and all.
+        let tenant_id = ("tenant_id".to_owned(), Value::String(String::new()));
+        let sign_in = Value::Table(Table::from_iter([tenant_id]));
+        published.insert("entra".to_owned(), sign_in);
+        let mut tenant: Self = typed(Value::Table(published))?;
+        tenant.entra = entra.clone();
+        tenant.check("published")?;
         Ok(tenant)
+    }
+
+    /// How many of the calls at once prefetching leaves to live look-ups that use the same registration.
+    pub fn calls_kept_for_live(&self) -> u32 {
+        (self.calls_at_once / 4).max(1)
+    }
+
+    pub(super) fn check(&self, key: &str) -> Result<(), SettingsError> {
+        let section = Section(key);
+        let url = &self.environment_url;
+        check_origin(url).map_err(|problem| section.error("environment_url", problem))?;
+        let is_bare = matches!(url.path(), "" | "/") && url.query().is_none();
+        for (name, holds, problem) in [
+            (
+                "environment_url",
+                is_bare && url.fragment().is_none(),
+                "must be the bare address of the environment, without /data",
+            ),
+            (
+                "warehouses",
+                !self.warehouses.is_empty(),
+                "name at least one warehouse",
+            ),
+            (
+                "longest_address",
+                (1_000..=16_000).contains(&self.longest_address),
+                "must be 1000 to 16000",
+            ),
+            (
+                "calls_at_once",
+                (2..=64).contains(&self.calls_at_once),
+                "must be 2 to 64",
+            ),
+            (
+                "refresh_interval",
+                self.refresh_interval >= Duration::from_secs(1),
+                "must be at least 1s",
+            ),
+        ] {
+            section.require(holds, name, problem)?;
+        }
+        check_distinct(&self.warehouses).map_err(|problem| section.error("warehouses", problem))?;
+        for (part, name) in [
+            ("entity", &self.entity),
+            ("variants_entity", &self.variants_entity),
+        ] {
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            section.require(
+                !name.is_empty() && name.bytes().all(is_name),
+                part,
+                format!("{name:?} is no entity set name"),
+            )?;
+        }
+        self.entra.check(&format!("{key}.entra"))
+    }
+}
+
+/// Each warehouse once, in whatever spelling: its stock would count twice.
+pub(super) fn check_distinct(warehouses: &[WarehouseId]) -> Result<(), String> {
+    let mut numbered = warehouses.iter().enumerate();
+    match numbered.find(|(at, warehouse)| warehouses[..*at].contains(warehouse)) {
+        Some((_, twice)) => Err(format!("{twice:?} is named twice")),
+        None => Ok(()),
     }
 }
 
@@ -128,10 +182,6 @@ pub enum PagingMode {
 /// Property names of the on-hand entity.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    missing_docs,
-    reason = "each field is named after the default property it holds"
-)]
 pub struct FieldNames {
     pub legal_entity: String,
     pub item_number: String,
@@ -175,16 +225,8 @@ fn fifteen_minutes() -> Duration {
     Duration::from_mins(15)
 }
 
-fn one_hour() -> Duration {
-    Duration::from_hours(1)
-}
-
 fn sixteen() -> u32 {
     16
-}
-
-fn four() -> u32 {
-    4
 }
 
 fn two_thousand() -> usize {
@@ -201,8 +243,4 @@ fn on_hand_entity() -> String {
 
 fn variants_entity() -> String {
     TenantSettings::USUAL_ENTITIES.1.to_owned()
-}
-
-fn warehouses_entity() -> String {
-    "Warehouses".to_owned()
 }

@@ -1,7 +1,9 @@
 //! `[api.tls]` and `[worker.tls]`
 
+use super::bounded_file::read_file;
+use super::error::{Section, SettingsError};
 use super::forms::duration;
-use super::{Secret, SettingsError};
+use super::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,22 +30,18 @@ fn ten_seconds() -> Duration {
 impl TlsSettings {
     /// Checks that the files can be read, so that `--check` finds a wrong path.
     pub(super) fn check(&self, section: &str) -> Result<(), SettingsError> {
-        let at = |key: &str, problem: String| {
-            Err(SettingsError::at(format!("{section}.{key}"), problem))
-        };
-        if let Err(cause) = super::read_file(&self.certificate_file) {
+        let section = Section(section);
+        read_file(&self.certificate_file).map_err(|cause| {
             let path = self.certificate_file.display();
-            return at(
-                "certificate_file",
-                format!("{path} cannot be read: {cause}"),
-            );
-        }
-        if let Err(cause) = Secret::read(&self.key_file) {
-            return at("key_file", cause.to_string());
-        }
-        if self.reload_interval < SHORTEST_INTERVAL {
-            return at("reload_interval", "must be at least 100ms".to_owned());
-        }
-        Ok(())
+            let problem = format!("{path} cannot be read: {cause}");
+            section.error("certificate_file", problem)
+        })?;
+        Secret::read(&self.key_file)
+            .map_err(|cause| section.error("key_file", cause.to_string()))?;
+        section.require(
+            self.reload_interval >= SHORTEST_INTERVAL,
+            "reload_interval",
+            "must be at least 100ms",
+        )
     }
 }

@@ -1,7 +1,9 @@
 //! `[worker]`
 
-use super::forms::{duration, number, size};
-use super::{Secret, TlsSettings};
+use super::error::{Section, SettingsError};
+use super::forms::duration;
+use super::secret::Secret;
+use super::tls::TlsSettings;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,29 +27,18 @@ pub struct EventSettings {
     pub legal_entity_field: String,
 }
 
-/// The prefetch worker.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerSettings {
     /// Address of the worker's own API.
     pub listen: SocketAddr,
-    /// Address of health and metrics.
     pub management_listen: SocketAddr,
-    /// TLS for callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
     /// Parts of warehouses read at once by one worker.
-    #[serde(deserialize_with = "number::deserialize")]
     pub parallel_shards: usize,
     /// Rows of one D365 page, 1 to 10,000.
-    #[serde(deserialize_with = "number::deserialize")]
     pub page_size: u32,
-    /// Longest time for one page.
-    #[serde(with = "duration")]
-    pub page_timeout: Duration,
-    /// Largest page body.
-    #[serde(with = "size")]
-    pub page_bytes: usize,
     /// How long a claimed part stays claimed without a sign of life.
     #[serde(with = "duration")]
     pub lease: Duration,
@@ -55,24 +46,15 @@ pub struct WorkerSettings {
     #[serde(with = "duration")]
     pub shard_time: Duration,
     /// A snapshot with fewer rows than this share of the recent median is quarantined; 0 to 100.
-    #[serde(deserialize_with = "number::deserialize")]
     pub guard_percent: u8,
     /// Calls spent on what is asked for and what is low, in percent of those of the snapshots; 0
     /// switches it off.
-    #[serde(deserialize_with = "number::deserialize")]
     pub demand_share: u8,
     /// How old what is asked for most should become at most.
     #[serde(with = "duration")]
     pub demand_target_age: Duration,
     /// Stock of so many units or fewer is low.
-    #[serde(deserialize_with = "number::deserialize")]
     pub low_stock: u32,
-    /// SKUs of one refresh request.
-    #[serde(deserialize_with = "number::deserialize")]
-    pub refresh_skus: usize,
-    /// Refresh requests waiting at once.
-    #[serde(deserialize_with = "number::deserialize")]
-    pub refresh_queue: usize,
     /// Hints from D365 that something has changed.
     pub events: EventSettings,
     /// How long requests are still taken after SIGTERM, so that load balancers have noticed; SIGINT
@@ -82,4 +64,62 @@ pub struct WorkerSettings {
     /// How long pages under way may take after that.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
+}
+
+impl WorkerSettings {
+    /// Checks the section and reads the events' secret.
+    pub(super) fn settle(&mut self) -> Result<(), SettingsError> {
+        let section = Section("worker");
+        for (key, holds, problem) in [
+            (
+                "page_size",
+                (1..=10_000).contains(&self.page_size),
+                "must be 1 to 10000, D365's own maximum",
+            ),
+            (
+                "parallel_shards",
+                (1..=64).contains(&self.parallel_shards),
+                "must be 1 to 64",
+            ),
+            (
+                "guard_percent",
+                self.guard_percent <= 100,
+                "must be 0 to 100",
+            ),
+            ("demand_share", self.demand_share <= 100, "must be 0 to 100"),
+            (
+                "lease",
+                self.lease >= Duration::from_secs(5),
+                "must be at least 5s",
+            ),
+            (
+                "demand_target_age",
+                self.demand_target_age >= Duration::from_secs(2),
+                "must be at least 2s",
+            ),
+            (
+                "shard_time",
+                self.shard_time >= Duration::from_millis(100),
+                "must be at least 100ms",
+            ),
+            (
+                "management_listen",
+                self.listen.port() == 0 || self.listen != self.management_listen,
+                "is the same address as worker.listen",
+            ),
+        ] {
+            section.require(holds, key, problem)?;
+        }
+        if let Some(tls) = &self.tls {
+            tls.check("worker.tls")?;
+        }
+        let (section, file) = (Section("worker.events"), self.events.secret_file.take());
+        Secret::settle(&mut self.events.secret, file, section, "secret")?;
+        let secret = self.events.secret.as_ref();
+        section.require(
+            secret.is_none_or(|secret| secret.expose().len() >= 16),
+            "secret",
+            "must have at least 16 characters",
+        )
+    }
 }

@@ -75,6 +75,9 @@ pub struct FeedStanding {
     pub settings: Option<FeedSettings>,
     /// When it was first wanted.
     pub wanted: Option<AsOf>,
+    /// Whether what its watermarks missed may stand under names of an earlier version: they prove no
+    /// absence then.
+    pub is_absence_unproved: bool,
 }
 
 impl FeedStanding {

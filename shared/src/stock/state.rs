@@ -81,11 +81,13 @@ pub fn judge(
     let (watermark, previous_watermark) = feed.credible_watermarks(now);
     let Some(line) = line else {
         return match watermark {
-            Some(watermark) if watermark.age_at(now) < line_ttl => Judged {
-                state: StockState::Absent,
-                quantities: None,
-                as_of: Some(watermark),
-            },
+            Some(watermark) if !feed.is_absence_unproved && watermark.age_at(now) < line_ttl => {
+                Judged {
+                    state: StockState::Absent,
+                    quantities: None,
+                    as_of: Some(watermark),
+                }
+            }
             _ => Judged::UNKNOWN,
         };
     };
@@ -96,11 +98,15 @@ pub fn judge(
             quantities: None,
             as_of: Some(line.as_of),
         },
-        LineContent::Quantities(_) if was_missed_by(previous_watermark) => Judged {
-            state: StockState::Absent,
-            quantities: None,
-            as_of: watermark,
-        },
+        LineContent::Quantities(_)
+            if !feed.is_absence_unproved && was_missed_by(previous_watermark) =>
+        {
+            Judged {
+                state: StockState::Absent,
+                quantities: None,
+                as_of: watermark,
+            }
+        }
         LineContent::Quantities(quantities) => Judged {
             state: if was_missed_by(watermark) {
                 StockState::Suspect
@@ -177,6 +183,18 @@ mod tests {
             };
             assert_eq!(judged, expected, "{line:?} {watermark:?} {previous:?}");
         }
+    }
+
+    #[test]
+    fn a_feed_sealed_under_other_names_makes_lines_suspect_and_none_absent() {
+        let unproved = FeedStanding {
+            is_absence_unproved: true,
+            ..feed(Some(200), Some(101))
+        };
+        let state = |line: Option<&LineValue>| judge(line, &unproved, at(1_000), DAY).state;
+        assert_eq!(state(None), StockState::Unknown);
+        assert_eq!(state(Some(&line(100))), StockState::Suspect);
+        assert_eq!(state(Some(&line(200))), StockState::Present);
     }
 
     #[test]

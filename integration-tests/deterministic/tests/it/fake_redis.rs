@@ -7,9 +7,9 @@ use deterministic_simulation::fake_redis::{Entries, Entry, FakeRedis, Reply, Val
 use deterministic_simulation::script_engine::ScriptEngine;
 use redis::Value as Answer;
 use shared::redis_store::scripts;
-use shared::redis_store::test_server::TestRedis;
 use std::collections::HashSet;
 use std::sync::Arc;
+use test_redis::TestRedis;
 
 const HISTORIES: u64 = 400;
 const CALLS: u64 = 80;
@@ -43,11 +43,11 @@ impl Both {
             .map_err(|error| error.to_string());
         let source = scripts::ALL
             .iter()
-            .find(|(name, _)| *name == call.script)
+            .find(|script| script.name() == call.script)
             .unwrap()
-            .1;
+            .source();
         let mut eval = redis::cmd("EVAL");
-        eval.arg(with_time_handed_in(source))
+        eval.arg(with_time_handed_in(&source))
             .arg(call.keys.len() + 2)
             .arg(&call.keys)
             .arg((self.now_us / 1_000_000).to_string())
@@ -133,7 +133,7 @@ fn the_fake_answers_as_a_real_redis_and_keeps_the_same() {
     let client = redis::Client::open(server.url()).unwrap();
     let named: Vec<_> = scripts::ALL
         .iter()
-        .map(|(name, source)| (*name, with_one_name(source)))
+        .map(|script| (script.name(), with_one_name(&script.source())))
         .collect();
     let sources = named.iter().map(|(name, source)| (*name, source.as_str()));
     let mut both = Both {

@@ -88,7 +88,7 @@ impl Caller<'_> {
     pub(crate) fn call(&mut self) -> Call {
         let modelled: Vec<&str> = scripts::ALL
             .iter()
-            .map(|(name, _)| *name)
+            .map(|script| script.name())
             .filter(|name| !NOT_MODELLED.contains(name))
             .collect();
         let choices = if self.chance.below(3) == 0 {

@@ -11,6 +11,8 @@ use std::time::Duration;
 const LATEST: u64 = 253_402_300_799;
 /// Characters of a subject that are kept.
 const LONGEST_SUBJECT: usize = 128;
+/// How far the issuer's clock may be off.
+const LEEWAY_SECONDS: u64 = 30;
 /// Claims that name the caller; the first one present counts.
 const SUBJECTS: [&str; 5] = ["azp", "appid", "client_id", "sub", "oid"];
 
@@ -38,7 +40,7 @@ impl ClaimRules {
         Self {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
-            leeway: settings.leeway.as_secs(),
+            leeway: LEEWAY_SECONDS,
             roles: settings.roles_claim.clone(),
             channels: settings.channels_claim.clone(),
             tenants: settings.tenants_claim.clone(),

@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Longest time for one look, connecting included.
+/// Time between two looks at the keys.
+const REFRESH: Duration = Duration::from_mins(15);
 const TIME_LIMIT: Duration = Duration::from_secs(3);
 /// Longest time a caller with an unknown key waits for a look; the look itself goes on.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -78,7 +80,7 @@ impl IssuerKeys {
         Ok(Self {
             place,
             algorithm: settings.algorithm,
-            interval: settings.jwks_refresh,
+            interval: REFRESH,
             known: ArcSwapOption::empty(),
             wishes: Mutex::default(),
             wished: Notify::new(),

@@ -1,4 +1,3 @@
-#!lua
 -- An operator believes a quarantined cycle: it counts as the snapshot it would have been, and the
 -- guard learns its size from it.
 --
@@ -28,11 +27,14 @@ local watermark = redis.call('HGET', record, 'watermark')
 if not started or (watermark and started <= watermark) then
   return { 'another-cycle', sealed }
 end
-if watermark then
+if watermark and watermark == redis.call('HGET', record, 'proved') then
   redis.call('HSET', record, 'previous_watermark', watermark)
+else
+  redis.call('HDEL', record, 'previous_watermark')
 end
 redis.call('HSET', record, 'watermark', started, 'state', 'complete', 'sealed_state', 'complete',
-  'recent_rows', redis.call('HGET', record, 'rows'), 'accepted_by', ARGV[2])
+  'recent_rows', redis.call('HGET', record, 'rows'), 'accepted_by', ARGV[2],
+  'proved', redis.call('HGET', record, 'sealed_proved') or '')
 redis.call('HDEL', record, 'reason', 'reason_kind')
 local entry = cjson.decode(redis.call('LINDEX', KEYS[2], 0) or '{}')
 entry.accepted_by, entry.accepted_at, entry.state = ARGV[2], ARGV[3], 'complete'

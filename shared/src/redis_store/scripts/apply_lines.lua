@@ -1,4 +1,3 @@
-#!lua
 -- Applies stock lines, each only if it is newer than the stored one; at the same instant a live
 -- answer beats a snapshot. A stamp more than five seconds ahead of this server's clock is corrupt:
 -- a stored one is overwritten, an offered one refused.
@@ -14,7 +13,6 @@
 -- Stamps are fixed-width ISO 8601 and compared as text. Quantities are never touched.
 
 local function latest_true_stamp()
-  local now = redis.call('TIME')
   local seconds = tonumber(now[1]) + 5
   local ms = math.floor(tonumber(now[2]) / 1000)
   -- Days since 1970 to year, month, day (proleptic Gregorian, years counted from March).

@@ -1,4 +1,3 @@
-#!lua
 -- Begins a feed anew under other settings: lines carry no settings, so those of before are told from
 -- later ones by their as-of alone. Generations go on rising; the history stays, for people.
 --
@@ -13,8 +12,7 @@ local known, since = string.match(settings or '', '^(%x+)|(.+)$')
 if not settings or (known == ARGV[1] and since <= ARGV[2]) then
   return 0
 end
-local now = redis.call('TIME')
-if tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) >= tonumber(ARGV[3]) then
+if now_ms >= tonumber(ARGV[3]) then
   return -1
 end
 local generation = redis.call('HGET', KEYS[1], 'generation') or '0'

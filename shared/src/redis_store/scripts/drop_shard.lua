@@ -1,4 +1,3 @@
-#!lua
 -- Takes a shard off the schedule for good: a part of a cycle that is over, a warehouse nobody knows.
 --
 -- KEYS: the due set, the shard's hash.

@@ -1,4 +1,3 @@
-#!lua
 -- Gives the right to a call back and learns from how it went: one more call at once after 20 good
 -- ones, half after a 429 or a timeout. Calls that were under way at the last halving met the same
 -- trouble and do not halve again.

@@ -1,17 +1,10 @@
-#!lua
 -- Extends a lease and notes how far the holder is, so that another can go on from there.
 --
 -- KEYS: the due set, the shard's hash.
 -- ARGV: shard, fencing token, lease in ms; then, if there is something new: rows so far, cursor,
---       notes; last, until when the caller waits.
--- Returns 1, or 0 if the lease belongs to somebody else by now; 'late' if nobody waits for it any
--- more.
+--       notes.
+-- Returns 1, or 0 if the lease belongs to somebody else by now.
 
-local now = redis.call('TIME')
-local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-if now_ms > tonumber(table.remove(ARGV)) then
-  return 'late'
-end
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[2]
   or redis.call('HEXISTS', KEYS[2], 'holder') == 0 then
   return 0

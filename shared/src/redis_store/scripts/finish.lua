@@ -1,4 +1,3 @@
-#!lua
 -- Gives a shard back.
 --
 -- KEYS: the due set, the shard's hash.
@@ -10,8 +9,7 @@ if redis.call('HGET', KEYS[2], 'token') ~= ARGV[2]
   or redis.call('HEXISTS', KEYS[2], 'holder') == 0 then
   return -1
 end
-local now = redis.call('TIME')
-local next_due = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + tonumber(ARGV[3])
+local next_due = now_ms + tonumber(ARGV[3])
 -- A refresh asked for meanwhile stays asked for.
 if ARGV[4] ~= 'later' and redis.call('HDEL', KEYS[2], 'again') == 1 then
   next_due = 0

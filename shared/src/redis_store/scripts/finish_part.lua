@@ -1,4 +1,3 @@
-#!lua
 -- Notes how a part of a cycle ended and takes it off the schedule. When it was the last, the
 -- warehouse is due at once, to be sealed.
 --
@@ -21,6 +20,7 @@ end
 local open = tonumber(redis.call('HGET', KEYS[3], 'open') or '0')
 if redis.call('HSETNX', KEYS[3], 'end:' .. ARGV[6], ARGV[7]) == 1 then
   open = redis.call('HINCRBY', KEYS[3], 'open', -1)
+  redis.call('HINCRBY', KEYS[3], 'own_ends', 1)
 end
 if open <= 0 then
   redis.call('ZADD', KEYS[1], 0, ARGV[3])

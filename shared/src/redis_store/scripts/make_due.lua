@@ -1,4 +1,3 @@
-#!lua
 -- Makes a warehouse due at once; one whose cycle is under way becomes due when that has ended.
 --
 -- KEYS: the due set, the shard's hash, the cycle hash.
@@ -9,8 +8,6 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
   return 1
 end
 if redis.call('HEXISTS', KEYS[2], 'holder') == 1 then
-  local now = redis.call('TIME')
-  local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
   if tonumber(redis.call('HGET', KEYS[2], 'lease_until') or '0') > now_ms then
     redis.call('HSET', KEYS[2], 'again', '1')
     return 1

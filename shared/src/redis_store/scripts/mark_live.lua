@@ -1,16 +1,9 @@
-#!lua
 -- Says how far the asker of a live question is; only where the announcement is still its own.
 --
 -- KEYS: the announcements of the SKUs, each once.
--- ARGV: asker, then for each SKU the stage and the as-of of the stored answer, '' without one; last,
---       until when the caller waits.
--- Returns how many were changed; 'late' if nobody waits for it any more.
+-- ARGV: asker, then for each SKU the stage and the as-of of the stored answer, '' without one.
+-- Returns how many were changed.
 
-local now = redis.call('TIME')
-local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-if now_ms > tonumber(table.remove(ARGV)) then
-  return 'late'
-end
 local changed = 0
 for at, key in ipairs(KEYS) do
   local seen = redis.call('GET', key)

@@ -1,4 +1,3 @@
-#!lua
 -- Counts SKUs that were asked for. Old counts fade: every five minutes all are halved, by whoever
 -- comes first; the lightest fall out. What nobody adds to for a day goes away.
 --
@@ -6,7 +5,6 @@
 -- ARGV: SKUs kept at most; then for each SKU: SKU, weight.
 -- Returns how many SKUs are counted now.
 
-local now = redis.call('TIME')
 local seconds = tonumber(now[1])
 local faded = tonumber(redis.call('HGET', KEYS[2], 'faded') or '0')
 if seconds - faded >= 300 or seconds < faded then

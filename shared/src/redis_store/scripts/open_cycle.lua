@@ -1,19 +1,12 @@
-#!lua
 -- Opens a cycle: the generation rises by one, the start is noted, the warehouse's parts become due,
 -- and the warehouse itself is given back. Refused if somebody else has opened one since the caller looked.
 --
 -- KEYS: the warehouse's snapshot hash, its cycle hash, the due set, its shard hash.
 -- ARGV: warehouse, the generation the caller saw, started, ms until the cycle is looked after again,
 --       fingerprint of the settings it is read with ('' = not told);
---       then for each part: the item it begins after, the last item it holds ('' = no border); last,
---       until when the caller waits.
--- Returns the generation, or 0 if refused; 'late' if nobody waits for it any more.
+--       then for each part: the item it begins after, the last item it holds ('' = no border).
+-- Returns the generation, or 0 if refused.
 
-local now = redis.call('TIME')
-local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-if now_ms > tonumber(table.remove(ARGV)) then
-  return 'late'
-end
 if (redis.call('HGET', KEYS[1], 'generation') or '0') ~= ARGV[2]
   or redis.call('EXISTS', KEYS[2]) == 1 then
   return 0

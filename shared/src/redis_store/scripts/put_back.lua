@@ -1,4 +1,3 @@
-#!lua
 -- Gives a part back before its end, due at once: whoever takes it goes on where its notes end.
 --
 -- KEYS: the due set, the part's shard hash.

@@ -1,4 +1,3 @@
-#!lua
 -- Moves what is stored under one name to another. If both are there the newer one stays: that which
 -- was started later, or else the one under the new name.
 --

@@ -1,4 +1,3 @@
-#!lua
 -- Changes the records of orders and the holds of SKUs together, if all of them still read as they
 -- were read before. Nothing is computed here: texts are compared and replaced.
 --
@@ -6,14 +5,9 @@
 --       set of their ends, then the records.
 -- ARGV: how many records, how many SKUs; for each record its text before ('' = none), its text after
 --       and its time to live in ms; for each SKU its name, its two texts before, its two texts after
---       ('' = none) and when to look at it again, in ms; last, until when the caller waits.
--- Returns 1 if done, 0 if something has changed meanwhile; 'late' if nobody waits for it any more.
+--       ('' = none) and when to look at it again, in ms.
+-- Returns 1 if done, 0 if something has changed meanwhile.
 
-local now = redis.call('TIME')
-local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-if now_ms > tonumber(table.remove(ARGV)) then
-  return 'late'
-end
 local records, skus = tonumber(ARGV[1]), tonumber(ARGV[2])
 local at = 3
 for record = 1, records do

@@ -1,4 +1,3 @@
-#!lua
 -- Asks for the right to one call to D365 within the budget of an app registration, which all
 -- replicas share. Rights that are not renewed lapse, so a killed process holds nothing up for long.
 --
@@ -6,15 +5,10 @@
 --       processes.
 -- ARGV: 'prefetch' or 'live', id of the call, id of the process, ms until the right lapses, most
 --       calls at once, calls kept for live look-ups, how much of a hundred the call may have of what
---       its kind may: the rest is for orders, until when the caller waits.
+--       its kind may: the rest is for orders.
 -- Returns 1 if granted else 0, the limit of prefetching, how many processes have called in the last
--- minute, how often the limit was halved; 'late' if nobody waits for it any more.
+-- minute, how often the limit was halved.
 
-local now = redis.call('TIME')
-local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-if now_ms > tonumber(table.remove(ARGV)) then
-  return 'late'
-end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now_ms)
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now_ms)
 redis.call('ZADD', KEYS[4], now_ms, ARGV[3])

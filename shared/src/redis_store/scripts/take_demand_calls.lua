@@ -1,15 +1,9 @@
-#!lua
 -- Takes calls out of the budget of demand: a bucket that fills at a rate and overflows at its size.
 --
 -- KEYS: the demand hash.
--- ARGV: calls a second, size in calls, calls wanted, until when the caller waits.
--- Returns the calls granted; 'late' if nobody waits for them any more.
+-- ARGV: calls a second, size in calls, calls wanted.
+-- Returns the calls granted.
 
-local now = redis.call('TIME')
-local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-if now_ms > tonumber(table.remove(ARGV)) then
-  return 'late'
-end
 local rate, size, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local at = tonumber(redis.call('HGET', KEYS[1], 'filled_at') or now_ms)
 local calls = tonumber(redis.call('HGET', KEYS[1], 'calls') or '0')

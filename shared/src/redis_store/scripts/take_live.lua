@@ -1,16 +1,10 @@
-#!lua
 -- Announces that D365 will be asked about SKUs now, unless somebody else has announced it.
 --
 -- KEYS: the announcements of the SKUs, each once.
--- ARGV: time to live in ms, asker, warehouses, until when the caller waits.
+-- ARGV: time to live in ms, asker, warehouses.
 -- Returns for each SKU '' if it is the asker's now, 'again' if it is and somebody asked a moment ago,
--- else what stands there; 'late' if nobody waits for it any more.
+-- else what stands there.
 
-local now = redis.call('TIME')
-local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-if now_ms > tonumber(table.remove(ARGV)) then
-  return 'late'
-end
 local answers = {}
 for at, key in ipairs(KEYS) do
   local seen = redis.call('GET', key)

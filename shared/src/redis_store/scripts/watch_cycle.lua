@@ -1,4 +1,3 @@
-#!lua
 -- Looks after a cycle under way: a part that has neither ended nor is scheduled (its entry was lost)
 -- is scheduled again. The warehouse is given back, to be looked after again.
 --
@@ -21,8 +20,7 @@ for part = 1, tonumber(redis.call('HGET', KEYS[3], 'parts') or '0') do
 end
 local next_look = 0
 if open > 0 then
-  local now = redis.call('TIME')
-  next_look = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + tonumber(ARGV[3])
+  next_look = now_ms + tonumber(ARGV[3])
 end
 redis.call('ZADD', KEYS[1], string.format('%d', next_look), ARGV[1])
 redis.call('HDEL', KEYS[2], 'holder', 'lease_until', 'taken')

@@ -1,6 +1,5 @@
 use crate::http::auth::hash_password;
 use crate::settings::{Layers, RoleName, Secret, Settings, SettingsError};
-use std::collections::BTreeMap;
 
 fn load(text: &str) -> Result<Settings, SettingsError> {
     let folder = tempfile::tempdir().unwrap();
@@ -35,7 +34,7 @@ fn without_a_decision_nothing_is_served() {
 }
 
 #[test]
-fn an_open_door_is_for_loopback_listeners_and_stands_alone() {
+fn without_authentication_only_loopback_listeners_serve() {
     let open = "[api.auth]\ninsecure_no_authentication = true\n";
     for (more, key) in [
         ("[api]\nlisten = '0.0.0.0:8080'", "api.listen"),
@@ -133,30 +132,10 @@ fn an_issuer_has_one_place_for_its_keys_and_it_is_safe() {
         ("jwks_url = 'https://u:p@login.example/keys'", "jwks_url"),
         ("jwks_url = 'https://x/'\njwks_file = '/k'", "jwks_file"),
         ("jwks_file = '/k'\nleeway = '1h'", "leeway"),
-        ("jwks_file = '/k'\njwks_refresh = '1s'", "jwks_refresh"),
     ] {
         let problem = load(&format!("{jwt}{line}")).unwrap_err();
         assert_eq!(problem.key, format!("api.auth.jwt.{key}"), "{line}");
     }
     let both = jwt.replace("RS256", "HS256");
     assert!(load(&format!("{both}jwks_file = '/k'")).is_err());
-}
-
-#[test]
-fn the_environment_names_users_by_number() {
-    let environment = [
-        ("NAME", "icm"),
-        ("PASSWORD_HASH", &hash()),
-        ("ROLES", "browse,order"),
-    ]
-    .map(|(key, value)| {
-        (
-            format!("CONNECTOR__API__AUTH__BASIC__0__{key}"),
-            value.to_owned(),
-        )
-    });
-    let settings = Layers::with_environment(BTreeMap::from(environment))
-        .load()
-        .unwrap();
-    assert_eq!(settings.api.auth.basic[0].roles.len(), 2);
 }

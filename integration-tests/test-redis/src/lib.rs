@@ -1,6 +1,6 @@
 //! A real redis-server of a test's own: free port, own folder, killed on drop.
 
-use crate::settings::{Layers, RedisSettings};
+use shared::settings::{Layers, RedisSettings};
 use std::io::{BufRead, BufReader, Error, Result};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

@@ -1,10 +1,8 @@
 //! The budget of calls that all replicas share, against a real Redis.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
+use super::bench::Bench;
 use shared::d365::{AppId, CallEnd, CallRight, Purpose, Share, ThrottleGate};
-use shared::redis_store::test_server::TestRedis;
-use shared::redis_store::{SharedThrottleGate, StockStore};
+use shared::redis_store::SharedThrottleGate;
 use shared::stock::TenantId;
 use std::time::Duration;
 
@@ -20,8 +18,8 @@ const LIVE: Share = Share {
 };
 
 /// The gate of one process; each has a store of its own.
-fn gate(redis: &TestRedis, tenant: &str) -> SharedThrottleGate {
-    let store = StockStore::open(&redis.settings().unwrap()).unwrap();
+async fn gate(bench: &Bench, tenant: &str) -> SharedThrottleGate {
+    let store = bench.other_store().await;
     SharedThrottleGate::new(store, TenantId::parse(tenant).unwrap())
 }
 
@@ -37,25 +35,12 @@ async fn take_all(gate: &SharedThrottleGate, share: Share) -> Vec<Box<dyn CallRi
     rights
 }
 
-async fn value(redis: &TestRedis, command: &[&str]) -> String {
-    let client = redis::Client::open(redis.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut call = redis::cmd(command[0]);
-    for word in &command[1..] {
-        call.arg(word);
-    }
-    call.query_async::<Option<String>>(&mut connection)
-        .await
-        .unwrap()
-        .unwrap_or_default()
-}
-
 /// Ends a call and waits until the end is noted.
-async fn end(redis: &TestRedis, right: Box<dyn CallRight>, end: CallEnd, calls: &str) {
-    let before: u64 = value(redis, &["ZCARD", calls]).await.parse().unwrap();
+async fn end(bench: &Bench, right: Box<dyn CallRight>, end: CallEnd, calls: &str) {
+    let before: u64 = bench.ask(&["ZCARD", calls]).await;
     right.end(end);
     let noted = async {
-        while value(redis, &["ZCARD", calls]).await != (before - 1).to_string() {
+        while bench.ask::<u64>(&["ZCARD", calls]).await != before - 1 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -66,17 +51,14 @@ async fn end(redis: &TestRedis, right: Box<dyn CallRight>, end: CallEnd, calls: 
 
 const CALLS: &str = "inv:budget:app:prefetch";
 
-async fn limit(redis: &TestRedis) -> u32 {
-    value(redis, &["HGET", "inv:budget:app", "limit"])
-        .await
-        .parse()
-        .unwrap()
+async fn limit(bench: &Bench) -> u32 {
+    bench.ask(&["HGET", "inv:budget:app", "limit"]).await
 }
 
 #[tokio::test]
 async fn replicas_and_tenants_of_one_registration_share_one_budget() {
-    let redis = TestRedis::start().unwrap();
-    let (one, other) = (gate(&redis, "one"), gate(&redis, "other"));
+    let bench = Bench::start().await;
+    let (one, other) = (gate(&bench, "one").await, gate(&bench, "other").await);
     let held = one.take(&app(), PREFETCH).await.unwrap();
     let also_held = other.take(&app(), PREFETCH).await.unwrap();
     assert!(one.take(&app(), PREFETCH).await.is_none());
@@ -88,36 +70,36 @@ async fn replicas_and_tenants_of_one_registration_share_one_budget() {
             .is_some(),
         "another registration has another budget"
     );
-    end(&redis, held, CallEnd::Neither, CALLS).await;
+    end(&bench, held, CallEnd::Neither, CALLS).await;
     drop(also_held);
     assert!(other.take(&app(), PREFETCH).await.is_some());
 }
 
 #[tokio::test]
 async fn it_rises_with_good_calls_of_anybody_and_halves_once_for_one_trouble() {
-    let redis = TestRedis::start().unwrap();
-    let gates = [gate(&redis, "one"), gate(&redis, "other")];
+    let bench = Bench::start().await;
+    let gates = [gate(&bench, "one").await, gate(&bench, "other").await];
     for n in 0..20 * 14 {
         let right = gates[n % 2].take(&app(), PREFETCH).await.unwrap();
-        end(&redis, right, CallEnd::Well, CALLS).await;
+        end(&bench, right, CallEnd::Well, CALLS).await;
     }
-    assert_eq!(limit(&redis).await, 12, "four of sixteen are kept for live");
+    assert_eq!(limit(&bench).await, 12, "four of sixteen are kept for live");
     let rights = take_all(&gates[0], PREFETCH).await;
     assert_eq!(rights.len(), 12);
     for right in rights {
-        end(&redis, right, CallEnd::Overload, CALLS).await;
+        end(&bench, right, CallEnd::Overload, CALLS).await;
     }
-    assert_eq!(limit(&redis).await, 6);
+    assert_eq!(limit(&bench).await, 6);
     let right = gates[1].take(&app(), PREFETCH).await.unwrap();
-    end(&redis, right, CallEnd::Overload, CALLS).await;
-    assert_eq!(limit(&redis).await, 3);
+    end(&bench, right, CallEnd::Overload, CALLS).await;
+    assert_eq!(limit(&bench).await, 3);
 }
 
 #[tokio::test]
 async fn live_calls_have_their_share_whatever_prefetching_does() {
-    let redis = TestRedis::start().unwrap();
-    let (worker, api) = (gate(&redis, "t"), gate(&redis, "t"));
-    value(&redis, &["HSET", "inv:budget:app", "limit", "12"]).await;
+    let bench = Bench::start().await;
+    let (worker, api) = (gate(&bench, "t").await, gate(&bench, "t").await);
+    let _: i64 = bench.ask(&["HSET", "inv:budget:app", "limit", "12"]).await;
     let pages = take_all(&worker, PREFETCH).await;
     let look_ups = take_all(&api, LIVE).await;
     assert_eq!((pages.len(), look_ups.len()), (12, 4));
@@ -136,8 +118,8 @@ async fn live_calls_have_their_share_whatever_prefetching_does() {
 
 #[tokio::test]
 async fn what_gives_way_leaves_a_quarter_to_orders() {
-    let redis = TestRedis::start().unwrap();
-    let (one, other) = (gate(&redis, "t"), gate(&redis, "t"));
+    let bench = Bench::start().await;
+    let (one, other) = (gate(&bench, "t").await, gate(&bench, "t").await);
     let lists = Share {
         gives_way: true,
         ..LIVE
@@ -150,28 +132,23 @@ async fn what_gives_way_leaves_a_quarter_to_orders() {
 
 #[tokio::test]
 async fn a_call_of_a_killed_process_does_not_count_for_ever_and_a_long_one_does() {
-    let redis = TestRedis::start().unwrap();
-    let gate = gate(&redis, "t");
+    let bench = Bench::start().await;
+    let gate = gate(&bench, "t").await;
     let long = gate.take(&app(), PREFETCH).await.unwrap();
     // What a killed process left behind: nobody renews it.
-    value(&redis, &["ZADD", CALLS, "1", "killed"]).await;
+    let _: i64 = bench.ask(&["ZADD", CALLS, "1", "killed"]).await;
     let another = gate.take(&app(), PREFETCH).await;
     assert!(another.is_some());
-    assert_eq!(value(&redis, &["ZCARD", CALLS]).await, "2");
+    assert_eq!(bench.ask::<u64>(&["ZCARD", CALLS]).await, 2);
     // The long one is kept: its end moves on.
-    let id = value(
-        &redis,
-        &[
-            "EVAL",
-            "return redis.call('ZRANGE', KEYS[1], 0, 0)[1]",
-            "1",
-            CALLS,
-        ],
-    )
-    .await;
-    let first = value(&redis, &["ZSCORE", CALLS, &id]).await;
+    let ends = async || {
+        bench
+            .ask::<Vec<(String, f64)>>(&["ZRANGE", CALLS, "0", "0", "WITHSCORES"])
+            .await
+    };
+    let first = ends().await;
     let renewed = async {
-        while value(&redis, &["ZSCORE", CALLS, &id]).await == first {
+        while ends().await == first {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -183,16 +160,19 @@ async fn a_call_of_a_killed_process_does_not_count_for_ever_and_a_long_one_does(
 
 #[tokio::test]
 async fn while_redis_is_away_each_replica_takes_its_part() {
-    let mut redis = TestRedis::start().unwrap();
-    let gates: Vec<_> = (0..4).map(|_| gate(&redis, "t")).collect();
-    value(&redis, &["HSET", "inv:budget:app", "limit", "12"]).await;
+    let mut bench = Bench::start().await;
+    let mut gates = Vec::new();
+    for _ in 0..4 {
+        gates.push(gate(&bench, "t").await);
+    }
+    let _: i64 = bench.ask(&["HSET", "inv:budget:app", "limit", "12"]).await;
     // Each has called, and the last look of each knew of all.
     for _ in 0..2 {
         for gate in &gates {
             drop(gate.take(&app(), LIVE).await);
         }
     }
-    redis.kill().unwrap();
+    bench.redis.kill().unwrap();
     let mut live = Vec::new();
     for gate in &gates {
         live.extend(take_all(gate, LIVE).await);
@@ -203,4 +183,21 @@ async fn while_redis_is_away_each_replica_takes_its_part() {
         pages.extend(take_all(gate, PREFETCH).await);
     }
     assert_eq!(pages.len(), 8, "two each: alone, a process starts low");
+}
+
+#[tokio::test]
+async fn what_one_replica_must_wait_holds_for_all() {
+    let mut bench = Bench::start().await;
+    // Another replica, and for another company of the environment.
+    let (one, other) = (gate(&bench, "t").await, gate(&bench, "second").await);
+    let app = app();
+    assert_eq!(other.wait_left(&app).await, None);
+    one.close(&app, Duration::from_mins(1)).await;
+    one.close(&app, Duration::from_secs(1)).await;
+    let left = other.wait_left(&app).await.unwrap();
+    assert!(left > Duration::from_secs(50) && left <= Duration::from_mins(1));
+    let elsewhere = AppId::new("app", "contoso-test");
+    assert_eq!(other.wait_left(&elsewhere).await, None);
+    bench.redis.kill().unwrap();
+    assert!(one.wait_left(&app).await.unwrap() > Duration::from_secs(50));
 }

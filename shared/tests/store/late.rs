@@ -1,22 +1,17 @@
 //! Scripts that Redis comes to after their callers' time: they grant nothing and change nothing.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::too_many_lines,
-    reason = "a test fails by panicking; a table is long"
-)]
-
+use super::bench::{TENANT, sku};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use shared::d365::{AppId, Purpose, Share, ThrottleGate};
-use shared::redis_store::test_server::TestRedis;
 use shared::redis_store::{
     LiveMark, LiveQuestion, LiveStage, LiveTaken, SharedThrottleGate, StockStore, StoreError,
     scripts,
 };
 use shared::settings::Layers;
-use shared::stock::{AsOf, Hold, HoldId, HoldOwner, Quantity, Sku, TenantId, WarehouseId};
+use shared::stock::{AsOf, Hold, HoldId, HoldOwner, Quantity, WarehouseId};
 use std::time::Duration;
+use test_redis::TestRedis;
 
 /// Shorter than Redis is frozen, so that the callers have gone when it goes on.
 const SCRIPT_TIMEOUT: Duration = Duration::from_millis(300);
@@ -47,98 +42,60 @@ async fn everything(redis: &TestRedis) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn a_call_that_comes_late_changes_nothing() {
-    // Script, keys, arguments but for the time.
-    let calls: [(&str, &str, &[&str], &[&str]); 10] = [
-        (
-            "note_event.lua",
-            scripts::NOTE_EVENT,
-            &["event"],
-            &["600000"],
-        ),
+    // Keys and arguments but for the time.
+    let calls: [(&str, &[&str], &[&str]); 10] = [
+        ("note_event.lua", &["event"], &["600000"]),
         (
             "take_call.lua",
-            scripts::TAKE_CALL,
             &["b", "bp", "bl", "bn"],
             &["live", "id", "p", "15000", "16", "4", "100"],
         ),
-        (
-            "renew_call.lua",
-            scripts::RENEW_CALL,
-            &["bl"],
-            &["id", "15000"],
-        ),
-        (
-            "take_live.lua",
-            scripts::TAKE_LIVE,
-            &["free"],
-            &["5000", "asker", "11"],
-        ),
-        (
-            "mark_live.lua",
-            scripts::MARK_LIVE,
-            &["live"],
-            &["asker", "asking", ""],
-        ),
-        (
-            "take_demand_calls.lua",
-            scripts::TAKE_DEMAND_CALLS,
-            &["demand"],
-            &["1", "5", "2"],
-        ),
+        ("renew_call.lua", &["bl"], &["id", "15000"]),
+        ("take_live.lua", &["free"], &["5000", "asker", "11"]),
+        ("mark_live.lua", &["live"], &["asker", "asking", ""]),
+        ("take_demand_calls.lua", &["demand"], &["1", "5", "2"]),
         (
             "claim.lua",
-            scripts::CLAIM,
             &["due", "shard"],
             &["24", "holder", "30000", "0"],
         ),
         (
             "extend.lua",
-            scripts::EXTEND,
             &["due", "held shard"],
             &["11", "7", "30000", "1", "A", "{}"],
         ),
         (
             "open_cycle.lua",
-            scripts::OPEN_CYCLE,
             &["snapshot", "cycle", "due", "shard"],
             &["24", "0", "now", "9000", "", ""],
         ),
         (
             "swap_orders.lua",
-            scripts::SWAP_ORDERS,
             &["held", "each", "until", "order"],
             &["1", "1", "", "{}", "9000", "A", "", "", "1|..", "", "5"],
         ),
     ];
-    for (name, source, keys, arguments) in calls {
+    let names = calls.map(|(name, ..)| name);
+    let in_time = scripts::ALL.iter().filter(|script| script.is_in_time());
+    for script in in_time {
+        assert!(names.contains(&script.name()), "{}", script.name());
+    }
+    for (name, keys, arguments) in calls {
+        let script = scripts::ALL.iter().find(|script| script.name() == name);
+        let source = script.unwrap().source();
         let redis = TestRedis::start().unwrap();
         let mut connection = connection(&redis).await;
         redis::pipe()
-            .cmd("SET")
-            .arg("live")
-            .arg("waiting|asker|-|-|11")
-            .ignore()
-            .cmd("ZADD")
-            .arg("due")
-            .arg(0)
-            .arg("24")
-            .arg(1)
-            .arg("11")
-            .ignore()
-            .cmd("HSET")
-            .arg("held shard")
-            .arg("token")
-            .arg("7")
-            .arg("holder")
-            .arg("h")
-            .ignore()
+            .set("live", "waiting|asker|-|-|11")
+            .zadd_multiple("due", &[(0, "24"), (1, "11")])
+            .hset_multiple("held shard", &[("token", "7"), ("holder", "h")])
             .exec_async(&mut connection)
             .await
             .unwrap();
         let before = everything(&redis).await;
         for (ends, is_late) in [("1", true), ("9007199254740992", false)] {
             let mut call = redis::cmd("EVAL");
-            call.arg(source)
+            call.arg(&source)
                 .arg(keys.len())
                 .arg(keys)
                 .arg(arguments)
@@ -155,13 +112,12 @@ async fn a_call_that_comes_late_changes_nothing() {
 struct Frozen {
     redis: TestRedis,
     store: StockStore,
-    tenant: TenantId,
     calls_before: u64,
 }
 
 impl Frozen {
     /// A store whose connections and scripts were used, and a Redis that answers nobody.
-    async fn after(first: impl AsyncFnOnce(&StockStore, &TenantId)) -> Self {
+    async fn after(first: impl AsyncFnOnce(&StockStore)) -> Self {
         let redis = TestRedis::start().unwrap();
         let timeout = format!("{}ms", SCRIPT_TIMEOUT.as_millis());
         let layers = Layers::default()
@@ -169,14 +125,12 @@ impl Frozen {
             .flag("redis.script_timeout", Some(timeout));
         let store = StockStore::open(&layers.load().unwrap().redis).unwrap();
         store.clock().sample().await.unwrap();
-        let tenant = TenantId::parse("t").unwrap();
-        first(&store, &tenant).await;
+        first(&store).await;
         let calls_before = script_calls(&redis).await;
         redis.freeze(true).unwrap();
         Self {
             redis,
             store,
-            tenant,
             calls_before,
         }
     }
@@ -220,12 +174,12 @@ async fn a_right_to_a_call_that_is_granted_late_is_nobodys() {
         gives_way: false,
     };
     let app = AppId::new("app", "contoso");
-    let frozen = Frozen::after(async |store, tenant| {
-        let gate = SharedThrottleGate::new(store.clone(), tenant.clone());
+    let frozen = Frozen::after(async |store| {
+        let gate = SharedThrottleGate::new(store.clone(), TENANT.clone());
         drop(gate.take(&app, LIVE).await.unwrap());
     })
     .await;
-    let gate = SharedThrottleGate::new(frozen.store.clone(), frozen.tenant.clone());
+    let gate = SharedThrottleGate::new(frozen.store.clone(), TENANT.clone());
     let own = gate.take(&app, LIVE).await;
     assert!(own.is_some(), "this process' own part");
     frozen.go_on(1).await;
@@ -252,42 +206,42 @@ async fn a_right_to_a_call_that_is_granted_late_is_nobodys() {
 async fn an_announcement_that_is_made_late_is_not_there() {
     let question =
         || LiveQuestion::new(&[WarehouseId::parse("11").unwrap()], Duration::from_mins(1));
-    let sku = Sku::parse("A").unwrap();
-    let frozen = Frozen::after(async |store, tenant| {
-        let other = Sku::parse("B").unwrap();
+    let item = sku("A");
+    let frozen = Frozen::after(async |store| {
+        let other = sku("B");
         let taken = store
-            .take_live(tenant, &question(), &[&other], PATIENCE)
+            .take_live(&TENANT, &question(), &[&other], PATIENCE)
             .await;
         assert_eq!(taken.unwrap(), [LiveTaken::Own]);
     })
     .await;
-    let (store, tenant) = (&frozen.store, &frozen.tenant);
+    let store = &frozen.store;
     let late = store
-        .take_live(tenant, &question(), &[&sku], PATIENCE)
+        .take_live(&TENANT, &question(), &[&item], PATIENCE)
         .await;
     assert!(matches!(late, Err(StoreError::TimedOut)), "{late:?}");
     frozen.go_on(1).await;
     let next = question();
     let taken = store
-        .take_live(tenant, &next, &[&sku], Duration::from_secs(2))
+        .take_live(&TENANT, &next, &[&item], Duration::from_secs(2))
         .await;
     assert_eq!(taken.unwrap(), [LiveTaken::Own]);
     let mark = LiveMark {
-        sku: sku.clone(),
+        sku: item.clone(),
         stage: LiveStage::Asking,
         as_of: None,
     };
     store
-        .mark_live(tenant, &next, &[mark], Duration::from_secs(2))
+        .mark_live(&TENANT, &next, &[mark], Duration::from_secs(2))
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn an_order_that_is_stored_late_holds_nothing() {
-    let sku = Sku::parse("A").unwrap();
+    let item = sku("A");
     let owner = HoldOwner::Order(HoldId::parse("O-1").unwrap());
-    let swap = async |store: &StockStore, tenant: &TenantId, read| {
+    let swap = async |store: &StockStore, read| {
         let (records, held): (
             Vec<shared::redis_store::OrderText>,
             Vec<shared::redis_store::HeldSku>,
@@ -303,46 +257,42 @@ async fn an_order_that_is_stored_late_holds_nothing() {
         let record = records[0].becomes("{}".to_owned(), Duration::from_mins(30));
         let held = held[0].becomes(vec![one_piece]);
         store
-            .swap_orders(tenant, &[record], &[held], PATIENCE)
+            .swap_orders(&TENANT, &[record], &[held], PATIENCE)
             .await
     };
-    let read = async |store: &StockStore, tenant: &TenantId| {
+    let read = async |store: &StockStore| {
         store
             .read_orders(
-                tenant,
+                &TENANT,
                 std::slice::from_ref(&owner),
-                std::slice::from_ref(&sku),
+                std::slice::from_ref(&item),
             )
             .await
             .unwrap()
     };
-    let frozen = Frozen::after(async |store, tenant| {
+    let frozen = Frozen::after(async |store| {
         // The script is known to Redis, and the order is not there again.
-        assert!(
-            swap(store, tenant, read(store, tenant).await)
-                .await
-                .unwrap()
-        );
-        let (records, held) = read(store, tenant).await;
+        assert!(swap(store, read(store).await).await.unwrap());
+        let (records, held) = read(store).await;
         let record = records[0].becomes("gone".to_owned(), Duration::from_millis(1));
         let held = held[0].becomes(Vec::new());
         assert!(
             store
-                .swap_orders(tenant, &[record], &[held], Duration::from_secs(2))
+                .swap_orders(&TENANT, &[record], &[held], Duration::from_secs(2))
                 .await
                 .unwrap()
         );
     })
     .await;
-    let (store, tenant) = (&frozen.store, &frozen.tenant);
+    let store = &frozen.store;
     // What was read before Redis froze is what it still holds.
     frozen.redis.freeze(false).unwrap();
-    let before = read(store, tenant).await;
+    let before = read(store).await;
     frozen.redis.freeze(true).unwrap();
-    let late = swap(store, tenant, before).await;
+    let late = swap(store, before).await;
     assert!(matches!(late, Err(StoreError::TimedOut)), "{late:?}");
     frozen.go_on(1).await;
-    let (records, held) = read(store, tenant).await;
+    let (records, held) = read(store).await;
     assert_eq!(records[0].text, None);
     assert_eq!(
         held[0].holds.as_deref(),
