@@ -1,4 +1,4 @@
-//! Starting and stopping: one listener for Entra, `/data` and the control API, and the thread that sells.
+//! Starting and stopping: one listener for Entra, `/data` and the control API, and the task that sells.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
@@ -39,7 +39,6 @@ pub enum StartError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
@@ -51,7 +50,7 @@ pub struct Handle {
     address: SocketAddr,
     scheme: &'static str,
     server: ServerHandle,
-    threads: Vec<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Handle {
@@ -73,12 +72,13 @@ impl Handle {
     /// Takes no more requests, lets those under way finish, and returns when everything has stopped.
     pub async fn stop(mut self) {
         self.simulator.stopping().cancel();
-        self.simulator.stop_sales();
         self.server.stop(true).await;
-        for thread in std::mem::take(&mut self.threads) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the simulator has panicked");
-            }
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            tracing::error!("the simulator's thread has panicked");
         }
     }
 }
@@ -86,7 +86,6 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.simulator.stopping().cancel();
-        self.simulator.stop_sales();
         // The command is sent when the future is made; nobody waits for the end here.
         drop(self.server.stop(false));
     }
@@ -105,32 +104,20 @@ pub fn start(config: Config) -> Result<Handle, StartError> {
     let address = listener.local_addr().map_err(listen_error)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let simulator = Arc::new(Simulator::new(config)?);
-    let selling = simulator.start_sales().map_err(StartError::Thread)?;
     let (ready, started) = mpsc::channel();
     let shown = Arc::clone(&simulator);
-    let serving = std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("d365-simulator".to_owned())
         .spawn(move || serve(listener, tls, scheme, &shown, &ready))
         .map_err(StartError::Thread)?;
-    let server = match started.recv() {
-        Ok(Ok(server)) => server,
-        Ok(Err(source)) => {
-            simulator.stop_sales();
-            return Err(listen_error(source));
-        }
-        Err(_closed) => {
-            simulator.stop_sales();
-            return Err(StartError::Thread(std::io::Error::other(
-                "the server thread has ended",
-            )));
-        }
-    };
+    let ended = |_closed| StartError::Thread(std::io::Error::other("the server has ended"));
+    let server = started.recv().map_err(ended)?.map_err(listen_error)?;
     Ok(Handle {
         simulator,
         address,
         scheme,
         server,
-        threads: vec![selling, serving],
+        thread: Some(thread),
     })
 }
 
@@ -145,6 +132,7 @@ fn serve(
         simulator: Arc::clone(simulator),
         scheme,
     };
+    let selling = Arc::clone(simulator);
     let loopback = listener
         .local_addr()
         .is_ok_and(|address| address.ip().is_loopback());
@@ -166,7 +154,7 @@ fn serve(
         match bound {
             Ok(bound) => {
                 let running = bound.run();
-                // Whoever started this waits for the message.
+                actix_web::rt::spawn(async move { selling.sell().await });
                 if ready.send(Ok(running.handle())).is_ok()
                     && let Err(error) = running.await
                 {

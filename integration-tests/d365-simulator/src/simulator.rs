@@ -24,13 +24,13 @@ use crate::world::{
 pub struct Simulator {
     config: Config,
     clock: Arc<Clock>,
-    world: Arc<RwLock<World>>,
+    world: RwLock<World>,
     faults: Mutex<FaultBook>,
     switches: RwLock<Switches>,
     load: RwLock<LoadModel>,
     under_way: Arc<AtomicU64>,
     log: Arc<RequestLog>,
-    sales: Arc<Sales>,
+    sales: Sales,
     mint: TokenMint,
     stopping: CancellationToken,
 }
@@ -55,13 +55,13 @@ impl Simulator {
             world.put(&stock.row, &stock.set, UtcMillis::BEGINNING)?;
         }
         Ok(Self {
-            world: Arc::new(RwLock::new(world)),
+            world: RwLock::new(world),
             faults: Mutex::default(),
             switches: RwLock::default(),
             load: RwLock::new(config.load),
             under_way: Arc::default(),
             log: Arc::new(RequestLog::new(config.request_log, Arc::clone(&clock))),
-            sales: Arc::new(Sales::new(seed, config.sales_per_second)),
+            sales: Sales::new(seed, config.sales_per_second),
             mint: TokenMint::new(seed),
             stopping: CancellationToken::new(),
             clock,
@@ -145,11 +145,6 @@ impl Simulator {
         lock(&self.faults).reports().to_vec()
     }
 
-    /// Removes one fault; false if there is none of that number.
-    pub fn remove_fault(&self, id: u64) -> bool {
-        lock(&self.faults).remove(id)
-    }
-
     /// Removes all faults.
     pub fn clear_faults(&self) {
         lock(&self.faults).clear();
@@ -209,13 +204,10 @@ impl Simulator {
         lock(&self.faults).firing(call)
     }
 
-    pub(crate) fn start_sales(&self) -> std::io::Result<std::thread::JoinHandle<()>> {
-        self.sales
-            .start(Arc::clone(&self.world), Arc::clone(&self.clock))
-    }
-
-    pub(crate) fn stop_sales(&self) {
-        self.sales.stop();
+    /// Sells until the simulator stops.
+    pub(crate) async fn sell(&self) {
+        let selling = self.sales.sell(&self.world, &self.clock);
+        self.stopping.run_until_cancelled(selling).await;
     }
 
     /// The app a bearer token was issued to, if D365 accepts the token.

@@ -113,9 +113,7 @@ async fn a_token_is_renewed_early_while_the_old_one_serves() {
     );
 
     // The renewal gets no answer; nobody waits for it.
-    let fault = erp
-        .simulator()
-        .add_fault(FaultSpec::on(Kind::Token, Action::BlackHole));
+    erp.break_all(Kind::Token, Action::BlackHole);
     clock.advance(Duration::from_secs(20));
     let calls = join_all((0..5).map(|_| client.warehouses()));
     let calls = tokio::time::timeout(Duration::from_secs(5), calls)
@@ -123,7 +121,7 @@ async fn a_token_is_renewed_early_while_the_old_one_serves() {
         .unwrap();
     assert!(calls.iter().all(Result::is_ok));
     token_requests(&erp, 2).await;
-    assert!(erp.simulator().remove_fault(fault));
+    erp.simulator().clear_faults();
 }
 
 #[tokio::test]

@@ -52,12 +52,6 @@ impl FaultBook {
         self.last_id
     }
 
-    pub(crate) fn remove(&mut self, id: u64) -> bool {
-        let before = self.faults.len();
-        self.faults.retain(|report| report.id != id);
-        self.faults.len() < before
-    }
-
     pub(crate) fn clear(&mut self) {
         self.faults.clear();
     }

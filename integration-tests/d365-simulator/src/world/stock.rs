@@ -209,37 +209,24 @@ impl World {
             .find(|company| company.id().folded() == folded)
     }
 
+    /// A journal that is full forgets everything before now.
     fn count_change(&mut self, now: UtcMillis) {
         self.journal_length += 1;
-        if self.journal_length > self.journal_limit {
-            self.forget_older_half(now);
+        if self.journal_length <= self.journal_limit {
+            return;
         }
-    }
-
-    /// Drops what lies in the older half of the journal's time.
-    fn forget_older_half(&mut self, now: UtcMillis) {
-        let oldest = self
+        for item in self
             .companies
-            .iter()
-            .flat_map(|company| &company.items)
-            .flat_map(|item| &item.rows)
-            .filter_map(|row| row.past.get(1).or(row.past.first().map(|_| &row.now)))
-            .map(|version| version.since.unix_millis())
-            .min()
-            .unwrap_or(now.unix_millis());
-        let cut = UtcMillis::from_unix_millis(oldest.midpoint(now.unix_millis()));
-        let mut kept = 0;
-        for company in &mut self.companies {
-            for item in &mut company.items {
-                item.rows.retain_mut(|row| {
-                    row.forget_before(cut);
-                    kept += row.past.len();
-                    row.now.quantities.is_some() || !row.past.is_empty() || row.now.since > cut
-                });
+            .iter_mut()
+            .flat_map(|company| &mut company.items)
+        {
+            for row in &mut item.rows {
+                row.past = Vec::new();
             }
+            item.rows.retain(|row| row.now.quantities.is_some());
         }
-        self.journal_length = kept;
-        self.journal_complete_since = self.journal_complete_since.max(cut);
+        self.journal_length = 0;
+        self.journal_complete_since = now;
     }
 }
 
@@ -278,15 +265,6 @@ impl Row {
             },
         );
         self.past.push(before);
-    }
-
-    /// Keeps the versions that were still true at `cut` or became so later.
-    fn forget_before(&mut self, cut: UtcMillis) {
-        let ended = (0..self.past.len())
-            .take_while(|place| self.past.get(place + 1).unwrap_or(&self.now).since <= cut)
-            .count();
-        self.past.drain(..ended);
-        self.past.shrink_to_fit();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who gets in, what is there, and how pages go on.
 
 use d365_simulator::{
-    AppRegistration, Config, NumberStyle, StockChange, StockKey, Switches, TlsFiles, WorldConfig,
+    AppRegistration, Config, NumberStyle, StockChange, StockKey, Switches, WorldConfig,
 };
 use serde_json::Value;
 
@@ -252,28 +252,4 @@ async fn data_wants_a_token_for_this_environment_of_a_listed_app() {
     while client.get("/data/Warehouses").await.status() != 401 {
         assert!(simulator.now().unix_millis() < from + 2_500);
     }
-}
-
-#[tokio::test]
-async fn https_is_served_with_a_certificate() {
-    let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let files = TlsFiles {
-        certificates: folder.path().join("cert.pem"),
-        key: folder.path().join("key.pem"),
-    };
-    std::fs::write(&files.certificates, certified.cert.pem()).unwrap();
-    std::fs::write(&files.key, certified.signing_key.serialize_pem()).unwrap();
-    let handle = d365_simulator::start(Config {
-        tls: Some(files),
-        ..Config::default()
-    })
-    .unwrap();
-    let root = reqwest::Certificate::from_pem(certified.cert.pem().as_bytes()).unwrap();
-    let http = reqwest::Client::builder().tls_certs_only([root]).build();
-    let answer = http
-        .unwrap()
-        .get(format!("{}/data/Warehouses", handle.url()));
-    assert_eq!(answer.send().await.unwrap().status(), 401);
-    handle.stop().await;
 }

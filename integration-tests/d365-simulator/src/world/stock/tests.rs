@@ -105,25 +105,18 @@ fn only_rows_that_are_there_can_be_deleted() {
 }
 
 #[test]
-fn a_full_journal_forgets_the_oldest_and_says_so() {
+fn a_full_journal_forgets_and_says_since_when_it_is_complete() {
     let mut world = World::empty(100);
     for step in 0..1000 {
-        world
-            .put(
-                &key(),
-                &StockChange::on_hand(&step.to_string()),
-                at(1000 + step),
-            )
-            .unwrap();
+        let change = StockChange::on_hand(&step.to_string());
+        world.put(&key(), &change, at(1000 + step)).unwrap();
     }
     let complete_since = world.journal_complete_since();
-    assert!(complete_since > at(1000));
-    assert!(matches!(
-        world.truth("usmf", None, at(1000)),
-        Err(WorldError::JournalTooShort(_))
-    ));
+    assert!(complete_since > at(1890));
+    let too_early = world.truth("usmf", None, at(1000));
+    assert!(matches!(too_early, Err(WorldError::JournalTooShort(_))));
     assert_eq!(available(&world, at(1999)).as_deref(), Some("999"));
-    let first = complete_since.unix_millis() - 1000;
-    assert_eq!(available(&world, complete_since), Some(first.to_string()));
+    let then = complete_since.unix_millis() - 1000;
+    assert_eq!(available(&world, complete_since), Some(then.to_string()));
     assert!(world.journal("usmf", "A", None).unwrap().len() <= 101);
 }
