@@ -9,9 +9,8 @@ mod container;
 use crate::environment;
 use crate::eventually::{NotInTime, eventually};
 use crate::redis_process::{RedisProcess, RedisProcessError};
-use container::RedisContainer;
+use container::{ContainerError, RedisContainer};
 use std::fmt;
-use std::io;
 
 pub use crate::redis_process::RedisClockControl;
 
@@ -33,24 +32,12 @@ pub enum RedisFixtureError {
     /// As a process.
     #[error(transparent)]
     Process(#[from] RedisProcessError),
-    /// A container found no port.
-    #[error("no port for a Redis container")]
-    Port(#[from] io::Error),
-    /// Every free port that was tried was taken before the container could use it.
-    #[error("{tries} free ports in a row were taken by others")]
-    PortsTaken {
-        /// How many.
-        tries: usize,
-    },
     /// It was started again and does not answer.
     #[error(transparent)]
     NotBack(#[from] NotInTime),
-    /// Containers cannot run here.
+    /// As a container.
     #[error(transparent)]
-    NoContainers(#[from] NoContainers),
-    /// The container failed.
-    #[error("the Redis container failed")]
-    Container(#[from] testcontainers::TestcontainersError),
+    Container(#[from] ContainerError),
     /// The server runs, but a command failed.
     #[error("a command to the Redis fixture failed")]
     Command(#[from] redis::RedisError),
@@ -133,7 +120,7 @@ impl RedisFixture {
     pub async fn stop(&mut self) -> Result<(), RedisFixtureError> {
         match &mut self.0 {
             Server::Process(process) => Ok(process.stop().await?),
-            Server::Container(container) => container.stop().await,
+            Server::Container(container) => Ok(container.stop().await?),
         }
     }
 

@@ -55,8 +55,8 @@ pub fn world(items: usize) -> Config {
     }
 }
 
-/// A proxy before the simulator that is started with this configuration; the services are to be told
-/// the proxy's address.
+/// A proxy before the simulator that is started with this configuration, and its address for the
+/// services.
 pub async fn proxy_before(d365: &mut Config) -> Result<(TcpProxy, String), Failure> {
     d365.listen = ([127, 0, 0, 1], free_port()?).into();
     let proxy = TcpProxy::before(d365.listen).await?;

@@ -2,8 +2,6 @@
 
 mod program;
 mod service;
-mod simulator;
 
 pub use program::{NotBuilt, Program};
 pub use service::{Launch, Service, ServiceError};
-pub use simulator::{Simulator, SimulatorFlags};

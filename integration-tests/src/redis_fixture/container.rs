@@ -1,8 +1,8 @@
 //! A Redis in a container of the local Docker engine.
 
-use super::RedisFixtureError;
 use crate::free_port::free_port;
 use crate::redis_process::{OPTIONS, READY};
+use std::io;
 use std::time::Duration;
 use testcontainers::core::{IntoContainerPort, WaitFor, client};
 use testcontainers::runners::AsyncRunner;
@@ -31,6 +31,20 @@ pub enum NoContainers {
     NoImage,
 }
 
+/// Why a container does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// None can be started here.
+    #[error(transparent)]
+    NoContainers(#[from] NoContainers),
+    /// No port for it.
+    #[error("no free port for a Redis container")]
+    Port(#[from] io::Error),
+    /// It failed.
+    #[error("the Redis container failed")]
+    Failed(#[from] TestcontainersError),
+}
+
 /// Whether a Docker engine answers and holds the image.
 pub async fn containers_can_run() -> Result<(), NoContainers> {
     let engine = client::docker_client_instance()
@@ -57,7 +71,7 @@ pub(super) struct RedisContainer {
 }
 
 impl RedisContainer {
-    pub(super) async fn start() -> Result<Self, RedisFixtureError> {
+    pub(super) async fn start() -> Result<Self, ContainerError> {
         containers_can_run().await?;
         for _ in 0..TRIES {
             // A port the engine chooses would change with every restart.
@@ -68,7 +82,7 @@ impl RedisContainer {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(RedisFixtureError::PortsTaken { tries: TRIES })
+        Err(io::Error::from(io::ErrorKind::AddrInUse).into())
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -81,11 +95,11 @@ impl RedisContainer {
         id.get(..12).unwrap_or(id)
     }
 
-    pub(super) async fn stop(&self) -> Result<(), RedisFixtureError> {
+    pub(super) async fn stop(&self) -> Result<(), ContainerError> {
         Ok(self.container.stop_with_timeout(Some(5)).await?)
     }
 
-    pub(super) async fn start_again(&self) -> Result<(), RedisFixtureError> {
+    pub(super) async fn start_again(&self) -> Result<(), ContainerError> {
         Ok(self.container.start().await?)
     }
 }

@@ -196,7 +196,7 @@ async fn a_flood_stays_bounded_and_what_was_refused_may_come_again() -> Result<(
     assert!(calls <= most, "{calls} calls, at most {most} expected");
     if let Some(batch) = refused.first() {
         // Those of the batch that were noted before it was refused count as repeated.
-        eventually("room for what was refused", async || {
+        eventually("a place for what was refused", async || {
             let reply = listening.send(batch).await.ok()?;
             (reply.status == 200).then_some(())
         })

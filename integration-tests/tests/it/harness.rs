@@ -1,55 +1,12 @@
 //! The harness tells the truth about the programs it runs, and each kind of Redis does what tests rely on.
 
-use integration_tests::binaries::{Program, Simulator, SimulatorFlags};
-use integration_tests::connector_config::ConnectorConfig;
-use integration_tests::eventually::eventually;
 use integration_tests::redis_fixture::{NoContainers, RedisFixture, containers_can_run};
 use integration_tests::server_process::{ServerProcess, ServerProcessError};
-use integration_tests::test_bed::{Failure, TestBed, world};
+use integration_tests::test_bed::Failure;
 use std::process::Command;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-#[tokio::test]
-async fn the_programs_start_on_free_ports_become_ready_and_end_kindly() -> Result<(), Failure> {
-    let redis = RedisFixture::start().await?;
-    let mut d365 = Simulator::start(SimulatorFlags {
-        port: 0,
-        items: 20,
-        warehouses: 1,
-    })
-    .await?;
-    let config = ConnectorConfig::new(&redis.url(), d365.url(), vec!["11".to_owned()]);
-    let config = config.write()?;
-    for program in [Program::PrefetchWorker, Program::InventoryApi] {
-        let launch = integration_tests::binaries::Launch::new(program, config.path())?;
-        let mut service = launch.start().await?;
-        let probe = format!("{}/health/ready", service.management_url());
-        eventually(&format!("{program} to be ready"), async || {
-            let reply = reqwest::get(&probe).await.ok()?;
-            reply.status().is_success().then_some(())
-        })
-        .await?;
-        service.stop().await?;
-        service.assert_log_clean(&[])?;
-    }
-    d365.stop().await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_wrong_setting_ends_a_program_and_is_quoted() -> Result<(), Failure> {
-    let bed = TestBed::configured(world(1), &["11"], |config| {
-        config.more = "[api]\nlistn = \"127.0.0.1:0\"\n".to_owned();
-    })
-    .await?;
-    for program in [Program::PrefetchWorker, Program::InventoryApi] {
-        let refused = bed.launch(program)?.start().await.unwrap_err().to_string();
-        assert!(refused.contains("listn"), "{refused}");
-    }
-    Ok(())
-}
 
 #[tokio::test]
 async fn a_program_s_end_is_told_with_its_last_lines_and_its_exit_code() -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! `inventory-api` and `prefetch-worker` as running processes.
 
-use super::{NotBuilt, Program};
+use super::program::{NotBuilt, Program};
 use crate::log::{Log, UncleanLog};
 use crate::server_process::{ServerProcess, ServerProcessError};
 use serde_json::Value;

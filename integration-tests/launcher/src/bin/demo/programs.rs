@@ -4,13 +4,14 @@ use crate::console::{count, headline, say};
 use crate::control::{Control, Warehouse};
 use crate::ports::Ports;
 use crate::{Failure, Flags, INTERRUPTED};
-use launcher::binaries::{Launch, Program, Service, Simulator, SimulatorFlags};
+use launcher::binaries::{Launch, Program, Service};
 use launcher::connector_config::{ConfigFile, ConnectorConfig};
 use launcher::environment;
 use launcher::redis_process::RedisProcess;
+use launcher::server_process::ServerProcess;
 use redis::aio::MultiplexedConnection;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// The tenant of the demo, and the company it stands for.
@@ -26,6 +27,9 @@ const OWN_PREFIX: &str = "inv:";
 /// Often enough that a second snapshot is seen while one looks around.
 const REFRESH_INTERVAL: &str = "2m";
 
+/// A million rows are made in seconds; a loaded machine needs longer.
+const WORLD_WITHIN: Duration = Duration::from_mins(2);
+
 /// Where the programs' logs can be read while and after the demo runs.
 const LOGS: &str = ".run";
 
@@ -34,7 +38,7 @@ const LOGS: &str = ".run";
 pub(crate) struct Programs {
     redis: Option<RedisProcess>,
     given_redis: Option<MultiplexedConnection>,
-    simulator: Option<Simulator>,
+    simulator: Option<ServerProcess>,
     config: Option<ConfigFile>,
     services: Vec<Service>,
     /// The demo has shown what it promised: a Ctrl-C from now on is its proper end.
@@ -61,14 +65,7 @@ impl Programs {
         headline("Starting everything");
         let (redis_url, key_prefix) = self.provide_redis().await?;
         let redis = connect(&redis_url).await?;
-        let simulator = Simulator::start(SimulatorFlags {
-            port: ports.simulator,
-            items: flags.items as usize,
-            warehouses: flags.warehouses as usize,
-        })
-        .await?;
-        let d365_url = simulator.url().to_owned();
-        self.simulator = Some(simulator);
+        let d365_url = self.start_simulator(flags, ports.simulator).await?;
         let control = Control::new(&d365_url, COMPANY)?;
         let warehouses = control.warehouses().await?;
         let rows: u64 = warehouses.iter().map(|warehouse| warehouse.rows).sum();
@@ -129,6 +126,25 @@ impl Programs {
         Ok((url, OWN_PREFIX))
     }
 
+    /// Starts the simulator, waits until its world is there and returns its address.
+    async fn start_simulator(&mut self, flags: &Flags, port: u16) -> Result<String, Failure> {
+        let program = Program::D365Simulator;
+        let mut command = Command::new(program.path()?);
+        command
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--items", &flags.items.to_string()])
+            .args(["--warehouses", &flags.warehouses.to_string()]);
+        let process = ServerProcess::start_shielded(program.name(), &mut command)?;
+        let said = "listening on ";
+        let url = process
+            .wait_for(said, WORLD_WITHIN, |line| {
+                Some(line.split_once(said)?.1.trim().to_owned())
+            })
+            .await?;
+        self.simulator = Some(process);
+        Ok(url)
+    }
+
     /// Starts a service and returns its address.
     async fn start_service(&mut self, launch: Launch) -> Result<String, Failure> {
         let service = launch.shielded().log_into(Path::new(LOGS)).start().await?;
@@ -159,13 +175,8 @@ impl Programs {
 
     /// Fails if a program has ended.
     pub(crate) fn check_running(&mut self) -> Result<(), Failure> {
-        let simulator = self.simulator.as_mut().map(Simulator::process);
-        for process in self
-            .services
-            .iter_mut()
-            .map(Service::process)
-            .chain(simulator)
-        {
+        let services = self.services.iter_mut().map(Service::process);
+        for process in services.chain(&mut self.simulator) {
             if !process.is_running() {
                 let (name, tail) = (process.name(), process.log().tail(15));
                 return Err(
@@ -194,7 +205,7 @@ impl Programs {
             outcome = outcome.and(service.stop().await.map_err(Into::into));
         }
         if let Some(mut simulator) = self.simulator.take() {
-            outcome = outcome.and(simulator.stop().await.map_err(Into::into));
+            outcome = outcome.and(simulator.stop().await.map(drop).map_err(Into::into));
         }
         if let Some(mut given) = self.given_redis.take() {
             outcome = outcome.and(remove_keys(&mut given).await.map_err(Into::into));

@@ -1,5 +1,5 @@
 //! The floor under what reading a snapshot can cost: fetches and parses on-hand pages as a prefetcher
-//! must, and throws them away. A process of its own, so that its processor time can be told from the
+//! must, and throws them away. A process of its own, so that its processor time is not the
 //! simulator's.
 
 use super::Usage;
