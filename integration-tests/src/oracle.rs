@@ -7,7 +7,6 @@
 use d365_simulator::{JournalEntry, Simulator, UtcMillis};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// How far the simulator's clock (monotonic since its start) and that of Redis (the system's, which
 /// time servers adjust) may drift apart during a run.
@@ -89,89 +88,63 @@ struct Step {
     is_there: bool,
 }
 
-/// Judges lines against the journal of a company.
-#[derive(Debug)]
-pub struct Oracle {
-    simulator: Arc<Simulator>,
-    company: String,
-    /// Longest time from an as-of to the instant its page was read.
+/// Judges lines, given in the order they were seen, against the journal of a company; a page is read at
+/// most `window_ms` after its request began.
+pub fn judge<'l>(
+    simulator: &Simulator,
+    company: &str,
     window_ms: i64,
-    histories: HashMap<(String, String), Vec<Step>>,
-}
-
-impl Oracle {
-    /// Against this simulator; a page is read at most `window_ms` after its request began.
-    pub fn new(simulator: Arc<Simulator>, company: &str, window_ms: i64) -> Self {
-        Self {
-            simulator,
-            company: company.to_owned(),
-            window_ms,
-            histories: HashMap::new(),
+    lines: impl IntoIterator<Item = &'l ReplyLine>,
+) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut latest: HashMap<(&str, &str), &ReplyLine> = HashMap::new();
+    let mut histories: HashMap<(&str, &str), Vec<Step>> = HashMap::new();
+    for line in lines {
+        verdict.lines += 1;
+        let Some(as_of) = line.as_of else { continue };
+        let key = (line.sku.as_str(), line.warehouse.as_str());
+        let known = latest.entry(key).or_insert(line);
+        // Replies overtake each other on their way: only a later question must not bring older lines.
+        if Some(as_of) < known.as_of && line.asked > known.seen && line.state != "ABSENT" {
+            verdict.regressed += 1;
+            verdict.note("went back", line);
+        }
+        if Some(as_of) > known.as_of {
+            *known = line;
+        }
+        let history = histories.entry(key).or_insert_with(|| {
+            let journal = simulator.journal(company, &line.sku, Some(&line.warehouse));
+            steps(&journal.unwrap_or_default())
+        });
+        match line.state.as_str() {
+            "PRESENT" | "SUSPECT" => {
+                let is_true = during(history, as_of - CLOCKS_APART_MS, as_of + window_ms)
+                    .any(|step| step.is_there && step.available.max(0) == line.available);
+                if !is_true {
+                    verdict.lies += 1;
+                    let around = during(history, as_of - 3_000, as_of + 3_000);
+                    let around: Vec<&Step> = around.collect();
+                    verdict.note(&format!("was never true ({around:?})"), line);
+                }
+            }
+            "ABSENT" => {
+                let was_gone = during(history, as_of, line.seen).any(|step| !step.is_there);
+                if !was_gone {
+                    verdict.false_absences += 1;
+                    verdict.note("was there all the time", line);
+                }
+            }
+            _ => {}
         }
     }
-
-    /// Judges lines, given in the order they were seen.
-    pub fn judge<'t>(&mut self, lines: impl IntoIterator<Item = &'t ReplyLine>) -> Verdict {
-        let mut verdict = Verdict::default();
-        let mut latest: HashMap<(&str, &str), &ReplyLine> = HashMap::new();
-        for line in lines {
-            verdict.lines += 1;
-            let Some(as_of) = line.as_of else { continue };
-            let known = latest
-                .entry((line.sku.as_str(), line.warehouse.as_str()))
-                .or_insert(line);
-            // Replies overtake each other on their way: only a later question must not bring older lines.
-            if Some(as_of) < known.as_of && line.asked > known.seen && line.state != "ABSENT" {
-                verdict.regressed += 1;
-                example(&mut verdict, "went back", line);
-            }
-            if Some(as_of) > known.as_of {
-                *known = line;
-            }
-            let window_ms = self.window_ms;
-            let history = self.history(&line.sku, &line.warehouse);
-            match line.state.as_str() {
-                "PRESENT" | "SUSPECT" => {
-                    let is_true = during(history, as_of - CLOCKS_APART_MS, as_of + window_ms)
-                        .any(|step| step.is_there && step.available.max(0) == line.available);
-                    if !is_true {
-                        verdict.lies += 1;
-                        let around: Vec<Step> = during(history, as_of - 3_000, as_of + 3_000)
-                            .copied()
-                            .collect();
-                        example(&mut verdict, &format!("was never true ({around:?})"), line);
-                    }
-                }
-                "ABSENT" => {
-                    let was_gone = during(history, as_of, line.seen).any(|step| !step.is_there);
-                    if !was_gone {
-                        verdict.false_absences += 1;
-                        example(&mut verdict, "was there all the time", line);
-                    }
-                }
-                _ => {}
-            }
-        }
-        verdict
-    }
-
-    fn history(&mut self, item: &str, warehouse: &str) -> &[Step] {
-        self.histories
-            .entry((item.to_owned(), warehouse.to_owned()))
-            .or_insert_with(|| {
-                let journal = self
-                    .simulator
-                    .journal(&self.company, item, Some(warehouse))
-                    .unwrap_or_default();
-                steps(&journal)
-            })
-    }
-}
-
-fn example(verdict: &mut Verdict, what: &str, line: &ReplyLine) {
     verdict
-        .example
-        .get_or_insert_with(|| format!("{what}: {line:?}"));
+}
+
+impl Verdict {
+    fn note(&mut self, what: &str, line: &ReplyLine) {
+        let example = || format!("{what}: {line:?}");
+        self.example.get_or_insert_with(example);
+    }
 }
 
 /// The steps that were true at some instant of a stretch of time.
@@ -244,26 +217,26 @@ mod tests {
             ..Config::default()
         })
         .unwrap();
-        let simulator = Arc::clone(handle.simulator());
+        let simulator = handle.simulator();
         let key = StockKey::of("usmf", "X1", "24");
         let first = simulator
             .put_stock(&key, &StockChange::on_hand("5"))
             .unwrap()
             .unix_millis();
-        let mut oracle = Oracle::new(Arc::clone(&simulator), "usmf", 100);
+        let judge = |lines: &[ReplyLine]| judge(simulator, "usmf", 100, lines);
         let truth = [line(5, "PRESENT", first), line(5, "PRESENT", first + 10)];
-        let verdict = oracle.judge(&truth);
+        let verdict = judge(&truth);
         assert_eq!((verdict.lines, &verdict.example), (2, &None));
         let lies = [line(6, "PRESENT", first), line(5, "PRESENT", first - 5_000)];
-        assert_eq!(oracle.judge(&lies).lies, 2);
+        assert_eq!(judge(&lies).lies, 2);
         let mut later = line(5, "PRESENT", first);
         later.asked = first + 2_000;
         let back = [line(5, "PRESENT", first + 10), later];
-        assert_eq!(oracle.judge(&back).regressed, 1);
-        let absent = [line(0, "ABSENT", first + 1)];
-        assert_eq!(oracle.judge(&absent).false_absences, 1);
-        let earlier = [line(0, "ABSENT", first - 5_000)];
-        assert_eq!(oracle.judge(&earlier).false_absences, 0);
+        assert_eq!(judge(&back).regressed, 1);
+        for (at, false_absences) in [(first + 1, 1), (first - 5_000, 0)] {
+            let verdict = judge(&[line(0, "ABSENT", at)]);
+            assert_eq!(verdict.false_absences, false_absences);
+        }
         handle.stop().await;
     }
 

@@ -6,7 +6,7 @@ use crate::binaries::{Launch, Program, Service};
 use crate::connector_config::{ConfigFile, ConnectorConfig};
 use crate::eventually::{eventually, eventually_within};
 use crate::free_port::free_port;
-use crate::oracle::{Oracle, ReplyLine, Verdict};
+use crate::oracle::{ReplyLine, Verdict, judge};
 use crate::redis_fixture::RedisFixture;
 use crate::tcp_proxy::TcpProxy;
 use d365_simulator::{
@@ -296,7 +296,7 @@ impl TestBed {
         lines: impl IntoIterator<Item = &'l ReplyLine>,
         window_ms: i64,
     ) -> Verdict {
-        let verdict = Oracle::new(self.d365(), COMPANY, window_ms).judge(lines);
+        let verdict = judge(&self.d365(), COMPANY, window_ms, lines);
         if let Some(example) = &verdict.example {
             eprintln!("{example}");
         }

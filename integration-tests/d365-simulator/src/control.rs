@@ -59,6 +59,7 @@ pub(crate) fn routes(routes: &mut web::ServiceConfig, simulator: &Arc<Simulator>
             .app_data(web::QueryConfig::default().error_handler(|error, _| malformed(&error)))
             .app_data(web::JsonConfig::default().error_handler(|error, _| malformed(&error)))
             .route("/truth", web::get().to(truth))
+            .route("/warehouses", web::get().to(warehouses))
             .route("/stock", web::put().to(put_stock))
             .route("/stock", web::delete().to(delete_stock))
             .route("/sales", web::post().to(set_sales))
@@ -89,6 +90,10 @@ struct TruthQuery {
 async fn truth(simulator: State, query: web::Query<TruthQuery>) -> Reply {
     let lines = simulator.truth(&query.company, query.warehouse.as_deref(), None)?;
     Ok(HttpResponse::Ok().json(lines))
+}
+
+async fn warehouses(simulator: State) -> HttpResponse {
+    HttpResponse::Ok().json(simulator.warehouses())
 }
 
 /// Names of the fields of [`StockKey`]; all others belong to [`StockChange`].

@@ -58,7 +58,7 @@ pub struct VariantLine {
 }
 
 /// One warehouse of a company.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WarehouseLine {
     pub company: String,
     /// Warehouse id.

@@ -2,13 +2,15 @@
 
 use crate::Failure;
 use reqwest::{Client, RequestBuilder};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 
 /// A warehouse's truth is tens of megabytes; on the loopback interface that takes a second.
 const REPLY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Quarantine, goods under way, and rows without a warehouse.
+const NOT_SOLD_FROM: [&str; 3] = ["QUAR", "TRANSIT", ""];
 
 /// The controls of one simulator, for one company.
 #[derive(Debug)]
@@ -24,7 +26,6 @@ pub(crate) struct Warehouse {
     company: String,
     #[serde(rename = "warehouse")]
     pub(crate) id: String,
-    kind: String,
     /// On-hand rows.
     pub(crate) rows: u64,
 }
@@ -69,12 +70,12 @@ impl Control {
         })
     }
 
-    /// The company's ordinary warehouses that have a name and stock.
+    /// The company's warehouses that sell and have stock.
     pub(crate) async fn warehouses(&self) -> Result<Vec<Warehouse>, Failure> {
         let request = self.http.get(format!("{}/warehouses", self.base));
-        let mut warehouses: Vec<Warehouse> = lines(request).await?;
+        let mut warehouses: Vec<Warehouse> = serde_json::from_str(&answer(request).await?)?;
         warehouses.retain(|found| {
-            let is_ordinary = found.kind == "Standard" && !found.id.is_empty();
+            let is_ordinary = !NOT_SOLD_FROM.contains(&found.id.as_str());
             is_ordinary && found.company == self.company && found.rows > 0
         });
         Ok(warehouses)
@@ -83,7 +84,9 @@ impl Control {
     /// All rows of a warehouse.
     pub(crate) async fn truth(&self, warehouse: &str) -> Result<Vec<Truth>, Failure> {
         let request = self.http.get(format!("{}/truth", self.base));
-        lines(request.query(&[("company", self.company), ("warehouse", warehouse)])).await
+        let of_warehouse = [("company", self.company), ("warehouse", warehouse)];
+        let text = answer(request.query(&of_warehouse)).await?;
+        Ok(serde_json::from_str(&text)?)
     }
 
     /// Sets a row's physical inventory, as a sale or a delivery in D365 would.
@@ -103,12 +106,6 @@ impl Control {
         answer(self.http.post(format!("{}/sales", self.base)).json(&sales)).await?;
         Ok(())
     }
-}
-
-async fn lines<T: DeserializeOwned>(request: RequestBuilder) -> Result<Vec<T>, Failure> {
-    let text = answer(request).await?;
-    let lines: Result<_, _> = text.lines().map(serde_json::from_str).collect();
-    Ok(lines?)
 }
 
 async fn answer(request: RequestBuilder) -> Result<String, Failure> {
