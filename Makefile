@@ -111,7 +111,7 @@ api-fuzz: redis build ## Attacks the live OpenAPI documents of both services (sc
 	@scripts/api-fuzz $(BUILT)/demo
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= request_body odata_page token configuration
+FUZZ_TARGETS ?= request_body odata_page configuration
 
 fuzz: ## Attacks the parsers for FUZZ_SECONDS each; finds are in integration-tests/fuzz/artifacts
 	@scripts/ensure-cargo-tool cargo-fuzz 0.13.1

@@ -10,7 +10,7 @@ use crate::orders::handlers;
 use crate::{availability_check, drift, inventories};
 use actix_web::web::{ServiceConfig, delete, post, put, resource, to};
 use actix_web::{HttpRequest, HttpResponse};
-use shared::http::auth::door::Need;
+use shared::http::auth::guard::Access;
 use shared::http::read_route::{get, options};
 use shared::settings::RoleName;
 use std::future::{Ready, ready};
@@ -67,16 +67,16 @@ fn refuse_path() -> Ready<Result<HttpResponse, ApiError>> {
 }
 
 /// What a path asks of its caller. One that is not named here is for operators.
-pub(crate) fn need(pattern: Option<&str>) -> Need {
+pub(crate) fn access(pattern: Option<&str>) -> Access {
     match pattern {
-        Some(INVENTORIES) => Need::Role(RoleName::Browse),
+        Some(INVENTORIES) => Access::Role(RoleName::Browse),
         Some(
             AVAILABILITY_CHECKS | ORDER | ORDER_CONFIRMED | RESERVATIONS | RESERVATION | REJECTIONS,
-        ) => Need::Role(RoleName::Order),
+        ) => Access::Role(RoleName::Order),
         // Who knows what is behind the door may know how to ask for it; a path that does not exist
         // is told about to known callers only.
-        Some(LIMITS | API | API_PAGE) | None => Need::Caller,
-        Some(_) => Need::Role(RoleName::Operate),
+        Some(LIMITS | API | API_PAGE) | None => Access::Caller,
+        Some(_) => Access::Role(RoleName::Operate),
     }
 }
 
@@ -87,17 +87,17 @@ mod tests {
     #[test]
     fn a_path_nobody_thought_of_is_for_operators() {
         for (pattern, expected) in [
-            (Some(INVENTORIES), Need::Role(RoleName::Browse)),
-            (Some(AVAILABILITY_CHECKS), Need::Role(RoleName::Order)),
-            (Some(LIMITS), Need::Caller),
-            (Some(API_PAGE), Need::Caller),
+            (Some(INVENTORIES), Access::Role(RoleName::Browse)),
+            (Some(AVAILABILITY_CHECKS), Access::Role(RoleName::Order)),
+            (Some(LIMITS), Access::Caller),
+            (Some(API_PAGE), Access::Caller),
             (
                 Some("/inventory/v1/something-new"),
-                Need::Role(RoleName::Operate),
+                Access::Role(RoleName::Operate),
             ),
-            (None, Need::Caller),
+            (None, Access::Caller),
         ] {
-            assert_eq!(need(pattern), expected, "{pattern:?}");
+            assert_eq!(access(pattern), expected, "{pattern:?}");
         }
     }
 }

@@ -18,7 +18,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use arc_swap::ArcSwap;
 use shared::d365::{D365Client, OnHandSource, Purpose};
-use shared::http::auth::door::{self, Door};
+use shared::http::auth::guard::{self, AuthGuard};
 use shared::http::auth::{AuthSetupError, Authenticator};
 use shared::http::connections::{self, ConnectionLimits, Connections};
 use shared::http::cross_site::{self, AllowedHosts};
@@ -216,7 +216,7 @@ pub async fn run(
     }
 
     listeners.announce()?;
-    let door = Door::new(authenticator, routes::need);
+    let guard = AuthGuard::new(authenticator, routes::access);
     open_files::make_room(most_connections(&state.settings));
     let connections = connections_of(&state);
     let probes = management::connections(Arc::clone(&state.clock));
@@ -229,15 +229,15 @@ pub async fn run(
         listeners.management,
         metrics,
         readiness,
-        probes,
+        Arc::clone(&probes),
         names,
         shutdown.clone(),
     )?;
     let api = serve(
         Arc::clone(&state),
-        door,
+        guard,
         listeners.api,
-        connections,
+        Arc::clone(&connections),
         certificate,
         shutdown.clone(),
     )?;
@@ -247,11 +247,9 @@ pub async fn run(
             tracing::error!(%cause, "the management port failed");
         }
     });
+    // Nobody waits any more if the process was told to end at once.
     let (api_ended, mut api_end) = tokio::sync::oneshot::channel();
-    tasks.spawn("api", async move {
-        // Nobody waits any more if the process was told to end at once.
-        let _ = api_ended.send(api.await);
-    });
+    tasks.spawn("api", async move { drop(api_ended.send(api.await)) });
 
     tokio::select! {
         () = shutdown.closing().cancelled() => {}
@@ -259,11 +257,13 @@ pub async fn run(
             return Err(StartError::Server(early_end(ended)));
         }
     }
+    connections.drain();
     tokio::select! {
         () = api_handle.stop(true) => {}
         () = shutdown.hard().cancelled() => api_handle.stop(false).await,
     }
     let dropped_requests = state.admission.in_flight();
+    probes.drain();
     management_handle.stop(true).await;
     background.cancel();
     Ok(ended(&tasks, dropped_requests).await)
@@ -347,7 +347,7 @@ fn connections_of(state: &AppState) -> Arc<Connections> {
 
 fn serve(
     state: Arc<AppState>,
-    door: Door,
+    auth_guard: AuthGuard,
     listener: TcpListener,
     connections: Arc<Connections>,
     certificate: Option<Arc<ServedCertificate>>,
@@ -357,7 +357,7 @@ fn serve(
     let settings = state.settings.clone();
     let document = Data::new(crate::http::openapi::Served::of(&settings));
     let store = state.store.clone();
-    let door = Data::new(door);
+    let auth_guard = Data::new(auth_guard);
     let admission = Data::from(Arc::clone(&state.admission));
     let state = Data::from(state);
     let hosts = AllowedHosts::where_open(&settings.auth, listener.local_addr()?);
@@ -370,11 +370,12 @@ fn serve(
             .app_data(admission.clone())
             .app_data(document.clone())
             .app_data(reader)
-            .app_data(door.clone())
+            .app_data(auth_guard.clone())
             .app_data(shutdown.clone())
             .app_data(hosts.clone())
+            // Runs after authentication, so unauthenticated requests use no slots.
             .wrap(from_fn(admission::admit))
-            .wrap(from_fn(door::pass))
+            .wrap(from_fn(guard::pass))
             .wrap(from_fn(cross_site::refuse))
             .wrap(from_fn(admission::measure))
             .wrap(from_fn(request_id::echo))

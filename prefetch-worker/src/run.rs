@@ -11,7 +11,7 @@ use crate::scheduler::poller::Poller;
 use crate::worker::Worker;
 use actix_web::dev::ServerHandle;
 use shared::http::auth::Authenticator;
-use shared::http::auth::door::Door;
+use shared::http::auth::guard::AuthGuard;
 use shared::http::connections::Connections;
 use shared::http::tls::ServedCertificate;
 use shared::http::{listener, management};
@@ -86,7 +86,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
         .tasks
         .spawn("authentication", async move { keeping.run(stop).await });
     authenticator.settled().await;
-    let door = Door::new(authenticator, routes::need);
+    let auth_guard = AuthGuard::new(authenticator, routes::access);
 
     say_listening("api", &api)?;
     say_listening("management", &management)?;
@@ -108,17 +108,18 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
         names,
         worker.shutdown.clone(),
     )?;
+    let draining = Arc::clone(&connections);
     let parts = routes::Parts {
         auth: &settings.api.auth,
         worker: worker.clone(),
         refreshes,
         hints,
-        door,
+        auth_guard,
         connections,
     };
     let api_server = routes::serve(api, parts, certificate.as_ref())?;
     let (api_handle, management_handle) = (api_server.handle(), management_server.handle());
-    let ending = stopped(worker, api_handle, management_handle);
+    let ending = stopped(worker, &draining, api_handle, management_handle);
     let (served, managed, ()) = futures_util::join!(api_server, management_server, ending);
     served?;
     managed?;
@@ -126,10 +127,16 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
 }
 
 /// Waits until the listeners close, then for what is under way.
-async fn stopped(worker: Worker, api: ServerHandle, management: ServerHandle) {
+async fn stopped(
+    worker: Worker,
+    connections: &Connections,
+    api: ServerHandle,
+    management: ServerHandle,
+) {
     let (closing, hard) = (worker.shutdown.closing(), worker.shutdown.hard());
     closing.cancelled().await;
     let begun = worker.clock().monotonic();
+    connections.drain();
     tokio::select! {
         () = api.stop(true) => {}
         () = hard.cancelled() => api.stop(false).await,

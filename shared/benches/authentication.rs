@@ -4,21 +4,16 @@
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicKeyComponents};
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256,
-};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde_json::{Value, json};
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::json;
 use shared::http::auth::{Authenticator, hash_password};
 use shared::http::caller_key::CallerKey;
 use shared::process::clock::{Clock, SystemClock};
 use shared::process::tasks::Tasks;
-use shared::settings::{
-    AuthSettings, BasicUserSettings, JwtAlgorithm, JwtSettings, RoleName, Secret,
-};
+use shared::settings::{AuthSettings, Secret};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,55 +29,33 @@ const TARGET: Duration = Duration::from_micros(5);
 const BATCH: usize = 50;
 const PASSWORD: &str = "a password of the benchmark";
 
-enum Signer {
-    Rsa(Box<RsaKeyPair>),
-    Ec(Box<EcdsaKeyPair>),
+struct Signer {
+    key: EncodingKey,
+    algorithm: Algorithm,
 }
 
 impl Signer {
-    fn jwk(&self) -> Value {
-        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        match self {
-            Self::Rsa(pair) => {
-                let numbers = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-                json!({ "kty": "RSA", "kid": "k", "n": part(&numbers.n), "e": part(&numbers.e) })
-            }
-            Self::Ec(pair) => {
-                let point = pair.public_key().as_ref();
-                json!({ "kty": "EC", "crv": "P-256", "kid": "k",
-                        "x": part(&point[1..33]), "y": part(&point[33..65]) })
-            }
-        }
+    fn new(algorithm: Algorithm) -> Result<Self, Failed> {
+        let pem = |kind| Ok::<_, Failed>(rcgen::KeyPair::generate_for(kind)?.serialize_pem());
+        let key = match algorithm {
+            Algorithm::RS256 => EncodingKey::from_rsa_pem(pem(&rcgen::PKCS_RSA_SHA256)?.as_bytes()),
+            _ => EncodingKey::from_ec_pem(pem(&rcgen::PKCS_ECDSA_P256_SHA256)?.as_bytes()),
+        };
+        Ok(Self {
+            key: key?,
+            algorithm,
+        })
     }
 
     fn token(&self, number: usize, now: i64, groups: usize) -> Result<String, Failed> {
-        let algorithm = match self {
-            Self::Rsa(_) => "RS256",
-            Self::Ec(_) => "ES256",
-        };
-        let header = json!({ "alg": algorithm, "typ": "JWT", "kid": "k" }).to_string();
         let groups: Vec<String> = (0..groups).map(|group| format!("{group:036}")).collect();
         let claims = json!({
             "iss": "https://issuer.example/", "aud": "inventory", "exp": now + 3_600, "nbf": now,
             "iat": now, "jti": number, "sub": "icm", "roles": ["browse", "order"], "groups": groups
         });
-        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let signed = format!("{}.{}", part(&header), part(&claims.to_string()));
-        let random = SystemRandom::new();
-        let signature = match self {
-            Self::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(
-                    &RSA_PKCS1_SHA256,
-                    &random,
-                    signed.as_bytes(),
-                    &mut signature,
-                )?;
-                signature
-            }
-            Self::Ec(pair) => pair.sign(&random, signed.as_bytes())?.as_ref().to_vec(),
-        };
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        let mut header = Header::new(self.algorithm);
+        header.kid = Some("k".to_owned());
+        Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
     }
 }
 
@@ -98,34 +71,17 @@ async fn authenticator(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<Authenticator>, Failed> {
     let file = folder.join("keys.json");
-    std::fs::write(&file, json!({ "keys": [signer.jwk()] }).to_string())?;
-    let algorithm = match signer {
-        Signer::Rsa(_) => JwtAlgorithm::Rs256,
-        Signer::Ec(_) => JwtAlgorithm::Es256,
-    };
-    let settings = AuthSettings {
-        allowed_hosts: Vec::new(),
-        insecure_no_authentication: false,
-        basic: vec![BasicUserSettings {
-            name: "icm".to_owned(),
-            password_hash: Some(Secret::new(hash_password(&Secret::new(PASSWORD))?)),
-            password_hash_file: None,
-            roles: vec![RoleName::Browse],
-            channels: None,
-            tenants: None,
-        }],
-        jwt: Some(JwtSettings {
-            issuer: "https://issuer.example/".to_owned(),
-            audience: "inventory".to_owned(),
-            jwks_url: None,
-            jwks_file: Some(file),
-            ca_file: None,
-            algorithm,
-            roles_claim: "roles".to_owned(),
-            channels_claim: None,
-            tenants_claim: None,
-        }),
-    };
+    let mut jwk = Jwk::from_encoding_key(&signer.key, signer.algorithm)?;
+    jwk.common.key_id = Some("k".to_owned());
+    std::fs::write(&file, json!({ "keys": [jwk] }).to_string())?;
+    let settings: AuthSettings = toml::from_str(&format!(
+        "[[basic]]\nname = 'icm'\npassword_hash = '{}'\nroles = ['browse']\n\
+         [jwt]\nissuer = 'https://issuer.example/'\naudience = 'inventory'\n\
+         jwks_file = '{}'\nalgorithm = '{:?}'\n",
+        hash_password(&Secret::new(PASSWORD))?,
+        file.display(),
+        signer.algorithm
+    ))?;
     let authenticator = Arc::new(Authenticator::new(&settings, clock)?);
     let keeping = Arc::clone(&authenticator);
     Tasks::new().spawn("keys", async move {
@@ -168,10 +124,10 @@ async fn main() -> Result<ExitCode, Failed> {
     let _recorded = shared::process::metrics::install()?;
     let folder = tempfile::tempdir()?;
     let now = clock.now().unix_ms() / 1_000;
-    let rsa = Signer::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048)?));
-    let ec = Signer::Ec(Box::new(EcdsaKeyPair::generate(
-        &ECDSA_P256_SHA256_FIXED_SIGNING,
-    )?));
+    let (rsa, ec) = (
+        Signer::new(Algorithm::RS256)?,
+        Signer::new(Algorithm::ES256)?,
+    );
     let mut worst = Duration::ZERO;
     println!("| caller | bytes shown | us a request |");
     println!("|---|---:|---:|");

@@ -3,7 +3,6 @@
 //!
 //! Nothing here knows a route of a service or speaks to Redis or D365.
 
-pub mod allowance;
 pub mod api_page;
 pub mod auth;
 pub mod caller_key;
@@ -13,6 +12,7 @@ pub mod cross_site;
 pub mod feedback;
 pub mod listener;
 pub mod management;
+pub mod rate_limiter;
 pub mod read_route;
 pub mod refusals;
 pub mod request_id;

@@ -206,8 +206,8 @@ fn every_folder_keeps_its_borders() {
             offences.extend(offences_in(&file, &text, border.forbidden));
         }
     }
-    let told: Vec<_> = offences.iter().map(ToString::to_string).collect();
-    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    let found: Vec<_> = offences.iter().map(ToString::to_string).collect();
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
 #[test]

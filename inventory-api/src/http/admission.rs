@@ -11,8 +11,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, ResponseError};
-use shared::http::allowance::{Allowance, TooOften};
 use shared::http::caller_key::CallerKey;
+use shared::http::rate_limiter::{RateLimiter, TooOften};
 use shared::http::route_pattern::route_pattern;
 use shared::http::shares::{NoShare, Share, Shares, Sizes};
 use shared::process::clock::Clock;
@@ -57,7 +57,7 @@ pub(crate) struct Admission {
     clock: Arc<dyn Clock>,
     /// Requests in work.
     in_flight: AtomicUsize,
-    of_callers: Allowance,
+    of_callers: RateLimiter,
     large_bodies: Shares,
     slow_bodies: Shares,
     lines: Shares,
@@ -90,7 +90,7 @@ impl Admission {
             limits: limits.clone(),
             clock,
             in_flight: AtomicUsize::new(0),
-            of_callers: Allowance::new(
+            of_callers: RateLimiter::new(
                 limits.requests_per_second_per_caller,
                 limits.burst_per_caller(),
             ),

@@ -10,7 +10,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, JsonConfig, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError};
-use shared::http::auth::door::{self, Door, Need};
+use shared::http::auth::guard::{self, Access, AuthGuard};
 use shared::http::connections::{self, ConnectionLimits, Connections};
 use shared::http::cross_site::{self, AllowedHosts};
 use shared::http::read_route::{get, options};
@@ -38,7 +38,7 @@ pub(crate) struct Parts<'s> {
     pub(crate) worker: Worker,
     pub(crate) refreshes: Refreshes,
     pub(crate) hints: Hints,
-    pub(crate) door: Door,
+    pub(crate) auth_guard: AuthGuard,
     /// [`Connections::watch`] must be running.
     pub(crate) connections: Arc<Connections>,
 }
@@ -51,7 +51,7 @@ pub(crate) fn serve(
 ) -> Result<Server, WorkerError> {
     let shutdown = Data::new(parts.worker.shutdown.clone());
     let worker = Data::new(parts.worker);
-    let door = Data::new(parts.door);
+    let auth_guard = Data::new(parts.auth_guard);
     let hints = Data::new(parts.hints);
     let refreshes = Data::new(parts.refreshes);
     let hosts = AllowedHosts::where_open(parts.auth, listener.local_addr()?);
@@ -61,11 +61,11 @@ pub(crate) fn serve(
             .app_data(worker.clone())
             .app_data(refreshes.clone())
             .app_data(hints.clone())
-            .app_data(door.clone())
+            .app_data(auth_guard.clone())
             .app_data(shutdown.clone())
             .app_data(hosts.clone())
             .configure(configure)
-            .wrap(from_fn(door::pass))
+            .wrap(from_fn(guard::pass))
             .wrap(from_fn(cross_site::refuse))
             .wrap(from_fn(request_id::echo))
             .wrap(from_fn(closing::close_when_stopping))
@@ -106,13 +106,13 @@ fn configure(service: &mut ServiceConfig) {
 }
 
 /// What a path asks of its caller. One that is not named here is for operators.
-pub(crate) fn need(pattern: Option<&str>) -> Need {
+pub(crate) fn access(pattern: Option<&str>) -> Access {
     match pattern.and_then(|pattern| pattern.strip_prefix(ROOT)) {
         // Senders of events show a key of their own.
-        Some("/v1/events") => Need::OwnDoor,
-        Some(path) if path.starts_with("/api") => Need::Caller,
-        Some(_) => Need::Role(RoleName::Operate),
-        None => Need::Caller,
+        Some("/v1/events") => Access::OwnKey,
+        Some(path) if path.starts_with("/api") => Access::Caller,
+        Some(_) => Access::Role(RoleName::Operate),
+        None => Access::Caller,
     }
 }
 

@@ -121,10 +121,10 @@ async fn ask(settings: &Settings, all: Vec<Asked<'_>>) -> Vec<(u16, Value)> {
     let app = App::new()
         .app_data(Data::new(Refreshes::start(&worker)))
         .app_data(Data::new(Hints::default()))
-        .app_data(Data::new(Door::new(Arc::new(authenticator), need)))
+        .app_data(Data::new(AuthGuard::new(Arc::new(authenticator), access)))
         .app_data(Data::new(worker))
         .configure(configure)
-        .wrap(from_fn(door::pass));
+        .wrap(from_fn(guard::pass));
     let app = init_service(app).await;
     let mut replies = Vec::new();
     for asked in all {
@@ -292,7 +292,7 @@ async fn one_address_does_not_take_all_connections() {
         auth: &settings.api.auth,
         refreshes: Refreshes::start(&worker),
         hints: Hints::default(),
-        door: Door::new(Arc::new(authenticator), need),
+        auth_guard: AuthGuard::new(Arc::new(authenticator), access),
         connections: Connections::new("worker", LIMITS, clock),
         worker: worker.clone(),
     };

@@ -4,7 +4,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// The name a caller signed in with; whoever checks it puts it among the request's extensions.
+/// The name a caller signed in with; its checker puts it among the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallerName(pub Arc<str>);
 
@@ -31,7 +31,7 @@ impl CallerKey {
             .map_or(Self::Nobody, |address| Self::of_address(address.ip()))
     }
 
-    /// Of this address, whoever is behind it.
+    /// Of everybody behind this address.
     pub fn of_address(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             IpAddr::V6(address) => {

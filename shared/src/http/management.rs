@@ -9,7 +9,7 @@ use crate::process::clock::Clock;
 use crate::process::metrics::MetricsHandle;
 use crate::process::shutdown::Shutdown;
 use actix_web::dev::Server;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, ContentType};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, resource, to};
 use actix_web::{App, HttpRequest, HttpResponse};
@@ -133,11 +133,7 @@ async fn other(request: HttpRequest) -> HttpResponse {
 
 async fn render(metrics: Data<MetricsHandle>) -> HttpResponse {
     HttpResponse::Ok()
-        .content_type(ContentType(
-            "text/plain; version=0.0.4; charset=utf-8"
-                .parse()
-                .unwrap_or(actix_web::mime::TEXT_PLAIN_UTF_8),
-        ))
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(metrics.render())
 }
 
@@ -145,6 +141,8 @@ async fn render(metrics: Data<MetricsHandle>) -> HttpResponse {
 mod tests {
     use super::*;
     use crate::process::clock::SystemClock;
+    use actix_web::dev::ServerHandle;
+    use std::net::SocketAddr;
     use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
@@ -162,76 +160,84 @@ mod tests {
         }
     }
 
-    #[actix_web::test]
-    async fn readiness_decides_the_status_and_liveness_does_not_care() {
+    struct TestBed {
+        address: SocketAddr,
+        switch: Arc<Switch>,
+        handle: ServerHandle,
+        shutdown: Shutdown,
+    }
+
+    fn start() -> TestBed {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let switch = Arc::new(Switch(AtomicBool::new(false)));
         let metrics = crate::process::metrics::install().unwrap();
-        let connections = connections(Arc::new(SystemClock::default()));
-        let shutdown = Shutdown::new();
+        let (connections, shutdown) = (
+            connections(Arc::new(SystemClock::default())),
+            Shutdown::new(),
+        );
+        let readiness = switch.clone();
         let server = serve(
             listener,
             metrics,
-            switch.clone(),
+            readiness,
             connections,
             &[],
             shutdown.clone(),
-        )
-        .unwrap();
+        );
+        let server = server.unwrap();
         let handle = server.handle();
         let tasks = crate::process::tasks::Tasks::new();
         tasks.spawn("management", async { server.await.unwrap() });
-        let status = async |path: &str| {
-            reqwest::get(format!("http://{address}{path}"))
-                .await
-                .unwrap()
-                .status()
-                .as_u16()
+        TestBed {
+            address,
+            switch,
+            handle,
+            shutdown,
+        }
+    }
+
+    #[actix_web::test]
+    async fn readiness_decides_the_status_and_liveness_does_not_care() {
+        let bed = start();
+        let get = async |path: &str| {
+            let reply = reqwest::get(format!("http://{}{path}", bed.address));
+            let reply = reply.await.unwrap();
+            (
+                reply.status().as_u16(),
+                !reply.headers().contains_key("connection"),
+            )
         };
-        assert_eq!(status("/health/ready").await, 503);
-        assert_eq!(status("/health/live").await, 200);
-        switch.0.store(true, Ordering::SeqCst);
-        assert_eq!(status("/health/ready").await, 200);
-        assert_eq!(status("/metrics").await, 200);
-        assert_eq!(status("/anything").await, 404);
-        let kept = async |path: &str| {
-            let reply = reqwest::get(format!("http://{address}{path}")).await;
-            !reply.unwrap().headers().contains_key("connection")
-        };
-        assert!(kept("/health/live").await);
-        shutdown.begin_and_close_after(Duration::ZERO).await;
-        assert!(!kept("/health/live").await && !kept("/metrics").await);
-        handle.stop(true).await;
+        assert_eq!(get("/health/ready").await, (503, true));
+        bed.switch.0.store(true, Ordering::SeqCst);
+        for (path, status) in [
+            ("/health/ready", 200),
+            ("/health/live", 200),
+            ("/metrics", 200),
+            ("/anything", 404),
+        ] {
+            assert_eq!(get(path).await, (status, true), "{path}");
+        }
+        bed.shutdown.begin_and_close_after(Duration::ZERO).await;
+        assert_eq!(get("/metrics").await, (200, false));
+        bed.handle.stop(true).await;
     }
 
     #[actix_web::test]
     async fn one_address_does_not_take_all_connections() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let switch = Arc::new(Switch(AtomicBool::new(true)));
-        let metrics = crate::process::metrics::install().unwrap();
-        let connections = connections(Arc::new(SystemClock::default()));
-        let server = serve(listener, metrics, switch, connections, &[], Shutdown::new()).unwrap();
-        let handle = server.handle();
-        let tasks = crate::process::tasks::Tasks::new();
-        tasks.spawn("management", async { server.await.unwrap() });
+        let bed = start();
         let mut open = Vec::new();
         for _ in 0..=LIMITS.per_address {
-            open.push(TcpStream::connect(address).await.unwrap());
+            open.push(TcpStream::connect(bed.address).await.unwrap());
         }
         let mut last = open.pop().unwrap();
-        let mut end = [0; 1];
-        let end = last.read(&mut end);
         // Sooner than the library gives a silent connection up.
-        let end = tokio::time::timeout(LIMITS.header_timeout / 2, end).await;
+        let mut byte = [0; 1];
+        let end = tokio::time::timeout(LIMITS.header_timeout / 2, last.read(&mut byte)).await;
         assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
-        let mut first = open.swap_remove(0);
-        first
-            .write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            .await
-            .unwrap();
-        assert!(first.read(&mut [0; 1]).await.unwrap() > 0);
-        handle.stop(false).await;
+        let request = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        open[0].write_all(request).await.unwrap();
+        assert!(open[0].read(&mut byte).await.unwrap() > 0);
+        bed.handle.stop(false).await;
     }
 }

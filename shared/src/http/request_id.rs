@@ -107,24 +107,16 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_callers_id_is_kept_unless_it_could_harm_a_log() {
-        assert_eq!(
-            echoed("x-request-id", b"abc-123").await.as_deref(),
-            Some("abc-123")
-        );
+    async fn what_could_not_harm_a_log_is_echoed() {
+        let id = echoed("x-request-id", b"abc-123").await;
+        assert_eq!(id.as_deref(), Some("abc-123"));
         for harmful in [b"a b".as_slice(), b"", &[b'x'; 129], "\u{e4}".as_bytes()] {
             let id = echoed("x-request-id", harmful).await.unwrap();
             assert!(Uuid::parse_str(&id).is_ok(), "{id}");
         }
-    }
-
-    #[actix_web::test]
-    async fn only_a_valid_traceparent_is_echoed() {
         let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(
-            echoed("traceparent", valid.as_bytes()).await.as_deref(),
-            Some(valid)
-        );
+        let shown = echoed("traceparent", valid.as_bytes()).await;
+        assert_eq!(shown.as_deref(), Some(valid));
         for wrong in [
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",

@@ -12,6 +12,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use std::fmt::Debug;
+use std::future::ready;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How a listener is served.
 #[derive(Debug)]
 pub struct Serving {
-    /// What its connections may do; [`Connections::watch`] must be running.
+    /// Its connections; [`Connections::watch`] must be running, and [`Connections::drain`] comes before the
+    /// server is stopped.
     pub connections: Arc<Connections>,
     /// Open connections of each thread.
     pub most_connections: usize,
@@ -73,73 +75,51 @@ impl Serving {
         }
         let address = listener.local_addr()?;
         let name = format!("http-{address}");
-        let stopping = server.graceful_shutdown_signal();
-        let handshake_within = self.connections.limits().header_timeout;
+        let connections = self.connections;
+        let limits = connections.limits();
         // A macro, since the type of what it makes cannot be written and depends on the stream's.
         macro_rules! http {
-            ($tcp_of:expr) => {{
-                let (connections, stopping) = (Arc::clone(&self.connections), stopping.clone());
-                let limits = connections.limits();
+            () => {{
                 let app = app()
                     .into_factory()
                     .map_err(|error| error.into().error_response());
                 HttpService::build()
-                    .graceful_shutdown_signal(move || {
-                        let stopping = stopping.clone();
-                        async move { stopping.notified().await }
-                    })
                     .keep_alive(limits.keep_alive)
                     .client_request_timeout(limits.header_timeout)
                     .client_disconnect_timeout(LAST_WORDS)
                     .h1_allow_half_closed(self.answers_half_closed)
                     .local_addr(address)
-                    .on_connect_ext(move |stream: &WatchedStream<_>, data| {
-                        connections.connected(stream, $tcp_of(stream.get_ref()), data);
+                    .on_connect_ext(|stream: &WatchedStream<_>, data| {
+                        data.insert(stream.data());
                     })
                     .h1(actix_service::map_config(app, |()| AppConfig::default()))
             }};
         }
         let server = match self.certificate.clone() {
             None => server.listen(name, listener, move || {
-                fn_service(async |stream: TcpStream| {
-                    let peer = stream.peer_addr().ok();
-                    send_at_once(&stream);
-                    Ok((WatchedStream::new(stream), peer))
+                let connections = Arc::clone(&connections);
+                fn_service(move |stream: TcpStream| {
+                    ready(Ok(WatchedStream::new(stream, &connections)))
                 })
-                .and_then(http!(plain))
+                .and_then(http!())
             })?,
             Some(certificate) => {
                 // Otherwise 256 silent callers keep all others from shaking hands.
                 max_concurrent_tls_connect(self.most_connections);
                 let mut acceptor = Acceptor::new(certificate.server_config()?);
-                acceptor.set_handshake_timeout(handshake_within);
+                acceptor.set_handshake_timeout(limits.header_timeout);
                 server.listen(name, listener, move || {
+                    let connections = Arc::clone(&connections);
                     acceptor
                         .clone()
                         .map_err(Handshake::into_service_error)
-                        .map(|stream: TlsStream<TcpStream>| {
-                            let peer = stream.get_ref().0.peer_addr().ok();
-                            send_at_once(stream.get_ref().0);
-                            (WatchedStream::new(stream), peer)
+                        .map(move |stream: TlsStream<TcpStream>| {
+                            WatchedStream::new(stream, &connections)
                         })
-                        .and_then(http!(below_tls).map_err(Handshake::Service))
+                        .and_then(http!().map_err(Handshake::Service))
                 })?
             }
         };
         Ok(server.run())
     }
-}
-
-/// The end of a reply does not wait for its begin to be acknowledged, which takes a caller up to 40 ms.
-fn send_at_once(stream: &TcpStream) {
-    // Otherwise it is only later.
-    let _later = stream.set_nodelay(true);
-}
-
-fn plain(stream: &TcpStream) -> &TcpStream {
-    stream
-}
-
-fn below_tls(stream: &TlsStream<TcpStream>) -> &TcpStream {
-    stream.get_ref().0
 }

@@ -1,12 +1,11 @@
 //! TLS for a listener: its certificate is read again when the files change.
 //!
-//! Connections that are open keep the certificate they began with; a new one gets the newest that
-//! could be used. Files that cannot be used change nothing and are told about.
+//! Open connections keep the certificate they began with; a new one gets the newest that could be used. Files
+//! that cannot be used change nothing; a warning says why.
 
 use crate::settings::{TlsSettings, read_file};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -20,28 +19,17 @@ use tokio_util::sync::CancellationToken;
 
 /// Why a certificate cannot be served. Never carries any of the key.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum TlsError {
-    /// A file is not there or may not be read.
     #[error("{} cannot be read: {cause}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// The system's reason.
         cause: std::io::Error,
     },
-    /// It holds no certificate in PEM.
-    #[error("{} holds no certificate in PEM form", path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It holds no private key in PEM.
-    #[error("{} holds no private key in PEM form", path.display())]
-    NoKey {
-        /// The file.
-        path: PathBuf,
-    },
-    /// They do not belong together, or the library knows no such key.
+    #[error("{} holds no certificate in PEM form", .0.display())]
+    NoCertificate(PathBuf),
+    #[error("{} holds no private key in PEM form", .0.display())]
+    NoKey(PathBuf),
     #[error("certificate and key cannot be used together: {0}")]
     Unusable(#[from] rustls::Error),
 }
@@ -51,16 +39,16 @@ pub enum TlsError {
 pub struct ServedCertificate {
     surface: &'static str,
     files: TlsSettings,
-    provider: Arc<CryptoProvider>,
     current: ArcSwap<CertifiedKey>,
-    /// Of the files that are served; files that were refused are in the keeper's hands.
-    fingerprint: [u8; 32],
+    /// Of the files read first.
+    fingerprint: Fingerprint,
 }
 
-struct Pair {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-}
+/// Tells whether files have changed.
+type Fingerprint = [u8; 32];
+
+/// The files' bytes: certificate and key.
+struct Pair(Vec<u8>, Vec<u8>);
 
 impl Pair {
     fn read(files: &TlsSettings) -> Result<Self, TlsError> {
@@ -70,38 +58,28 @@ impl Pair {
                 cause,
             })
         };
-        Ok(Self {
-            certificate: read(&files.certificate_file)?,
-            key: read(&files.key_file)?,
-        })
+        Ok(Self(read(&files.certificate_file)?, read(&files.key_file)?))
     }
 
-    fn fingerprint(&self) -> [u8; 32] {
-        let mut digest = Sha256::new();
-        digest.update((self.certificate.len() as u64).to_be_bytes());
-        digest.update(&self.certificate);
-        digest.update(&self.key);
-        digest.finalize().into()
+    fn fingerprint(&self) -> Fingerprint {
+        let digest = Sha256::new_with_prefix(self.0.len().to_be_bytes());
+        digest
+            .chain_update(&self.0)
+            .chain_update(&self.1)
+            .finalize()
+            .into()
     }
 
-    fn certified(
-        &self,
-        files: &TlsSettings,
-        provider: &CryptoProvider,
-    ) -> Result<CertifiedKey, TlsError> {
-        let no_certificate = || TlsError::NoCertificate {
-            path: files.certificate_file.clone(),
-        };
-        let chain = CertificateDer::pem_slice_iter(&self.certificate)
-            .collect::<Result<Vec<_>, _>>()
-            .or(Err(no_certificate()))?;
+    fn certified(&self, files: &TlsSettings) -> Result<CertifiedKey, TlsError> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.0)
+            .collect::<Result<_, _>>()
+            .unwrap_or_default();
         if chain.is_empty() {
-            return Err(no_certificate());
+            return Err(TlsError::NoCertificate(files.certificate_file.clone()));
         }
-        let key = PrivateKeyDer::from_pem_slice(&self.key).or(Err(TlsError::NoKey {
-            path: files.key_file.clone(),
-        }))?;
-        Ok(CertifiedKey::from_der(chain, key, provider)?)
+        let key = PrivateKeyDer::from_pem_slice(&self.1)
+            .or(Err(TlsError::NoKey(files.key_file.clone())))?;
+        Ok(CertifiedKey::from_der(chain, key, &default_provider())?)
     }
 }
 
@@ -109,13 +87,10 @@ impl ServedCertificate {
     /// Reads the files. `surface` names the listener in logs and metrics.
     pub fn load(surface: &'static str, files: &TlsSettings) -> Result<Arc<Self>, TlsError> {
         let pair = Pair::read(files)?;
-        let provider = Arc::new(default_provider());
-        let certified = pair.certified(files, &provider)?;
         Ok(Arc::new(Self {
             surface,
             files: files.clone(),
-            provider,
-            current: ArcSwap::from_pointee(certified),
+            current: ArcSwap::from_pointee(pair.certified(files)?),
             fingerprint: pair.fingerprint(),
         }))
     }
@@ -123,14 +98,14 @@ impl ServedCertificate {
     /// What a server needs: TLS 1.2 or 1.3, no client certificate.
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
         let resolver: Arc<dyn ResolvesServerCert> = self.clone();
-        let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
         Ok(config)
     }
 
-    /// Looks at the files until told to stop, and serves what they say if it can be used.
+    /// Looks at the files until `stop`, and serves what they say if it can be used.
     pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
         let mut tried = Some(self.fingerprint);
         loop {
@@ -138,18 +113,16 @@ impl ServedCertificate {
                 () = tokio::time::sleep(self.files.reload_interval) => {}
                 () = stop.cancelled() => return,
             }
-            tried = self.look(tried).await;
+            let looking = Arc::clone(&self);
+            let look = move || looking.look(tried);
+            // Otherwise the runtime is ending.
+            tried = tokio::task::spawn_blocking(look).await.unwrap_or(tried);
         }
     }
 
-    /// What was tried last: the fingerprint of the files, or nothing if they could not be read.
-    async fn look(&self, tried: Option<[u8; 32]>) -> Option<[u8; 32]> {
-        let files = self.files.clone();
-        let Ok(pair) = tokio::task::spawn_blocking(move || Pair::read(&files)).await else {
-            // The runtime is ending.
-            return tried;
-        };
-        let pair = match pair {
+    /// What was tried last, before and after: the files' fingerprint, or nothing if they could not be read.
+    fn look(&self, tried: Option<Fingerprint>) -> Option<Fingerprint> {
+        let pair = match Pair::read(&self.files) {
             Ok(pair) => pair,
             Err(problem) => {
                 if tried.is_some() {
@@ -159,16 +132,15 @@ impl ServedCertificate {
             }
         };
         let fingerprint = pair.fingerprint();
-        if tried == Some(fingerprint) {
-            return tried;
-        }
-        match pair.certified(&self.files, &self.provider) {
-            Ok(certified) => {
-                self.current.store(Arc::new(certified));
-                self.count("loaded");
-                tracing::info!(surface = self.surface, "the TLS certificate was read again");
+        if tried != Some(fingerprint) {
+            match pair.certified(&self.files) {
+                Ok(certified) => {
+                    self.current.store(Arc::new(certified));
+                    self.count("loaded");
+                    tracing::info!(surface = self.surface, "the TLS certificate was read again");
+                }
+                Err(problem) => self.refused(&problem),
             }
-            Err(problem) => self.refused(&problem),
         }
         Some(fingerprint)
     }

@@ -1,13 +1,14 @@
 //! Credentials of a request -> the caller.
 
-use super::basic::Basic;
-use super::bearer::Bearer;
 use super::caller::Caller;
+use super::credential_cache::{CredentialCache, OfToken};
+use super::issuer_keys::IssuerKeys;
+use super::metrics;
+use super::passwords::Passwords;
 use super::refused::Refused;
-use super::remembered::{LONGEST, Remembered};
-use super::{metrics, open_door};
-use crate::http::allowance::{Allowance, TooOften};
+use super::tokens::{TokenProblem, TokenRules};
 use crate::http::caller_key::CallerKey;
+use crate::http::rate_limiter::{RateLimiter, TooOften};
 use crate::process::clock::Clock;
 use crate::settings::AuthSettings;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -20,10 +21,12 @@ const LONGEST_HEADER: usize = 9 * 1024;
 /// Wrong passwords of one address: a guesser's pace, and enough for a caller with an old password,
 /// who may sign in half a second after it was put right.
 pub const WRONG_PER_SECOND: u32 = 2;
-/// Of them at once, after a rest of half a minute.
+/// Of them at once, after half a minute without one.
 pub const WRONG_AT_ONCE: u32 = 60;
 /// Longest wait for the issuer's keys at start.
 const FIRST_KEYS: Duration = Duration::from_secs(4);
+/// How often a service that lets everybody in says so.
+const WARN_EVERY: Duration = Duration::from_mins(1);
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,81 +35,93 @@ pub struct AuthSetupError(String);
 
 /// Who may call.
 #[derive(Debug)]
-pub struct Authenticator(Doors);
+pub struct Authenticator(Mode);
 
 #[derive(Debug)]
-enum Doors {
+enum Mode {
     Open(Arc<Caller>),
-    Guarded(Box<Guarded>),
+    Checked(Box<Checked>),
 }
 
 #[derive(Debug)]
-struct Guarded {
-    basic: Option<Basic>,
-    bearer: Option<Bearer>,
-    remembered: Remembered,
-    wrong: Allowance,
+struct Checked {
+    passwords: Option<Passwords>,
+    tokens: Option<Tokens>,
+    cache: CredentialCache,
+    wrong_passwords: RateLimiter,
     clock: Arc<dyn Clock>,
     challenges: Vec<HeaderValue>,
 }
 
+/// Tokens of one issuer.
+#[derive(Debug)]
+struct Tokens {
+    rules: TokenRules,
+    keys: IssuerKeys,
+}
+
 impl Authenticator {
-    /// By these settings. `clock` tells the wall clock's time, which tokens are judged by: it must
-    /// not be one that a cache can put back.
+    /// By these settings. `clock` times what is remembered; tokens are judged by the wall clock.
     pub fn new(settings: &AuthSettings, clock: &Arc<dyn Clock>) -> Result<Self, AuthSetupError> {
         if settings.insecure_no_authentication {
-            return Ok(Self(Doors::Open(Arc::new(Caller::everybody()))));
+            return Ok(Self(Mode::Open(Arc::new(Caller::everybody()))));
         }
-        let basic = Basic::of(&settings.basic).map_err(AuthSetupError)?;
-        let bearer = settings
-            .jwt
-            .as_ref()
-            .map(|jwt| Bearer::new(jwt, Arc::clone(clock)))
-            .transpose()
-            .map_err(AuthSetupError)?;
         let mut challenges = Vec::new();
-        if bearer.is_some() {
-            challenges.push(HeaderValue::from_static(r#"Bearer realm="inventory""#));
-        }
-        if basic.is_some() {
+        let tokens = match &settings.jwt {
+            None => None,
+            Some(jwt) => {
+                challenges.push(HeaderValue::from_static(r#"Bearer realm="inventory""#));
+                let keys = IssuerKeys::new(jwt, Arc::clone(clock)).map_err(AuthSetupError)?;
+                let rules = TokenRules::of(jwt);
+                Some(Tokens { rules, keys })
+            }
+        };
+        let passwords = Passwords::of(&settings.basic).map_err(AuthSetupError)?;
+        if passwords.is_some() {
             let challenge = r#"Basic realm="inventory", charset="UTF-8""#;
             challenges.push(HeaderValue::from_static(challenge));
         }
-        Ok(Self(Doors::Guarded(Box::new(Guarded {
-            basic,
-            bearer,
-            remembered: Remembered::new(Arc::clone(clock)).map_err(AuthSetupError)?,
-            wrong: Allowance::new(WRONG_PER_SECOND, WRONG_AT_ONCE),
+        Ok(Self(Mode::Checked(Box::new(Checked {
+            passwords,
+            tokens,
+            cache: CredentialCache::new(Arc::clone(clock)).map_err(AuthSetupError)?,
+            wrong_passwords: RateLimiter::new(WRONG_PER_SECOND, WRONG_AT_ONCE),
             clock: Arc::clone(clock),
             challenges,
         }))))
     }
 
-    /// Background work until told to stop: keeps the issuer's keys fresh, or says again every
-    /// minute that the door is open.
-    pub async fn run(&self, stop: CancellationToken) {
+    fn keys(&self) -> Option<&IssuerKeys> {
         match &self.0 {
-            Doors::Open(_) => open_door::keep_saying(stop, open_door::say).await,
-            Doors::Guarded(guarded) => {
-                if let Some(bearer) = &guarded.bearer {
-                    bearer.keys.keep_fresh(stop).await;
-                }
-            }
+            Mode::Open(_) => None,
+            Mode::Checked(checked) => checked.tokens.as_ref().map(|tokens| &tokens.keys),
         }
     }
 
-    /// What comes before the first caller: says that the door is open, or waits for the first look
-    /// at the issuer's keys, a few seconds at most, since a process that has not looked yet would
-    /// turn good tokens away. [`Authenticator::run`] must be running.
-    pub async fn settled(&self) {
-        match &self.0 {
-            Doors::Open(_) => open_door::say(),
-            Doors::Guarded(guarded) => {
-                if let Some(bearer) = &guarded.bearer {
-                    // Without keys tokens are refused, with the reason, until there are some.
-                    let _ = tokio::time::timeout(FIRST_KEYS, bearer.keys.looked_once()).await;
+    /// Background work until `stop`: keeps the issuer's keys fresh, or says again every minute
+    /// that everybody is let in.
+    pub async fn run(&self, stop: CancellationToken) {
+        if matches!(self.0, Mode::Open(_)) {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(WARN_EVERY) => warn_of_open(),
                 }
             }
+        } else if let Some(keys) = self.keys() {
+            keys.keep_fresh(stop).await;
+        }
+    }
+
+    /// What comes before the first caller: says that everybody is let in, or waits for the first look at the
+    /// issuer's keys, a few seconds at most. A process that has not looked yet would turn good tokens
+    /// away. [`Authenticator::run`] must be running.
+    pub async fn settled(&self) {
+        if matches!(self.0, Mode::Open(_)) {
+            warn_of_open();
+        } else if let Some(keys) = self.keys() {
+            // Without keys tokens are refused, with the reason, until there are some.
+            let _ = tokio::time::timeout(FIRST_KEYS, keys.looked_once()).await;
         }
     }
 
@@ -117,9 +132,9 @@ impl Authenticator {
         address: &CallerKey,
     ) -> Result<Arc<Caller>, Refused> {
         match &self.0 {
-            Doors::Open(caller) => Ok(Arc::clone(caller)),
-            Doors::Guarded(guarded) => {
-                let caller = guarded.caller(headers, address).await;
+            Mode::Open(caller) => Ok(Arc::clone(caller)),
+            Mode::Checked(checked) => {
+                let caller = checked.caller(headers, address).await;
                 if let Err(refused) = &caller {
                     metrics::refused(*refused);
                 }
@@ -131,13 +146,13 @@ impl Authenticator {
     /// What is taken here, as a refusal tells it.
     pub(super) fn challenges(&self) -> &[HeaderValue] {
         match &self.0 {
-            Doors::Open(_) => &[],
-            Doors::Guarded(guarded) => &guarded.challenges,
+            Mode::Open(_) => &[],
+            Mode::Checked(checked) => &checked.challenges,
         }
     }
 }
 
-impl Guarded {
+impl Checked {
     async fn caller(
         &self,
         headers: &HeaderMap,
@@ -148,11 +163,9 @@ impl Guarded {
             (Some(only), None) if only.len() <= LONGEST_HEADER => only.as_bytes(),
             _ => return Err(Refused::NoCredentials),
         };
-        let generation = self
-            .bearer
-            .as_ref()
-            .and_then(|bearer| Some(bearer.keys.known()?.generation));
-        if let Some(caller) = self.remembered.caller(header, generation) {
+        let keys = self.tokens.as_ref().and_then(|tokens| tokens.keys.known());
+        let generation = keys.map(|keys| keys.generation);
+        if let Some(caller) = self.cache.caller(header, generation) {
             metrics::accepted("remembered");
             return Ok(caller);
         }
@@ -160,42 +173,69 @@ impl Guarded {
         let (scheme, credentials) = header.split_at(space.ok_or(Refused::NoCredentials)?);
         let credentials = credentials.trim_ascii();
         if scheme.eq_ignore_ascii_case(b"bearer")
-            && let Some(bearer) = &self.bearer
+            && let Some(tokens) = &self.tokens
         {
-            let verified = bearer.caller(credentials).await?;
-            let generation = Some(verified.generation);
-            self.remembered
-                .note(header, &verified.caller, verified.good_for, generation);
+            let (caller, token) = tokens.caller(credentials).await?;
+            self.cache.note(header, &caller, Some(token));
             metrics::accepted("token");
-            return Ok(verified.caller);
+            return Ok(caller);
         }
         if scheme.eq_ignore_ascii_case(b"basic")
-            && let Some(basic) = &self.basic
+            && let Some(passwords) = &self.passwords
         {
-            let caller = self.with_password(basic, credentials, address).await?;
-            self.remembered.note(header, &caller, LONGEST, None);
+            let caller = self.with_password(passwords, credentials, address).await?;
+            self.cache.note(header, &caller, None);
             metrics::accepted("password");
             return Ok(caller);
         }
         Err(Refused::WrongScheme)
     }
 
-    /// Of tokens as many may be wrong as come: looking at one costs less than the reply.
+    /// Wrong tokens are not counted: looking at one costs less than the reply.
     async fn with_password(
         &self,
-        basic: &Basic,
+        passwords: &Passwords,
         credentials: &[u8],
         address: &CallerKey,
     ) -> Result<Arc<Caller>, Refused> {
         // Taken before it is known to be wrong, so that many at once, or callers who do not wait for
         // the answer, are counted too.
-        self.wrong
+        self.wrong_passwords
             .take(address.clone(), self.clock.monotonic())
             .map_err(|TooOften(wait)| Refused::TooOften(wait.as_secs() + 1))?;
-        let caller = basic.caller(credentials).await;
+        let caller = passwords.caller(credentials).await;
         if !matches!(caller, Err(Refused::WrongPassword)) {
-            self.wrong.give_back(address);
+            self.wrong_passwords.give_back(address);
         }
         caller
     }
+}
+
+impl Tokens {
+    /// Checks what stands after `Bearer `. The keys are looked for once if the token's is not among them.
+    async fn caller(&self, token: &[u8]) -> Result<(Arc<Caller>, OfToken), Refused> {
+        let mut known = self.keys.known().ok_or(Refused::KeysUnknown)?;
+        let mut accepted = self.rules.caller(token, &known.keys);
+        if accepted == Err(TokenProblem::UnknownKey) {
+            self.keys.look_for_unknown().await;
+            let generation = known.generation;
+            known = self.keys.known().ok_or(Refused::KeysUnknown)?;
+            if known.generation != generation {
+                accepted = self.rules.caller(token, &known.keys);
+            }
+        }
+        let accepted = accepted?;
+        let token = OfToken {
+            good_for: accepted.good_for,
+            generation: known.generation,
+        };
+        Ok((Arc::new(accepted.caller), token))
+    }
+}
+
+fn warn_of_open() {
+    tracing::warn!(
+        setting = "api.auth.insecure_no_authentication",
+        "callers are not authenticated: everybody who reaches this listener may do everything"
+    );
 }

@@ -38,14 +38,12 @@ impl Allowed {
 
 /// What a caller may not ask about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum NotAllowed {
-    /// The stock of this tenant.
     #[error("this caller may not ask about this organization")]
     Tenant,
-    /// This channel.
     #[error("this caller may not use this channel")]
     Channel,
-    /// No channel at all.
     #[error("this caller must name one of its channels")]
     NoChannel,
 }
@@ -66,7 +64,7 @@ impl Caller {
         }
     }
 
-    /// Whoever comes, where authentication is switched off.
+    /// Everybody, where authentication is switched off.
     pub(super) fn everybody() -> Self {
         let roles = vec![RoleName::Browse, RoleName::Order, RoleName::Operate];
         Self {
@@ -76,7 +74,7 @@ impl Caller {
         }
     }
 
-    /// The caller the door let in with this request; none if the request came another way.
+    /// The caller that was let in with this request; none without a guard.
     pub fn of(request: &HttpRequest) -> Option<Arc<Self>> {
         request.extensions().get::<Arc<Self>>().cloned()
     }

@@ -1,4 +1,4 @@
-//! The series of this room. Labels come from closed sets.
+//! The series of authentication. Labels come from closed sets.
 //!
 //! | series | kind | labels | meaning |
 //! |---|---|---|---|

@@ -1,6 +1,6 @@
-//! Why a request was not let in, and what its sender is told: one table.
+//! Why a request was not let in, and the reply to it: one table.
 
-use super::token::TokenProblem;
+use super::tokens::TokenProblem;
 use crate::http::feedback::{Feedback, Problem};
 use crate::settings::RoleName;
 use actix_web::HttpResponse;
@@ -9,29 +9,23 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHE
 
 /// Why a request was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum Refused {
-    /// No credentials, or some that cannot be read.
     #[error("show credentials in the header Authorization, once")]
     NoCredentials,
-    /// Credentials of a kind that is not taken here.
     #[error("credentials of this kind are not taken here")]
     WrongScheme,
-    /// Nobody has this name and password.
     #[error("name or password is wrong")]
     WrongPassword,
-    /// The token is not accepted.
     #[error("the token is not accepted: {0}")]
     Token(#[from] TokenProblem),
-    /// The caller is known and may not do this.
     #[error("this caller may not do this; it takes the role {}", role_name(*.0))]
     RoleMissing(RoleName),
-    /// The issuer's keys were never read, so no token can be verified.
     #[error("tokens cannot be verified at the moment")]
     KeysUnknown,
-    /// Too many passwords are being checked.
     #[error("too many passwords are being checked at the moment")]
     Busy,
-    /// Too many wrong passwords came from this address; seconds until the next is looked at.
+    /// Seconds until the next password is looked at.
     #[error("too many wrong passwords came from this address")]
     TooOften(u64),
 }

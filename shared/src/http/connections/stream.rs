@@ -1,174 +1,146 @@
-//! A connection as the HTTP library gets it: read piece by piece, and only while it may be.
+//! A connection as the HTTP library gets it: one request at a time, and only while it may be read.
 
-use super::heads::{self, Cut, Rest};
-use super::reading::Reading;
+use super::activity::Activity;
+use super::head_lines::HeadLines;
+use super::open::{Connections, Held};
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::rt::net::TcpStream;
+use bytes::{Buf, BytesMut};
 use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes of what was kept that are looked at together: what is given of them is little, and the rest is
-/// looked at again.
+/// Bytes read at once, also while they may not be given: so a caller's end is seen.
 const PIECE: usize = 4 * 1024;
-/// Bytes read ahead of what may be given, so that a caller's end is seen.
-const AHEAD: usize = 512;
 
-/// A connection, secured or not.
+/// What runs over a TCP connection, secured or not.
+pub trait OverTcp {
+    /// The connection below.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl OverTcp for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl OverTcp for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// A connection that is watched.
 #[derive(Debug)]
 pub struct WatchedStream<T> {
     io: T,
-    reading: Rc<Reading>,
-    /// Read, and of it so many bytes were given.
-    kept: Vec<u8>,
-    given: usize,
-    rest: Rest,
-    at_line_start: bool,
-    /// Since the library's last pause.
-    head_was_given: bool,
-}
-
-impl<T> WatchedStream<T> {
-    /// Of this connection.
-    pub fn new(io: T) -> Self {
-        Self {
-            io,
-            reading: Rc::default(),
-            kept: Vec::new(),
-            given: 0,
-            rest: Rest::Nothing,
-            at_line_start: true,
-            head_was_given: false,
-        }
-    }
-
-    /// The connection itself.
-    pub fn get_ref(&self) -> &T {
-        &self.io
-    }
-
-    pub(super) fn reading(&self) -> &Rc<Reading> {
-        &self.reading
-    }
-
+    activity: Arc<Activity>,
     /// Read, and not given yet.
-    fn left(&self) -> &[u8] {
-        &self.kept[self.given..]
-    }
-
-    /// So many more bytes are given; of what was shown, these came after all that was kept.
-    fn keep(&mut self, given: usize, shown: usize, filled: &[u8]) {
-        let of_kept = given.min(shown);
-        self.given += of_kept;
-        if self.left().is_empty() {
-            self.kept = filled[given..].to_vec();
-            self.given = 0;
-        } else {
-            self.kept.extend_from_slice(&filled[shown..]);
-        }
-    }
-
-    /// The library reads until there is nothing, then decodes: it has done so when it comes again.
-    fn pause(&mut self) -> Poll<io::Result<()>> {
-        self.head_was_given = false;
-        Poll::Pending
-    }
+    kept: BytesMut,
+    lines: HeadLines,
+    /// Since the library last decoded.
+    head_was_given: bool,
+    _held: Option<Held>,
 }
 
-impl<T: AsyncRead + Unpin> WatchedStream<T> {
-    /// Looks whether the caller has gone, and keeps what it sent instead.
-    fn look_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.left().is_empty() {
-            let mut ahead = [0; AHEAD];
-            let mut ahead = ReadBuf::new(&mut ahead);
-            match Pin::new(&mut self.io).poll_read(cx, &mut ahead) {
-                Poll::Ready(Ok(())) if !ahead.filled().is_empty() => {
-                    self.kept.extend_from_slice(ahead.filled());
-                    self.rest = Rest::Later;
-                }
-                // The end, or nothing yet: then whatever comes wakes the library.
-                seen => return seen,
-            }
-        }
-        self.reading.hold_back(cx.waker());
-        self.pause()
-    }
-
-    /// Shows what was kept, and what comes if that is not enough. Gives how many bytes were kept, and
-    /// whether it is all there will be, or all there is room for.
-    fn fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<(usize, bool)>> {
-        let begin = buf.filled().len();
-        let length = self.left().len().min(buf.remaining()).min(PIECE);
-        buf.put_slice(&self.left()[..length]);
-        let is_all = self.rest != Rest::Later && length == self.left().len() && {
-            if buf.remaining() > 0
-                && let not_read @ (Poll::Pending | Poll::Ready(Err(_))) =
-                    Pin::new(&mut self.io).poll_read(cx, buf)
-            {
-                buf.set_filled(begin);
-                return not_read.map_ok(|()| (0, false));
-            }
-            buf.filled().len() == begin + length
+impl<T: OverTcp> WatchedStream<T> {
+    /// Counts this connection among those of its listener; and where it comes from, if it has not gone.
+    pub fn new(io: T, connections: &Arc<Connections>) -> (Self, Option<SocketAddr>) {
+        let peer = io.tcp().peer_addr().ok();
+        let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let (held, activity) = connections.enter(address);
+        // The end of a reply does not wait for its begin to be acknowledged, which takes up to 40 ms.
+        let _otherwise_later = io.tcp().set_nodelay(true);
+        let stream = Self {
+            io,
+            activity,
+            kept: BytesMut::new(),
+            lines: HeadLines::default(),
+            head_was_given: false,
+            _held: held,
         };
-        Poll::Ready(Ok((length, is_all)))
+        (stream, peer)
+    }
+
+    /// What its requests find among the data of their connection.
+    pub(in crate::http) fn data(&self) -> ConnectionData {
+        ConnectionData(Arc::clone(&self.activity))
+    }
+
+    /// What the caller never fetches does not stay in the system's memory.
+    fn forget_unsent(&self) {
+        if self.activity.is_cut() {
+            let _gone = self.io.tcp().set_zero_linger();
+        }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for WatchedStream<T> {
+/// Of one connection, for its requests.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct ConnectionData(pub(super) Arc<Activity>);
+
+impl<T: AsyncRead + OverTcp + Unpin> AsyncRead for WatchedStream<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.reading.is_allowed() {
-            return this.look_ahead(cx);
+        if this.activity.ends_reading(cx.waker()) {
+            this.forget_unsent();
+            return Poll::Ready(Ok(()));
         }
-        let begin = buf.filled().len();
-        loop {
-            let (shown, is_all) = match this.fill(cx, buf) {
-                Poll::Ready(filled) => filled?,
-                Poll::Pending => return this.pause(),
-            };
-            let filled = &mut buf.filled_mut()[begin..];
-            let cut = if is_all {
-                Cut::all(filled.len(), this.head_was_given)
-            } else {
-                heads::cut(filled, this.at_line_start, this.head_was_given)
-            };
-            this.keep(cut.given, shown, filled);
-            this.rest = match cut.rest {
-                Rest::Nothing if !this.left().is_empty() => Rest::Later,
-                rest => rest,
-            };
-            this.head_was_given = cut.head_was_given;
-            if let Some(last) = filled[..cut.given].last() {
-                this.at_line_start = *last == b'\n';
-            }
-            buf.set_filled(begin + cut.given);
-            if cut.given > 0 || is_all {
+        if this.kept.is_empty() {
+            let mut piece = [MaybeUninit::uninit(); PIECE];
+            let mut piece = ReadBuf::uninit(&mut piece);
+            let read = Pin::new(&mut this.io).poll_read(cx, &mut piece);
+            // The library reads until there is nothing, then decodes.
+            this.head_was_given &= read.is_ready();
+            ready!(read)?;
+            if piece.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            if this.rest == Rest::Later {
-                cx.waker().wake_by_ref();
-                return this.pause();
-            }
+            this.kept.extend_from_slice(piece.filled());
         }
+        if !this.activity.may_read() {
+            this.head_was_given = false;
+            return Poll::Pending;
+        }
+        let most = this.kept.len().min(buf.remaining());
+        let head_was_given = &mut this.head_was_given;
+        let given = this.lines.follow(&mut this.kept[..most], head_was_given);
+        if given == 0 {
+            this.head_was_given = false;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        buf.put_slice(&this.kept[..given]);
+        this.kept.advance(given);
+        if this.kept.is_empty() {
+            this.kept = BytesMut::new();
+        }
+        this.activity.note_received(given);
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for WatchedStream<T> {
+impl<T: AsyncWrite + OverTcp + Unpin> AsyncWrite for WatchedStream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.activity.has_ended() {
+            self.forget_unsent();
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.reading.note_blocked(written.is_pending());
+        self.activity.note_blocked(written.is_pending());
         written
     }
 

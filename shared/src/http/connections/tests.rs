@@ -1,8 +1,13 @@
+use super::activity::{Activity, UnderWay};
+use super::open::Held;
 use super::*;
-use crate::process::clock::ManualClock;
+use crate::process::clock::{Clock, ManualClock};
 use crate::stock::AsOf;
-use actix_web::body::BoxBody;
-use std::net::{TcpListener, TcpStream as BlockingStream};
+use futures_util::FutureExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 const LIMITS: ConnectionLimits = ConnectionLimits {
     per_address: 2,
@@ -11,208 +16,165 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     header_timeout: Duration::from_secs(2),
 };
 
-fn connections(clock: &Arc<ManualClock>) -> Arc<Connections> {
-    Connections::new("test", LIMITS, Arc::clone(clock) as Arc<dyn Clock>)
+struct TestBed {
+    clock: Arc<ManualClock>,
+    connections: Arc<Connections>,
 }
 
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::at(AsOf::EPOCH))
-}
+impl TestBed {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(AsOf::EPOCH));
+        let connections = Connections::new("test", LIMITS, clock.clone() as Arc<dyn Clock>);
+        Self { clock, connections }
+    }
 
-/// Both ends of a connection.
-fn pair() -> (BlockingStream, Socket) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let caller = BlockingStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (taken, _) = listener.accept().unwrap();
-    (caller, taken.into())
-}
+    fn enter(&self, last: u8) -> (Option<Held>, Arc<Activity>) {
+        self.connections.enter([10, 0, 0, last].into())
+    }
 
-fn enter(connections: &Arc<Connections>, address: &str) -> Option<Held> {
-    let peer = SocketAddr::new(address.parse().unwrap(), 1);
-    connections.enter(peer, pair().1, &Rc::default()).ok()
+    /// Overdue and evicted ones after this time.
+    fn closed_after(&self, time: Duration) -> (u64, u64) {
+        self.clock.advance(time);
+        let closed = self.connections.look();
+        (closed.overdue, closed.evicted)
+    }
+
+    /// A caller's end and ours.
+    async fn pair(&self) -> (TcpStream, WatchedStream<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let caller = TcpStream::connect(listener.local_addr().unwrap());
+        let (caller, taken) = tokio::join!(caller, listener.accept());
+        let (stream, _peer) = WatchedStream::new(taken.unwrap().0, &self.connections);
+        (caller.unwrap(), stream)
+    }
 }
 
 #[test]
 fn an_address_has_its_number_of_connections_and_others_have_theirs() {
-    let connections = connections(&clock());
-    let held: Vec<_> = (0..2)
-        .map(|_| enter(&connections, "10.0.0.1").unwrap())
-        .collect();
-    assert!(enter(&connections, "10.0.0.1").is_none());
-    assert!(enter(&connections, "10.0.0.2").is_some());
+    let bed = TestBed::new();
+    let held = [bed.enter(1), bed.enter(1)];
+    let (refused, activity) = bed.enter(1);
+    assert!(refused.is_none() && activity.has_ended());
+    assert!(bed.enter(2).0.is_some());
     drop(held);
-    assert!(enter(&connections, "10.0.0.1").is_some());
-    let open = connections.open.lock().unwrap();
-    assert!(open.of_address.is_empty());
+    assert!(bed.enter(1).0.is_some());
+    assert_eq!(bed.connections.addresses(), 0);
 }
 
 #[test]
-fn a_quiet_connection_is_shut_and_one_at_work_is_not() {
-    let clock = clock();
-    let connections = connections(&clock);
-    let (mut caller, socket) = pair();
-    let peer = caller.local_addr().unwrap();
-    let held = connections
-        .enter(peer, socket, &Rc::default())
-        .ok()
-        .unwrap();
-    let under_way = held.put_to_work();
-    clock.advance(Duration::from_hours(1));
-    assert_eq!(connections.look().overdue, 0);
+fn a_quiet_connection_and_a_reply_that_is_not_fetched_have_a_deadline_and_a_handler_has_none() {
+    let bed = TestBed::new();
+    let (_held, activity) = bed.enter(1);
+    let under_way = UnderWay::begin(&activity);
+    assert_eq!(bed.closed_after(Duration::from_hours(1)), (0, 0));
+    under_way.sends();
+    assert_eq!(bed.closed_after(Duration::from_secs(5)), (0, 0));
     drop(under_way);
-    clock.advance(Duration::from_secs(5));
-    assert_eq!(connections.look().overdue, 0);
-    clock.advance(Duration::from_millis(1));
-    assert_eq!(connections.look().overdue, 1);
-    assert_eq!(connections.look().overdue, 0, "once is enough");
-    let end = io::Read::read(&mut caller, &mut [0; 1]);
-    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
-}
-
-/// Whether the other side has closed it.
-fn is_closed(mut caller: &BlockingStream) -> bool {
-    caller.set_nonblocking(true).unwrap();
-    let end = io::Read::read(&mut caller, &mut [0; 1]);
-    !matches!(end, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    assert_eq!(bed.closed_after(Duration::from_secs(5)), (0, 0));
+    assert!(!activity.has_ended());
+    assert_eq!(bed.closed_after(Duration::from_millis(1)), (1, 0));
+    assert!(activity.is_cut());
+    assert_eq!(bed.closed_after(Duration::ZERO), (0, 0), "once is enough");
+    let (_held, activity) = bed.enter(2);
+    let under_way = UnderWay::begin(&activity);
+    under_way.sends();
+    assert_eq!(bed.closed_after(Duration::from_millis(5_001)), (1, 0));
 }
 
 #[test]
-fn of_too_many_quiet_ones_some_give_way_and_those_at_work_do_not() {
-    let clock = clock();
-    let connections = connections(&clock);
-    let mut all = Vec::new();
-    let (mut at_work, mut sending) = (None, None);
-    for name in [
-        "at work", "sending", "first", "second", "third", "fourth", "fifth",
-    ] {
-        clock.advance(Duration::from_millis(10));
-        let (caller, socket) = pair();
-        let peer = SocketAddr::new(format!("10.0.0.{}", all.len()).parse().unwrap(), 1);
-        let held = connections
-            .enter(peer, socket, &Rc::default())
-            .ok()
-            .unwrap();
-        match name {
-            "at work" => at_work = Some(held.put_to_work()),
-            "sending" => {
-                let body = BoxBody::new(vec![0; 100_000]);
-                sending = Some(Sending::begin(body, held.put_to_work()));
-            }
-            _ => {}
-        }
-        all.push((name, caller, held));
-    }
-    let closed = || {
-        let closed = all.iter().filter(|(_, caller, _)| is_closed(caller));
-        closed.map(|(name, ..)| *name).collect::<Vec<_>>()
-    };
-    // The first of them may be about to ask.
-    clock.advance(Duration::from_millis(200));
-    assert_eq!(
-        connections.look(),
-        Shut {
-            overdue: 0,
-            surplus: 0
-        }
-    );
-    clock.advance(Duration::from_millis(50));
-    assert_eq!(
-        connections.look(),
-        Shut {
-            overdue: 0,
-            surplus: 1
-        }
-    );
-    assert_eq!(closed(), ["first"]);
-    // What is answered or sent is quiet as well, and has just become it.
+fn of_too_many_idle_ones_the_longest_idle_are_closed_and_those_at_work_are_not() {
+    let bed = TestBed::new();
+    let all: Vec<_> = (0..7)
+        .map(|last| {
+            bed.clock.advance(Duration::from_millis(10));
+            bed.enter(last)
+        })
+        .collect();
+    let at_work = UnderWay::begin(&all[0].1);
+    let sending = UnderWay::begin(&all[1].1);
+    sending.sends();
+    let closed = || -> Vec<usize> { (0..7).filter(|at| all[*at].1.has_ended()).collect() };
+    // The first idle one may be about to ask.
+    assert_eq!(bed.closed_after(Duration::from_millis(200)), (0, 0));
+    assert_eq!(bed.closed_after(Duration::from_millis(50)), (0, 1));
+    assert_eq!(closed(), [2]);
+    // What was answered or sent is idle as well, and has just become it.
     drop((at_work, sending));
-    clock.advance(Duration::from_millis(249));
-    assert_eq!(
-        connections.look(),
-        Shut {
-            overdue: 0,
-            surplus: 2
-        }
-    );
-    assert_eq!(closed(), ["first", "second", "third"]);
+    assert_eq!(bed.closed_after(Duration::from_millis(249)), (0, 2));
+    assert_eq!(closed(), [2, 3, 4]);
 }
 
-#[test]
-fn a_reply_nobody_fetches_is_overdue_in_the_end() {
-    let clock = clock();
-    let connections = connections(&clock);
-    let (_caller, socket) = pair();
-    let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), 1);
-    let held = connections
-        .enter(peer, socket, &Rc::default())
-        .ok()
-        .unwrap();
-    let body = BoxBody::new(vec![0; 100_000]);
-    let _sending = Sending::begin(body, held.put_to_work());
-    clock.advance(Duration::from_secs(5));
-    assert_eq!(connections.look().overdue, 0);
-    clock.advance(Duration::from_millis(1));
-    assert_eq!(connections.look().overdue, 1);
-}
-
-/// A connection as the library has it, and its caller's end.
-fn watched() -> (
-    tokio::io::DuplexStream,
-    WatchedStream<tokio::io::DuplexStream>,
-) {
-    let (caller, ours) = tokio::io::duplex(1 << 20);
-    (caller, WatchedStream::new(ours))
+#[tokio::test]
+async fn draining_closes_idle_connections_and_gives_a_begun_head_its_time() {
+    let bed = TestBed::new();
+    let (mut idle_caller, mut idle) = bed.pair().await;
+    let (mut caller, mut begun) = bed.pair().await;
+    caller.write_all(b"GET /").await.unwrap();
+    let mut part = [0; 64];
+    assert_eq!(begun.read(&mut part).await.unwrap(), 5);
+    bed.clock.advance(Duration::from_secs(4));
+    bed.connections.drain();
+    assert_eq!(idle.read(&mut part).await.unwrap(), 0);
+    drop(idle);
+    assert_eq!(idle_caller.read(&mut part).await.unwrap(), 0);
+    caller.write_all(b" HTTP/1.1\r\n\r\n").await.unwrap();
+    assert_eq!(begun.read(&mut part).await.unwrap(), 13);
+    assert_eq!(bed.closed_after(Duration::from_secs(2)), (0, 0));
+    let under_way = UnderWay::begin(&begun.data().0);
+    begun.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    drop(under_way);
+    assert_eq!(begun.read(&mut part).await.unwrap(), 0, "and it is idle");
 }
 
 #[tokio::test]
 async fn however_it_is_cut_what_a_caller_sends_arrives_whole() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let request =
         "GET / HTTP/1.1\r\nConnection: keep-alive\r\nu: c\r\nhost: x\r\n\r\n{\"a\":\n\n1}c";
     let sent = request.repeat(20);
-    for piece in [1, 2, 7, 64, 100_000] {
-        for room in [1, 3, 1_024, 8_192] {
-            let (mut caller, mut stream) = watched();
-            let sending = async {
-                for piece in sent.as_bytes().chunks(piece) {
-                    caller.write_all(piece).await.unwrap();
-                    tokio::task::yield_now().await;
-                }
-                drop(caller);
-            };
-            let reading = async {
-                let (mut all, mut part) = (Vec::new(), vec![0; room]);
-                loop {
-                    match stream.read(&mut part).await.unwrap() {
-                        0 => return all,
-                        length => all.extend_from_slice(&part[..length]),
-                    }
-                }
-            };
-            let ((), arrived) = tokio::join!(sending, reading);
-            assert_eq!(String::from_utf8(arrived).unwrap(), sent, "{piece} {room}");
-        }
+    for (piece, size) in [
+        (1, 1_024),
+        (7, 3),
+        (64, 8_192),
+        (100_000, 1),
+        (100_000, 8_192),
+    ] {
+        let (mut caller, mut stream) = TestBed::new().pair().await;
+        let sending = async {
+            for piece in sent.as_bytes().chunks(piece) {
+                caller.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            drop(caller);
+        };
+        let reading = async {
+            let (mut all, mut part) = (Vec::new(), vec![0; size]);
+            while let length @ 1.. = stream.read(&mut part).await.unwrap() {
+                all.extend_from_slice(&part[..length]);
+            }
+            String::from_utf8(all).unwrap()
+        };
+        let ((), arrived) = tokio::join!(sending, reading);
+        assert_eq!(arrived, sent, "{piece} {size}");
     }
 }
 
 #[tokio::test]
-async fn nothing_is_read_ahead_of_a_handler_but_its_body_and_the_end() {
-    use futures_util::FutureExt;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let (mut caller, mut stream) = watched();
-    let reading = Rc::clone(stream.reading());
+async fn nothing_is_given_ahead_of_a_handler_but_its_body_and_the_end() {
+    let (mut caller, mut stream) = TestBed::new().pair().await;
+    let activity = stream.data().0;
     let mut part = [0; 64];
-    reading.note_handler(true);
+    let under_way = UnderWay::begin(&activity);
     caller.write_all(b"GET /next").await.unwrap();
-    assert!(stream.read(&mut part).now_or_never().is_none());
-    reading.note_handler(false);
-    assert_eq!(stream.read(&mut part).await.unwrap(), 9);
-    reading.note_blocked(true);
+    let mut read = Box::pin(stream.read(&mut part));
+    assert!(futures_util::poll!(&mut read).is_pending());
+    drop(under_way);
+    assert_eq!(read.await.unwrap(), 9);
+    activity.note_blocked(true);
     caller.write_all(b" HTTP/1.1").await.unwrap();
     assert!(stream.read(&mut part).now_or_never().is_none());
-    reading.note_blocked(false);
+    activity.note_blocked(false);
     assert_eq!(stream.read(&mut part).await.unwrap(), 9);
-    reading.note_handler(true);
+    let _under_way = UnderWay::begin(&activity);
     drop(caller);
     assert_eq!(stream.read(&mut part).await.unwrap(), 0, "it has gone");
 }

@@ -10,13 +10,6 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Scene {
-    folder: TempDir,
-    address: SocketAddr,
-    handle: ServerHandle,
-    stop: CancellationToken,
-}
-
 /// Writes a pair of this serial number; the certificate in DER.
 fn write_pair(folder: &Path, serial: u64) -> Vec<u8> {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
@@ -36,47 +29,50 @@ fn settings(folder: &Path) -> TlsSettings {
     }
 }
 
-fn serve(folder: TempDir) -> Scene {
+struct Served {
+    address: SocketAddr,
+    handle: ServerHandle,
+    stop: CancellationToken,
+}
+
+fn serve(folder: &TempDir) -> Served {
     let certificate = ServedCertificate::load("test", &settings(folder.path())).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let server = HttpServer::new(|| {
-        App::new().route("/", web::get().to(async || HttpResponse::Ok().body("here")))
-    })
-    .workers(1)
-    .disable_signals()
-    .shutdown_timeout(1)
-    .listen_rustls_0_23(listener, certificate.server_config().unwrap())
-    .unwrap()
-    .run();
+    let app = || App::new().route("/", web::get().to(async || HttpResponse::Ok().body("here")));
+    let server = HttpServer::new(app)
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen_rustls_0_23(listener, certificate.server_config().unwrap())
+        .unwrap()
+        .run();
     let (handle, stop, tasks) = (server.handle(), CancellationToken::new(), Tasks::new());
     tasks.spawn("server", async { server.await.unwrap() });
     tasks.spawn("certificate", certificate.keep_fresh(stop.clone()));
-    Scene {
-        folder,
+    Served {
         address,
         handle,
         stop,
     }
 }
 
-impl Scene {
-    /// A caller with connections of its own.
-    fn caller() -> reqwest::Client {
-        reqwest::Client::builder()
-            .tls_info(true)
-            .tls_danger_accept_invalid_certs(true)
-            .build()
-            .unwrap()
-    }
+/// A caller with connections of its own.
+fn caller() -> reqwest::Client {
+    let builder = reqwest::Client::builder().tls_info(true);
+    builder
+        .tls_danger_accept_invalid_certs(true)
+        .build()
+        .unwrap()
+}
 
-    /// The certificate this caller is shown, in DER.
+impl Served {
+    /// The certificate this caller is shown, in DER. HTTP/2 has limits of its own, and is not spoken to those
+    /// who offer it.
     async fn shown(&self, caller: &reqwest::Client) -> Vec<u8> {
-        let reply = caller
-            .get(format!("https://{}/", self.address))
-            .send()
-            .await
-            .unwrap();
+        let reply = caller.get(format!("https://{}/", self.address)).send();
+        let reply = reply.await.unwrap();
+        assert_eq!(reply.version(), reqwest::Version::HTTP_11);
         let info = reply.extensions().get::<TlsInfo>().unwrap();
         let certificate = info.peer_certificate().unwrap().to_vec();
         assert_eq!(reply.text().await.unwrap(), "here");
@@ -84,21 +80,24 @@ impl Scene {
     }
 
     async fn shows_to_the_next(&self, certificate: &[u8]) {
-        let wait = async {
-            while self.shown(&Self::caller()).await != certificate {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap();
+        eventually(async || self.shown(&caller()).await == certificate).await;
     }
+}
+
+async fn eventually(is_so: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap();
 }
 
 fn reloads(outcome: &str) -> u64 {
     let text = crate::process::metrics::install().unwrap().render();
     let series = format!("http_tls_reloads_total{{surface=\"test\",outcome=\"{outcome}\"}} ");
-    text.lines()
-        .find_map(|line| line.strip_prefix(&series)?.parse().ok())
-        .unwrap_or(0)
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(&series));
+    values.next().map_or(0, |value| value.parse().unwrap())
 }
 
 #[actix_web::test]
@@ -106,82 +105,47 @@ async fn new_files_are_served_bad_ones_are_not_and_no_connection_is_dropped() {
     crate::process::metrics::install().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let first = write_pair(folder.path(), 4711);
-    let scene = serve(folder);
-    let early = Scene::caller();
-    assert_eq!(scene.shown(&early).await, first);
-
-    let second = write_pair(scene.folder.path(), 4712);
-    assert_ne!(first, second);
-    scene.shows_to_the_next(&second).await;
+    let served = serve(&folder);
+    let early = caller();
+    assert_eq!(served.shown(&early).await, first);
+    let second = write_pair(folder.path(), 4712);
+    served.shows_to_the_next(&second).await;
     // The connection made before is still there: a new one would show the new certificate.
-    assert_eq!(scene.shown(&early).await, first);
+    assert_eq!(served.shown(&early).await, first);
 
     let refused = reloads("refused");
-    std::fs::write(
-        scene.folder.path().join("certificate.pem"),
-        "no certificate",
-    )
-    .unwrap();
-    let told = async {
-        while reloads("refused") == refused {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, told).await.unwrap();
-    assert_eq!(scene.shown(&Scene::caller()).await, second);
+    std::fs::write(folder.path().join("certificate.pem"), "none").unwrap();
+    eventually(async || reloads("refused") > refused).await;
+    assert_eq!(served.shown(&caller()).await, second);
 
-    let third = write_pair(scene.folder.path(), 4713);
-    scene.shows_to_the_next(&third).await;
+    let third = write_pair(folder.path(), 4713);
+    served.shows_to_the_next(&third).await;
     assert!(reloads("loaded") >= 2);
-
-    let plain = reqwest::get(format!("http://{}/", scene.address)).await;
+    let plain = reqwest::get(format!("http://{}/", served.address)).await;
     assert!(plain.is_err(), "{plain:?}");
-    scene.stop.cancel();
-    scene.handle.stop(false).await;
-}
-
-/// HTTP/2 has limits of its own, and none of ours: it is not spoken, whoever offers it.
-#[actix_web::test]
-async fn a_caller_who_offers_http_2_gets_http_1() {
-    let folder = tempfile::tempdir().unwrap();
-    write_pair(folder.path(), 1);
-    let scene = serve(folder);
-    let reply = Scene::caller()
-        .get(format!("https://{}/", scene.address))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(reply.version(), reqwest::Version::HTTP_11);
-    assert_eq!(reply.text().await.unwrap(), "here");
-    scene.stop.cancel();
-    scene.handle.stop(false).await;
+    served.stop.cancel();
+    served.handle.stop(false).await;
 }
 
 #[test]
 fn files_that_do_not_belong_together_are_refused_without_a_word_of_the_key() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| one.path().join(name));
+    let secret = || {
+        let text = std::fs::read_to_string(&key).unwrap();
+        text.lines().nth(1).unwrap().to_owned()
+    };
+    let load = || ServedCertificate::load("test", &settings(one.path()));
     write_pair(one.path(), 1);
     write_pair(other.path(), 2);
-    let key = std::fs::read_to_string(one.path().join("key.pem")).unwrap();
-    let secret = key.lines().nth(1).unwrap();
-    std::fs::copy(
-        other.path().join("certificate.pem"),
-        one.path().join("certificate.pem"),
-    )
-    .unwrap();
-    let error = ServedCertificate::load("test", &settings(one.path())).unwrap_err();
+    std::fs::copy(other.path().join("certificate.pem"), &certificate).unwrap();
+    let error = load().unwrap_err();
     assert!(matches!(error, TlsError::Unusable(_)), "{error:?}");
-    assert!(!format!("{error} {error:?}").contains(secret));
-
-    std::fs::write(one.path().join("key.pem"), "no key").unwrap();
-    let error = ServedCertificate::load("test", &settings(one.path())).unwrap_err();
-    assert!(matches!(error, TlsError::NoKey { .. }), "{error:?}");
-    std::fs::remove_file(one.path().join("key.pem")).unwrap();
-    let error = ServedCertificate::load("test", &settings(one.path())).unwrap_err();
-    assert!(matches!(error, TlsError::Unreadable { .. }), "{error:?}");
-
+    assert!(!format!("{error} {error:?}").contains(&secret()));
+    std::fs::write(&key, "no key").unwrap();
+    assert!(matches!(load().unwrap_err(), TlsError::NoKey(_)));
+    std::fs::remove_file(&key).unwrap();
+    assert!(matches!(load().unwrap_err(), TlsError::Unreadable { .. }));
     write_pair(one.path(), 3);
-    let served = ServedCertificate::load("test", &settings(one.path())).unwrap();
-    let key = std::fs::read_to_string(one.path().join("key.pem")).unwrap();
-    assert!(!format!("{served:?}").contains(key.lines().nth(1).unwrap()));
+    assert!(!format!("{:?}", load().unwrap()).contains(&secret()));
 }

@@ -1,7 +1,8 @@
 //! How often one caller may do something: a bucket per caller that fills steadily and holds a burst.
 //!
 //! A bucket is one instant: when it will be full again. Each time moves it on by what one time costs;
-//! if it lies further ahead than a burst, the caller is refused and nothing moves.
+//! if it lies further ahead than a burst, the caller is refused and nothing moves. (Own code: the number of
+//! callers is bounded and a time can be given back, which `governor` knows neither of.)
 
 use super::caller_key::CallerKey;
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ const CALLERS: usize = 10_000;
 
 /// The buckets of all callers.
 #[derive(Debug)]
-pub struct Allowance {
+pub struct RateLimiter {
     /// What one time costs; nothing if there is no limit.
     cost: Option<Duration>,
     burst: Duration,
@@ -24,7 +25,7 @@ pub struct Allowance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooOften(pub Duration);
 
-impl Allowance {
+impl RateLimiter {
     /// So many times a second in the long run, and so many at once after a rest. At 0 a second
     /// nothing is limited.
     pub fn new(per_second: u32, burst: u32) -> Self {

@@ -1,12 +1,12 @@
 //! The middleware both services put before their routes.
 
 use super::authenticator::Authenticator;
+use super::caller::Caller;
+use super::metrics;
 use super::refused::Refused;
-use super::{Caller, metrics};
 use crate::http::caller_key::CallerKey;
 use crate::http::route_pattern::route_pattern;
 use crate::http::secret_headers;
-use crate::process::guards;
 use crate::settings::RoleName;
 use actix_web::HttpMessage;
 use actix_web::body::{EitherBody, MessageBody};
@@ -15,11 +15,11 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use std::sync::Arc;
 
-/// What a route asks of whoever calls it.
+/// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// The route checks its callers in a way of its own.
-    OwnDoor,
+pub enum Access {
+    /// Who shows the route's own key: the route checks it.
+    OwnKey,
     /// Some known caller.
     Caller,
     /// A caller with this role.
@@ -28,25 +28,25 @@ pub enum Need {
 
 /// Who may call, and what each route asks for; app data of a service.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct AuthGuard {
     authenticator: Arc<Authenticator>,
-    need: fn(Option<&str>) -> Need,
+    access: fn(Option<&str>) -> Access,
 }
 
-impl Door {
-    /// `need` knows the routes by their pattern; no pattern is a path that does not exist.
-    pub fn new(authenticator: Arc<Authenticator>, need: fn(Option<&str>) -> Need) -> Self {
+impl AuthGuard {
+    /// `access` knows the routes by their pattern; no pattern is a path that does not exist.
+    pub fn new(authenticator: Arc<Authenticator>, access: fn(Option<&str>) -> Access) -> Self {
         Self {
             authenticator,
-            need,
+            access,
         }
     }
 
-    async fn let_in(&self, request: &ServiceRequest) -> Result<Option<Arc<Caller>>, Refused> {
-        let role = match (self.need)(route_pattern(request).as_deref()) {
-            Need::OwnDoor => return Ok(None),
-            Need::Caller => None,
-            Need::Role(role) => Some(role),
+    async fn caller(&self, request: &ServiceRequest) -> Result<Option<Arc<Caller>>, Refused> {
+        let role = match (self.access)(route_pattern(request).as_deref()) {
+            Access::OwnKey => return Ok(None),
+            Access::Caller => None,
+            Access::Role(role) => Some(role),
         };
         let caller = self
             .authenticator
@@ -63,20 +63,19 @@ impl Door {
     }
 }
 
-/// Middleware (`wrap(from_fn(door::pass))`): lets a request through with its [`Caller`], or turns it
-/// away before anything of its body is read. An app without a [`Door`] lets nobody in.
+/// Middleware (`wrap(from_fn(guard::pass))`): lets a request through with its [`Caller`], or turns it
+/// away before anything of its body is read. An app without an [`AuthGuard`] lets nobody in.
 pub async fn pass<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     secret_headers::hide(&mut request);
-    let door = request.app_data::<Data<Door>>().cloned();
-    let let_in = match &door {
-        Some(door) => door.let_in(&request).await,
+    let guard = request.app_data::<Data<AuthGuard>>().cloned();
+    let caller = match &guard {
+        Some(guard) => guard.caller(&request).await,
         None => Err(Refused::NoCredentials),
     };
-    guards::panic_if_wanted(|| format!("{request:?} {let_in:?} {door:?}"));
-    match let_in {
+    match caller {
         Ok(caller) => {
             if let Some(caller) = caller {
                 if let Some(name) = caller.name() {
@@ -92,7 +91,7 @@ pub async fn pass<B: MessageBody>(
                 reason = refused.label(),
                 "a request was not let in: {refused}"
             );
-            let challenges = door.as_ref().map(|door| door.authenticator.challenges());
+            let challenges = guard.as_ref().map(|guard| guard.authenticator.challenges());
             let reply = refused.reply(challenges.unwrap_or_default());
             Ok(request.into_response(reply).map_into_right_body())
         }

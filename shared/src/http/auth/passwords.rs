@@ -1,8 +1,9 @@
-//! Callers with a name and a password.
+//! Callers with a name and a password, and how a password's hash is made.
 
 use super::caller::{Allowed, Caller};
 use super::refused::Refused;
 use crate::settings::{BasicUserSettings, Secret};
+use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
@@ -13,38 +14,57 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Checked or waiting: more would wait in vain, and hold what a request holds meanwhile.
+/// Shortest password a hash is made of, in characters.
+const SHORTEST: usize = 12;
+/// Passwords that are checked or wait: more would wait in vain, and hold what a request holds meanwhile.
 const AT_MOST: usize = 16;
-/// Longest wait for a place among them.
+/// Longest wait for a check.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The users.
-#[derive(Debug)]
-pub(super) struct Basic {
+/// Why no hash was made.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// It could be guessed.
+    #[error("the password has {0} characters; give it at least {SHORTEST}")]
+    TooShort(usize),
+    /// It cannot be sent as HTTP basic.
+    #[error("the password has a control character, which HTTP basic cannot carry")]
+    ControlCharacter,
+    /// The system has no memory or no random numbers.
+    #[error("the password could not be hashed: {0}")]
+    Hash(argon2::password_hash::Error),
+}
+
+/// The argon2id hash of a password in PHC form, with a fresh salt: 19 MiB, two passes.
+pub fn hash_password(password: &Secret) -> Result<String, PasswordError> {
+    let text = password.expose();
+    let length = text.chars().count();
+    if text.chars().any(char::is_control) {
+        return Err(PasswordError::ControlCharacter);
+    }
+    if length < SHORTEST {
+        return Err(PasswordError::TooShort(length));
+    }
+    let hash = Argon2::default().hash_password(text.as_bytes());
+    hash.map(|hash| hash.to_string())
+        .map_err(PasswordError::Hash)
+}
+
+/// What checks work in, 19 MiB each as a rule: kept for the next one. Allocated anew for each check it would
+/// stay with the allocator, once for each thread that ever checked.
+type Memory = Mutex<Vec<Vec<Block>>>;
+
+/// The users with a password.
+pub(super) struct Passwords {
     users: Vec<User>,
-    places: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
+    checks: Arc<Semaphore>,
+    waiting: Semaphore,
     memory: Arc<Memory>,
 }
 
-/// What a check works in, 19 MiB as a rule: kept for the next one. Allocated anew for each check it would
-/// stay with the allocator, once for each thread that ever checked.
-#[derive(Default)]
-struct Memory(Mutex<Vec<Vec<Block>>>);
-
-impl fmt::Debug for Memory {
+impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Memory")
-    }
-}
-
-impl Memory {
-    fn lend<T>(&self, work: impl FnOnce(&mut Vec<Block>) -> T) -> T {
-        let pool = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut blocks = pool().pop().unwrap_or_default();
-        let done = work(&mut blocks);
-        pool().push(blocks);
-        done
+        f.debug_tuple("Passwords").field(&self.users).finish()
     }
 }
 
@@ -55,7 +75,7 @@ struct User {
     caller: Arc<Caller>,
 }
 
-impl Basic {
+impl Passwords {
     /// The users of the settings; none if there are none.
     pub(super) fn of(users: &[BasicUserSettings]) -> Result<Option<Self>, String> {
         let users = users
@@ -78,8 +98,8 @@ impl Basic {
             .collect::<Result<Vec<_>, String>>()?;
         Ok((!users.is_empty()).then(|| Self {
             users,
-            places: Arc::new(Semaphore::new(at_once())),
-            queue: Arc::new(Semaphore::new(AT_MOST)),
+            checks: Arc::new(Semaphore::new(at_once())),
+            waiting: Semaphore::new(AT_MOST),
             memory: Arc::default(),
         }))
     }
@@ -105,18 +125,20 @@ impl Basic {
     }
 
     async fn is_right(&self, password: Secret, hash: Secret) -> Result<bool, Refused> {
-        let Ok(_queued) = self.queue.try_acquire() else {
-            return Err(Refused::Busy);
-        };
-        let place = Arc::clone(&self.places).acquire_owned();
-        let Ok(Ok(place)) = tokio::time::timeout(LONGEST_WAIT, place).await else {
+        let _waiting = self.waiting.try_acquire().or(Err(Refused::Busy))?;
+        let permit = Arc::clone(&self.checks).acquire_owned();
+        let Ok(Ok(permit)) = tokio::time::timeout(LONGEST_WAIT, permit).await else {
             return Err(Refused::Busy);
         };
         let memory = Arc::clone(&self.memory);
         let check = move || {
             // Held until the work is done, also when the caller has gone.
-            let _place = place;
-            memory.lend(|blocks| is_of(password.expose(), hash.expose(), blocks)) == Some(true)
+            let _permit = permit;
+            let pool = || memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut blocks = pool().pop().unwrap_or_default();
+            let is_right = is_of(password.expose(), hash.expose(), &mut blocks) == Some(true);
+            pool().push(blocks);
+            is_right
         };
         tokio::task::spawn_blocking(check)
             .await
@@ -163,10 +185,9 @@ fn cost(hash: &Secret) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::auth::hash_password;
     use crate::settings::RoleName;
 
-    fn basic() -> Basic {
+    fn users() -> Passwords {
         let user = |name: &str, password: &str| BasicUserSettings {
             name: name.to_owned(),
             password_hash: Some(Secret::new(hash_password(&Secret::new(password)).unwrap())),
@@ -175,7 +196,7 @@ mod tests {
             channels: None,
             tenants: None,
         };
-        Basic::of(&[
+        Passwords::of(&[
             user("icm", "open:sesame!!"),
             user("other", "geheim geheim \u{e4}"),
         ])
@@ -185,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_pair_is_let_in() {
-        let basic = basic();
+        let users = users();
         for (pair, expected) in [
             ("icm:open:sesame!!", Ok("basic:icm")),
             ("other:geheim geheim \u{e4}", Ok("basic:other")),
@@ -198,32 +219,32 @@ mod tests {
             ("icm", Err(Refused::NoCredentials)),
             ("", Err(Refused::NoCredentials)),
         ] {
-            let caller = basic.caller(STANDARD.encode(pair).as_bytes()).await;
+            let caller = users.caller(STANDARD.encode(pair).as_bytes()).await;
             let caller = caller.as_ref().map(|caller| caller.id());
             assert_eq!(caller.map_err(|refused| *refused), expected, "{pair}");
         }
         for unreadable in ["not base64!", "aWNtOg", "aWNtOg==="] {
-            let refused = basic.caller(unreadable.as_bytes()).await.unwrap_err();
+            let refused = users.caller(unreadable.as_bytes()).await.unwrap_err();
             assert_eq!(refused, Refused::NoCredentials, "{unreadable}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_finds_no_place_is_told_to_come_again() {
-        let basic = basic();
-        let taken = basic
-            .places
+    async fn a_caller_who_would_wait_too_long_is_refused() {
+        let users = users();
+        let taken = users
+            .checks
             .acquire_many(u32::try_from(at_once()).unwrap())
             .await
             .unwrap();
-        let refused = basic.caller(STANDARD.encode("icm:x").as_bytes()).await;
+        let refused = users.caller(STANDARD.encode("icm:x").as_bytes()).await;
         assert_eq!(refused.unwrap_err(), Refused::Busy);
         drop(taken);
     }
 
     #[test]
     fn nothing_secret_shows() {
-        let shown = format!("{:?}", basic());
+        let shown = format!("{:?}", users());
         assert!(
             shown.contains("icm") && !shown.contains("argon2"),
             "{shown}"

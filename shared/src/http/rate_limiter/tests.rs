@@ -8,7 +8,7 @@ fn caller(name: &str) -> CallerKey {
 }
 
 /// How many of so many requests at one instant pass.
-fn passed(rates: &Allowance, name: &str, tries: usize, now: Duration) -> usize {
+fn passed(rates: &RateLimiter, name: &str, tries: usize, now: Duration) -> usize {
     (0..tries)
         .filter(|_| rates.take(caller(name), now).is_ok())
         .count()
@@ -16,7 +16,7 @@ fn passed(rates: &Allowance, name: &str, tries: usize, now: Duration) -> usize {
 
 #[test]
 fn a_caller_has_a_burst_then_its_rate_and_others_do_not_feel_it() {
-    let rates = Allowance::new(10, 20);
+    let rates = RateLimiter::new(10, 20);
     let now = 5 * SECOND;
     assert_eq!(passed(&rates, "loud", 100, now), 20);
     assert_eq!(
@@ -32,14 +32,14 @@ fn a_caller_has_a_burst_then_its_rate_and_others_do_not_feel_it() {
 #[test]
 fn nothing_is_limited_at_zero() {
     assert_eq!(
-        passed(&Allowance::new(0, 1), "loud", 100_000, SECOND),
+        passed(&RateLimiter::new(0, 1), "loud", 100_000, SECOND),
         100_000
     );
 }
 
 #[test]
 fn many_callers_share_what_is_left_and_take_no_more_memory() {
-    let rates = Allowance::new(1, 1);
+    let rates = RateLimiter::new(1, 1);
     let now = SECOND;
     for number in 0..CALLERS {
         assert!(rates.take(caller(&number.to_string()), now).is_ok());
@@ -50,14 +50,14 @@ fn many_callers_share_what_is_left_and_take_no_more_memory() {
         .count();
     assert_eq!(newcomers, 1);
     assert!(rates.full_at.lock().unwrap().len() <= CALLERS + 1);
-    // Who has rested makes room.
+    // A full bucket gives its place to a new one.
     assert!(rates.take(caller("later"), now + 2 * SECOND).is_ok());
     assert_eq!(rates.full_at.lock().unwrap().len(), 1);
 }
 
 #[test]
 fn what_is_given_back_can_be_taken_again() {
-    let rates = Allowance::new(1, 1);
+    let rates = RateLimiter::new(1, 1);
     assert!(rates.take(caller("a"), SECOND).is_ok());
     assert!(rates.take(caller("a"), SECOND).is_err());
     rates.give_back(&caller("a"));
