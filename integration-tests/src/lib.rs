@@ -6,11 +6,9 @@
 //! - [`guarded_redis`], [`certificates`]: the same behind TLS and users, and who signs for it.
 //! - [`tcp_proxy`], [`open_loop`], [`oracle`]: faults on the way, load at a fixed rate, and who finds
 //!   what was said that was not true.
-//! - [`token_issuer`], [`token_attacks`]: an issuer of tokens with keys of its own, and what should not
-//!   get in with one; [`oidc_server`]: an issuer somebody else wrote.
+//! - [`token_issuer`]: an issuer of tokens with keys of its own; [`oidc_server`]: one somebody else wrote.
 //! - [`order_histories`]: random histories of orders, and who knows what may be told of each.
 //! - [`password_hash`]: the hash of a caller's password.
-//! - [`canary`]: who finds a secret that shows.
 //! - [`chance`]: numbers that follow from a seed; [`usage`]: what a process uses.
 //!
 //! Everything that is started here is stopped when its value is dropped. Nothing here knows the
@@ -21,7 +19,6 @@ pub use launcher::{
     server_process, stopwatch,
 };
 
-pub mod canary;
 pub mod certificates;
 pub mod chance;
 pub mod guarded_redis;
@@ -33,6 +30,5 @@ pub mod password_hash;
 pub mod redis_fixture;
 pub mod tcp_proxy;
 pub mod test_bed;
-pub mod token_attacks;
 pub mod token_issuer;
 pub mod usage;

@@ -1,29 +1,32 @@
-//! Who may call the running services, and what about.
+//! Who may call the running services, and what about. What a token must be is proved in `shared`.
 
 use d365_simulator::Config as SimulatorConfig;
 use integration_tests::binaries::{Launch, Program, Service};
 use integration_tests::connector_config::{ConfigFile, ConnectorConfig};
 use integration_tests::password_hash::hash_of;
 use integration_tests::redis_fixture::RedisFixture;
-use integration_tests::token_issuer::{KeyServer, Kind, SigningKey, good_claims, section};
+use integration_tests::token_issuer::{KeyServer, SigningKey, good_claims};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-const PASSWORD: &str = "k3ep-th1s-to-yourself";
+pub(crate) const PASSWORD: &str = "k3ep-th1s-to-yourself";
 const INVENTORIES: &str = "/inventory/v1/inventories";
 const CHECKS: &str = "/inventory/v1/availability-checks";
+const LIMITS: &str = "/inventory/v1/limits";
+const MISSING: &str = "inventory.authentication.error";
+const FORBIDDEN: &str = "inventory.authorization.error";
 
-/// A Redis and services that take known callers only.
+/// A Redis and a service that takes known callers only.
 pub(crate) struct Guarded {
     redis: RedisFixture,
     _file: ConfigFile,
-    services: Vec<Service>,
+    service: Service,
     http: Client,
 }
 
 impl Guarded {
     /// With this section about callers; two tenants, `contoso` and `fabrikam`.
-    pub(crate) async fn start(programs: &[Program], callers: &str) -> Self {
+    pub(crate) async fn start(program: Program, callers: &str) -> Self {
         let redis = RedisFixture::start_process().await.unwrap();
         // Nobody is asked for stock here.
         let d365 = "http://127.0.0.1:1";
@@ -31,60 +34,52 @@ impl Guarded {
         config.open_door = false;
         config.more = format!("{callers}\n{}", config.second_tenant("fabrikam", "dat"));
         let file = config.write().unwrap();
-        let mut services = Vec::new();
-        for program in programs {
-            let launch = Launch::new(*program, file.path()).unwrap();
-            services.push(launch.start().await.unwrap());
-        }
+        let launch = Launch::new(program, file.path()).unwrap();
+        let service = launch.start().await.unwrap();
         Self {
             redis,
             _file: file,
-            services,
+            service,
             http: Client::new(),
         }
     }
 
     pub(crate) async fn api(callers: &str) -> Self {
-        Self::start(&[Program::InventoryApi], callers).await
-    }
-
-    pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        let url = format!("{}{path}", self.services[0].url());
-        self.http.post(url).json(body)
-    }
-
-    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
-        self.http.get(format!("{}{path}", self.services[0].url()))
+        Self::start(Program::InventoryApi, callers).await
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        let method = method.parse().unwrap();
-        let url = format!("{}{path}", self.services[0].url());
-        self.http.request(method, url)
+        let url = format!("{}{path}", self.service.url());
+        self.http.request(method.parse().unwrap(), url)
     }
 
-    /// Everything the services wrote.
-    pub(crate) fn logs(&mut self) -> String {
-        let services = self.services.iter_mut();
-        let logs = services.map(|service| service.process().log().tail(usize::MAX));
-        logs.collect()
+    pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.request("POST", path).json(body)
     }
 
-    /// The process of the first service.
-    pub(crate) fn process_id(&mut self) -> u32 {
-        self.services[0].process().id()
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.request("GET", path)
     }
 
-    pub(crate) async fn stop(mut self) {
-        for service in &mut self.services {
-            service.stop().await.unwrap();
+    /// Stops it, and sees that its log shows none of these.
+    pub(crate) async fn stop(mut self, secrets: &[&str]) {
+        let log = self.service.process().log().tail(usize::MAX);
+        assert!(!log.is_empty());
+        for secret in secrets {
+            assert!(!log.contains(secret), "a secret is in the log");
         }
+        self.service.stop().await.unwrap();
         self.redis.stop().await.unwrap();
+    }
+
+    /// The process of the service.
+    pub(crate) fn process_id(&mut self) -> u32 {
+        self.service.process().id()
     }
 }
 
 /// Status and code of a reply; the code is empty where all is well.
-pub(crate) async fn told(request: RequestBuilder) -> (u16, String) {
+pub(crate) async fn outcome(request: RequestBuilder) -> (u16, String) {
     let reply = request.send().await.unwrap();
     let status = reply.status().as_u16();
     let body: Value = reply.json().await.unwrap_or_default();
@@ -92,161 +87,198 @@ pub(crate) async fn told(request: RequestBuilder) -> (u16, String) {
     (status, code.to_owned())
 }
 
-fn user(name: &str, hash: &str, more: &str) -> String {
+/// A caller with [`PASSWORD`].
+pub(crate) fn user(name: &str, more: &str) -> String {
+    let hash = hash_of(PASSWORD).unwrap();
     format!("[[api.auth.basic]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\n{more}\n")
-}
-
-/// A question about a warehouse that does not exist: whoever may ask is told so.
-fn question(tenant: &str, channel: Option<&str>) -> Value {
-    let mut question = json!({
-        "organization": tenant, "warehouseId": "nowhere",
-        "products": [{ "sku": "1000", "quantity": 1 }]
-    });
-    if let Some(channel) = channel {
-        question["channel"] = json!(channel);
-        question["warehouseId"] = json!("11");
-    }
-    question
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_opens_what_its_roles_tenants_and_channels_allow() {
-    let hash = hash_of(PASSWORD).unwrap();
     let callers = [
-        user("reader", &hash, "roles = [\"browse\"]"),
-        user("buyer", &hash, "roles = [\"order\"]\ntenants = [\"contoso\"]"),
-        user("shop", &hash, "roles = [\"browse\"]\nchannels = [\"shop\"]"),
-        user("nobody", &hash, "roles = [\"operate\"]"),
+        user("reader", "roles = [\"browse\"]"),
+        user("buyer", "roles = [\"order\"]\ntenants = [\"contoso\"]"),
+        user("shop", "roles = [\"browse\"]\nchannels = [\"shop\"]"),
+        user("nobody", "roles = [\"operate\"]"),
         "[[channels]]\nid = \"shop\"\ntenant = \"contoso\"\n[[channels]]\nid = \"other\"\ntenant = \"contoso\"".to_owned(),
     ]
     .join("\n");
-    let mut house = Guarded::api(&callers).await;
-    let (missing, role) = (
-        "inventory.authentication.error",
-        "inventory.authorization.error",
-    );
+    let bed = Guarded::api(&callers).await;
+    // A caller who may ask about a warehouse that does not exist is told so.
     let no_warehouse = "inventory.warehouse.not_found.error";
-    for (name, path, tenant, channel, expected) in [
-        ("reader", INVENTORIES, "contoso", None, (404, no_warehouse)),
-        ("reader", INVENTORIES, "fabrikam", None, (404, no_warehouse)),
-        ("reader", CHECKS, "contoso", None, (403, role)),
-        ("buyer", CHECKS, "contoso", None, (404, no_warehouse)),
-        ("buyer", INVENTORIES, "contoso", None, (403, role)),
-        ("nobody", INVENTORIES, "contoso", None, (403, role)),
-        ("shop", INVENTORIES, "contoso", Some("other"), (403, role)),
+    let cold = "inventory.cache.cold.error";
+    for (name, path, tenant, channel, warehouse, expected) in [
+        (
+            "reader",
+            INVENTORIES,
+            "contoso",
+            None,
+            "no",
+            (404, no_warehouse),
+        ),
+        (
+            "reader",
+            INVENTORIES,
+            "fabrikam",
+            None,
+            "no",
+            (404, no_warehouse),
+        ),
+        ("reader", CHECKS, "contoso", None, "no", (403, FORBIDDEN)),
+        ("buyer", CHECKS, "contoso", None, "no", (404, no_warehouse)),
+        ("buyer", CHECKS, "fabrikam", None, "11", (403, FORBIDDEN)),
+        (
+            "buyer",
+            INVENTORIES,
+            "contoso",
+            None,
+            "no",
+            (403, FORBIDDEN),
+        ),
+        (
+            "nobody",
+            INVENTORIES,
+            "contoso",
+            None,
+            "no",
+            (403, FORBIDDEN),
+        ),
+        ("shop", INVENTORIES, "contoso", None, "11", (403, FORBIDDEN)),
+        (
+            "shop",
+            INVENTORIES,
+            "contoso",
+            Some("other"),
+            "11",
+            (403, FORBIDDEN),
+        ),
         (
             "shop",
             INVENTORIES,
             "contoso",
             Some("shop"),
-            (503, "inventory.cache.cold.error"),
+            "11",
+            (503, cold),
         ),
-        ("stranger", INVENTORIES, "contoso", None, (401, missing)),
+        (
+            "unknown",
+            INVENTORIES,
+            "contoso",
+            None,
+            "no",
+            (401, MISSING),
+        ),
     ] {
-        let asked = house.post(path, &question(tenant, channel));
-        let (status, code) = told(asked.basic_auth(name, Some(PASSWORD))).await;
-        assert_eq!(
-            (status, code.as_str()),
-            expected,
-            "{name} {path} {tenant} {channel:?}"
-        );
+        let mut question = json!({
+            "organization": tenant, "warehouseId": warehouse,
+            "products": [{ "sku": "1000", "quantity": 1 }]
+        });
+        if let Some(channel) = channel {
+            question["channel"] = json!(channel);
+        }
+        let asked = bed.post(path, &question).basic_auth(name, Some(PASSWORD));
+        let (status, code) = outcome(asked).await;
+        let case = format!("{name} {path} {tenant} {channel:?}");
+        assert_eq!((status, code.as_str()), expected, "{case}");
     }
-    // A warehouse that exists: what remains is the right to ask about the tenant, or as no channel.
-    for (name, path, tenant) in [
-        ("buyer", CHECKS, "fabrikam"),
-        ("shop", INVENTORIES, "contoso"),
-    ] {
-        let mut asked = question(tenant, None);
-        asked["warehouseId"] = json!("11");
-        let asked = house.post(path, &asked).basic_auth(name, Some(PASSWORD));
-        assert_eq!(told(asked).await, (403, role.to_owned()), "{name}");
-    }
-    let wrong = house
-        .post(INVENTORIES, &question("contoso", None))
+    let wrong = bed
+        .get(LIMITS)
         .basic_auth("reader", Some("n0t-th3-password"));
     let refused = wrong.send().await.unwrap();
     assert_eq!(refused.status(), 401);
-    let taken: Vec<_> = refused
-        .headers()
-        .get_all("www-authenticate")
-        .iter()
-        .collect();
+    let taken = refused.headers().get_all("www-authenticate");
+    let taken: Vec<_> = taken.iter().collect();
     assert_eq!(taken, ["Basic realm=\"inventory\", charset=\"UTF-8\""]);
-    for path in ["/inventory/api", "/inventory/v1/limits", "/somewhere"] {
-        assert_eq!(told(house.get(path)).await.0, 401, "{path}");
+    for path in ["/inventory/api", LIMITS, "/somewhere"] {
+        assert_eq!(outcome(bed.get(path)).await.0, 401, "{path}");
     }
-    let limits = house
-        .get("/inventory/v1/limits")
-        .basic_auth("nobody", Some(PASSWORD));
-    assert_eq!(told(limits).await.0, 200);
-    let logs = house.logs();
-    for secret in [
-        PASSWORD,
-        "n0t-th3-password",
-        &hash[30..],
-        SimulatorConfig::CLIENT_SECRET,
-    ] {
-        assert!(!logs.contains(secret), "a secret is in the log");
-    }
-    house.stop().await;
+    let limits = bed.get(LIMITS).basic_auth("nobody", Some(PASSWORD));
+    assert_eq!(outcome(limits).await.0, 200);
+    bed.stop(&[PASSWORD, "n0t-th3-password", SimulatorConfig::CLIENT_SECRET])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_workers_refreshes_are_for_operators_and_its_events_have_a_key_of_their_own() {
-    let key = SigningKey::new(Kind::Es256, "one").unwrap();
+    const REFRESHES: &str = "/inventoryPrefetcher/v1/refreshes";
+    const STATUS: &str = "/inventoryPrefetcher/v1/status";
+    const EVENTS: &str = "/inventoryPrefetcher/v1/events";
+    const EVENT_KEY: &str = "the-key-of-all-events";
+    let key = SigningKey::new("one").unwrap();
     let issuer = KeyServer::start(&[&key]).await.unwrap();
-    let events = "[worker.events]\nsecret = \"the-key-of-all-events\"";
-    let callers = section(Kind::Es256, &issuer.url(), events);
-    let mut house = Guarded::start(&[Program::PrefetchWorker], &callers).await;
-    let (refreshes, status) = (
-        "/inventoryPrefetcher/v1/refreshes",
-        "/inventoryPrefetcher/v1/status",
+    let callers = format!(
+        "{}[worker.events]\nsecret = \"{EVENT_KEY}\"",
+        issuer.section()
     );
-    let refresh = json!({ "tenant": "nobody", "skus": ["1000"] });
-    let with_roles = |roles: Value| {
+    let bed = Guarded::start(Program::PrefetchWorker, &callers).await;
+    let [operator, reader] = ["operate", "browse"].map(|role| {
         let mut claims = good_claims();
-        claims["roles"] = roles;
+        claims["roles"] = json!([role]);
         key.token(&claims).unwrap()
-    };
-    let (operator, reader) = (
-        with_roles(json!(["operate"])),
-        with_roles(json!(["browse"])),
-    );
-    assert_eq!(told(house.post(refreshes, &refresh)).await.0, 401);
-    assert_eq!(told(house.get(status)).await.0, 401);
+    });
+    let refresh = json!({ "tenant": "nobody", "skus": ["1000"] });
+    let unknown_tenant = "inventory.organization.not_found.error";
+    for (path, body, token, expected) in [
+        (REFRESHES, Some(&refresh), None, (401, MISSING)),
+        (STATUS, None, None, (401, MISSING)),
+        ("/inventoryPrefetcher/api/page/", None, None, (401, MISSING)),
+        (REFRESHES, Some(&refresh), Some(&reader), (403, FORBIDDEN)),
+        (
+            REFRESHES,
+            Some(&refresh),
+            Some(&operator),
+            (404, unknown_tenant),
+        ),
+        (STATUS, None, Some(&operator), (200, "")),
+        // Events have another key.
+        (EVENTS, Some(&json!({})), Some(&operator), (401, MISSING)),
+    ] {
+        let request = body.map_or_else(|| bed.get(path), |body| bed.post(path, body));
+        let request = match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let (status, code) = outcome(request).await;
+        assert_eq!((status, code.as_str()), expected, "{path}");
+    }
+    let event = bed
+        .post(EVENTS, &json!({}))
+        .header("x-connector-key", EVENT_KEY);
+    assert_eq!(outcome(event).await.0, 200);
+    bed.stop(&[&operator, &reader, EVENT_KEY]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuers_keys_are_awaited_taken_up_and_withdrawn_and_serve_while_it_is_away() {
+    let [old, new, unknown] = ["old", "new", "unknown"].map(|id| SigningKey::new(id).unwrap());
+    let [by_old, by_new, by_unknown] =
+        [&old, &new, &unknown].map(|key| key.token(&good_claims()).unwrap());
+    let issuer = KeyServer::start(&[]).await.unwrap();
+    issuer.publish_text("<html>");
+    let bed = Guarded::api(&issuer.section()).await;
+    let reply = bed.get(LIMITS).bearer_auth(&by_old).send().await.unwrap();
+    assert_eq!(reply.status(), 503, "no key was ever read");
+    assert!(reply.headers().contains_key("retry-after"));
+    bed.stop(&[&by_old]).await;
+
+    issuer.publish(&[&old]);
+    let bed = Guarded::api(&issuer.section()).await;
+    let looks = issuer.looks();
+    let status_of = async |token: &str| outcome(bed.get(LIMITS).bearer_auth(token)).await.0;
+    assert_eq!(status_of(&by_old).await, 200);
+    issuer.publish(&[&new]);
+    assert_eq!(status_of(&by_old).await, 200, "nobody has looked yet");
     assert_eq!(
-        told(house.get("/inventoryPrefetcher/api/page/")).await.0,
-        401
+        status_of(&by_new).await,
+        200,
+        "the first use of a key finds it"
     );
-    let asked = house.post(refreshes, &refresh).bearer_auth(&reader);
-    assert_eq!(
-        told(asked).await,
-        (403, "inventory.authorization.error".to_owned())
-    );
-    let asked = house.post(refreshes, &refresh).bearer_auth(&operator);
-    assert_eq!(
-        told(asked).await,
-        (404, "inventory.organization.not_found.error".to_owned())
-    );
-    assert_eq!(told(house.get(status).bearer_auth(&operator)).await.0, 200);
-    let event = house.post("/inventoryPrefetcher/v1/events", &json!({}));
-    assert_eq!(
-        told(event.bearer_auth(&operator)).await.0,
-        401,
-        "another key"
-    );
-    let event = house.post("/inventoryPrefetcher/v1/events", &json!({}));
-    assert_eq!(
-        told(event.header("x-connector-key", "the-key-of-all-events"))
-            .await
-            .0,
-        200
-    );
-    let logs = house.logs();
-    assert!(
-        !logs.contains(&operator)
-            && !logs.contains(&reader)
-            && !logs.contains("the-key-of-all-events")
-    );
-    house.stop().await;
+    assert_eq!(status_of(&by_old).await, 401, "its key is withdrawn");
+    for _ in 0..10 {
+        assert_eq!(status_of(&by_unknown).await, 401);
+    }
+    assert_eq!(issuer.looks(), looks + 1, "one for all unknown keys");
+    drop(issuer);
+    assert_eq!(status_of(&by_new).await, 200, "its key is known already");
+    bed.stop(&[&by_old, &by_new, &by_unknown]).await;
 }

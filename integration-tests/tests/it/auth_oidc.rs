@@ -1,6 +1,6 @@
 //! Real tokens of an `OpenID` Connect server somebody else wrote.
 
-use crate::auth::{Guarded, told};
+use crate::auth::{Guarded, outcome};
 use integration_tests::free_port::free_port;
 use integration_tests::oidc_server::OidcServer;
 use serde_json::json;
@@ -14,10 +14,10 @@ async fn tokens_of_a_third_partys_server_are_taken_also_after_it_has_changed_its
         server.issuer(),
         server.jwks_url().await.unwrap()
     );
-    let house = Guarded::api(&callers).await;
+    let bed = Guarded::api(&callers).await;
     let question = json!({ "organization": "contoso", "warehouseId": "nowhere", "skus": ["1000"] });
     let ask =
-        |path: &'static str, token: String| told(house.post(path, &question).bearer_auth(token));
+        |path: &'static str, token: String| outcome(bed.post(path, &question).bearer_auth(token));
     let (stock, checks) = (
         "/inventory/v1/inventories",
         "/inventory/v1/availability-checks",
@@ -48,5 +48,5 @@ async fn tokens_of_a_third_partys_server_are_taken_also_after_it_has_changed_its
     let (signed, signature) = second.rsplit_once('.').unwrap();
     let cut = format!("{signed}.{}", &signature[4..]);
     assert_eq!(ask(stock, cut).await.0, 401);
-    house.stop().await;
+    bed.stop(&[]).await;
 }

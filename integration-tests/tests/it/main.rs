@@ -9,7 +9,6 @@
 
 mod accepting;
 mod auth;
-mod auth_attacks;
 mod auth_oidc;
 mod bad_input;
 mod canary;
@@ -20,7 +19,6 @@ mod deployment;
 mod events;
 mod frozen_redis;
 mod harness;
-mod house;
 mod never_complete;
 mod order_histories;
 mod patience;

@@ -1,7 +1,7 @@
 //! App registrations without a client secret: one proves itself with a certificate, the other with a
-//! federated token. Certificate's key and token are canaries, in files.
+//! federated token. The certificate's key and the token are canaries, in files.
 
-use super::{HuntError, MARK};
+use super::MARK;
 use d365_simulator::{AppRegistration, Secret};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use std::path::{Path, PathBuf};
@@ -12,16 +12,14 @@ const WITH_TOKEN: &str = "app-with-a-federated-token";
 /// Settings of a start, and whether it is let in with them.
 type Start = (Vec<(&'static str, String)>, bool);
 
-#[derive(Debug)]
 pub(super) struct Apps {
-    certificate: Certified,
-    other_certificate: Certified,
-    token: PathBuf,
-    other_token: PathBuf,
+    right: Certified,
+    wrong: Certified,
+    right_token: PathBuf,
+    wrong_token: PathBuf,
 }
 
 /// A certificate and its key in one file.
-#[derive(Debug)]
 struct Certified {
     file: PathBuf,
     certificate: String,
@@ -29,16 +27,17 @@ struct Certified {
 }
 
 impl Certified {
-    fn new(file: PathBuf) -> Result<Self, HuntError> {
-        let key = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
-        let certificate = CertificateParams::new(Vec::new())?.self_signed(&key)?.pem();
+    fn new(file: PathBuf) -> Self {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
         let key = key.serialize_pem();
-        std::fs::write(&file, format!("{certificate}{key}"))?;
-        Ok(Self {
+        std::fs::write(&file, format!("{certificate}{key}")).unwrap();
+        Self {
             file,
             certificate,
             key,
-        })
+        }
     }
 }
 
@@ -48,16 +47,18 @@ fn token(kind: &str) -> String {
 
 impl Apps {
     /// Writes their files into this folder.
-    pub(super) fn new(folder: &Path) -> Result<Self, HuntError> {
-        let apps = Self {
-            certificate: Certified::new(folder.join("app.pem"))?,
-            other_certificate: Certified::new(folder.join("other-app.pem"))?,
-            token: folder.join("federated-token"),
-            other_token: folder.join("other-federated-token"),
-        };
-        std::fs::write(&apps.token, token("right"))?;
-        std::fs::write(&apps.other_token, token("wrong"))?;
-        Ok(apps)
+    pub(super) fn new(folder: &Path) -> Self {
+        let [right_token, wrong_token] = ["right", "wrong"].map(|kind| {
+            let file = folder.join(format!("{kind}-token"));
+            std::fs::write(&file, token(kind)).unwrap();
+            file
+        });
+        Self {
+            right: Certified::new(folder.join("app.pem")),
+            wrong: Certified::new(folder.join("other-app.pem")),
+            right_token,
+            wrong_token,
+        }
     }
 
     /// How Entra knows them.
@@ -68,7 +69,7 @@ impl Apps {
         };
         [
             AppRegistration {
-                certificates: vec![self.certificate.certificate.clone()],
+                certificates: vec![self.right.certificate.clone()],
                 ..without_secret(WITH_CERTIFICATE)
             },
             AppRegistration {
@@ -80,28 +81,26 @@ impl Apps {
 
     /// Starts of the worker.
     pub(super) fn of_prefetching(&self) -> [Start; 2] {
-        let start = |file: &Path| {
-            vec![
+        [(&self.right, true), (&self.wrong, false)].map(|(certified, is_right)| {
+            let file = certified.file.display().to_string();
+            let settings = vec![
                 (
                     "CONNECTOR__TENANTS__CONTOSO__ENTRA__PREFETCH__CLIENT_ID",
                     WITH_CERTIFICATE.to_owned(),
                 ),
                 (
                     "CONNECTOR__TENANTS__CONTOSO__ENTRA__PREFETCH__CLIENT_CERTIFICATE_FILE",
-                    file.display().to_string(),
+                    file,
                 ),
-            ]
-        };
-        [
-            (start(&self.certificate.file), true),
-            (start(&self.other_certificate.file), false),
-        ]
+            ];
+            (settings, is_right)
+        })
     }
 
     /// Starts of the API.
     pub(super) fn of_live_look_ups(&self) -> [Start; 2] {
-        let start = |file: &Path| {
-            vec![
+        [(&self.right_token, true), (&self.wrong_token, false)].map(|(file, is_right)| {
+            let settings = vec![
                 (
                     "CONNECTOR__TENANTS__CONTOSO__ENTRA__LIVE__CLIENT_ID",
                     WITH_TOKEN.to_owned(),
@@ -110,17 +109,14 @@ impl Apps {
                     "CONNECTOR__TENANTS__CONTOSO__ENTRA__LIVE__FEDERATED_TOKEN_FILE",
                     file.display().to_string(),
                 ),
-            ]
-        };
-        [
-            (start(&self.token), true),
-            (start(&self.other_token), false),
-        ]
+            ];
+            (settings, is_right)
+        })
     }
 
     /// A line of each key. Tokens hold the mark.
-    pub(super) fn needles(&self) -> impl Iterator<Item = String> {
-        let keys = [&self.certificate.key, &self.other_certificate.key];
+    pub(super) fn secrets(&self) -> impl Iterator<Item = String> {
+        let keys = [&self.right.key, &self.wrong.key];
         // The first lines of an RSA key hold the modulus, which everybody knows.
         keys.into_iter()
             .filter_map(|key| key.lines().nth(10).map(str::to_owned))
