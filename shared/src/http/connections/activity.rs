@@ -12,6 +12,8 @@ use std::time::Duration;
 const BUSY: u64 = u64::MAX;
 /// Bytes of one request, head and body, beyond which the library's buffers are not worth keeping.
 const LARGE: usize = 64 * 1024;
+/// Blank lines that are given at once while a body is read.
+const HEADS_IN_BODY: u8 = 16;
 
 /// Whether a connection goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -134,6 +136,16 @@ impl Activity {
     fn go_on(&self) {
         if self.is_read_on() && self.is_held_back.swap(false, Ordering::Relaxed) {
             self.reader.wake();
+        }
+    }
+
+    /// So many heads may end among what the library decodes at once. In a body a blank line is no head's end as
+    /// a rule, and a pause at each would cost more than the few requests that may come with it.
+    pub(super) fn heads_at_once(&self) -> u8 {
+        if self.wants_body.load(Ordering::Relaxed) {
+            HEADS_IN_BODY
+        } else {
+            1
         }
     }
 

@@ -29,9 +29,9 @@ pub(super) enum HeadLines {
 }
 
 impl HeadLines {
-    /// Follows these bytes, with one blank line among them at most: it ends a head. Several in a row are one.
-    /// `head_ended`: whether there was one before, and after. How many bytes were followed.
-    pub(super) fn follow(&mut self, bytes: &mut [u8], head_ended: &mut bool) -> usize {
+    /// Follows these bytes, with so many blank lines among them at most: each may end a head. Several in a row
+    /// are one. How many bytes were followed.
+    pub(super) fn follow(&mut self, bytes: &mut [u8], heads: &mut u8) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             if *self == Self::Rest {
@@ -41,9 +41,9 @@ impl HeadLines {
                 at += length;
             }
             *self = match (bytes[at], *self) {
-                (b'\n', Self::Start) if *head_ended => return at,
+                (b'\n', Self::Start) if *heads == 0 => return at,
                 (b'\n', Self::Start) => {
-                    *head_ended = true;
+                    *heads -= 1;
                     Self::AfterBlank
                 }
                 (b'\n', Self::AfterBlank) => Self::AfterBlank,
@@ -93,22 +93,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_head_ends_at_a_time() {
+    fn so_many_heads_end_at_a_time() {
         let get = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
         let post = "POST / HTTP/1.1\nhost: x\n\n{\"a\":\n1}";
         let before_end = get.len() - 1;
-        for (text, ended, followed, has_ended) in [
-            (get.repeat(3), false, get.len() + before_end, true),
-            (format!("{post}{get}"), false, post.len() + before_end, true),
-            (get.to_owned(), true, before_end, true),
-            (format!("{get}\r\n\n\n"), false, get.len() + 4, true),
-            ("\n".to_owned(), true, 0, true),
-            ("GET / HT".to_owned(), false, 8, false),
-            (String::new(), false, 0, false),
+        for (text, heads, followed, left) in [
+            (get.repeat(3), 1, get.len() + before_end, 0),
+            (get.repeat(3), 2, 2 * get.len() + before_end, 0),
+            (format!("{post}{get}"), 1, post.len() + before_end, 0),
+            (get.to_owned(), 0, before_end, 0),
+            (format!("{get}\r\n\n\n"), 1, get.len() + 4, 0),
+            ("\n".to_owned(), 0, 0, 0),
+            ("GET / HT".to_owned(), 1, 8, 1),
+            (String::new(), 1, 0, 1),
         ] {
-            let (mut bytes, mut head_ended) = (text.clone().into_bytes(), ended);
-            let count = HeadLines::default().follow(&mut bytes, &mut head_ended);
-            assert_eq!((count, head_ended), (followed, has_ended), "{text:?}");
+            let (mut bytes, mut heads) = (text.clone().into_bytes(), heads);
+            let count = HeadLines::default().follow(&mut bytes, &mut heads);
+            assert_eq!((count, heads), (followed, left), "{text:?}");
         }
     }
 
@@ -135,7 +136,7 @@ mod tests {
             for piece in [1, 2, 7, 1_000] {
                 let (mut bytes, mut lines) = (text.clone().into_bytes(), HeadLines::default());
                 for piece in bytes.chunks_mut(piece) {
-                    assert_eq!(lines.follow(piece, &mut false), piece.len());
+                    assert_eq!(lines.follow(piece, &mut 0), piece.len());
                 }
                 assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{piece}");
             }

@@ -43,8 +43,8 @@ pub struct WatchedStream<T> {
     /// Read, and not given yet.
     kept: BytesMut,
     lines: HeadLines,
-    /// Since the library last decoded.
-    head_was_given: bool,
+    /// Heads that may end before the library decodes again.
+    heads: u8,
     _held: Option<Held>,
 }
 
@@ -61,7 +61,7 @@ impl<T: OverTcp> WatchedStream<T> {
             activity,
             kept: BytesMut::new(),
             lines: HeadLines::default(),
-            head_was_given: false,
+            heads: 1,
             _held: held,
         };
         (stream, peer)
@@ -99,8 +99,10 @@ impl<T: AsyncRead + OverTcp + Unpin> AsyncRead for WatchedStream<T> {
             let mut piece = [MaybeUninit::uninit(); PIECE];
             let mut piece = ReadBuf::uninit(&mut piece);
             let read = Pin::new(&mut this.io).poll_read(cx, &mut piece);
-            // The library reads until there is nothing, then decodes.
-            this.head_was_given &= read.is_ready();
+            if read.is_pending() {
+                // The library reads until there is nothing, then decodes.
+                this.heads = this.activity.heads_at_once();
+            }
             ready!(read)?;
             if piece.filled().is_empty() {
                 return Poll::Ready(Ok(()));
@@ -108,14 +110,13 @@ impl<T: AsyncRead + OverTcp + Unpin> AsyncRead for WatchedStream<T> {
             this.kept.extend_from_slice(piece.filled());
         }
         if !this.activity.may_read() {
-            this.head_was_given = false;
+            this.heads = this.activity.heads_at_once();
             return Poll::Pending;
         }
         let most = this.kept.len().min(buf.remaining());
-        let head_was_given = &mut this.head_was_given;
-        let given = this.lines.follow(&mut this.kept[..most], head_was_given);
+        let given = this.lines.follow(&mut this.kept[..most], &mut this.heads);
         if given == 0 {
-            this.head_was_given = false;
+            this.heads = this.activity.heads_at_once();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
