@@ -351,7 +351,7 @@ async fn passwords_that_are_tried_cost_the_memory_of_few() {
         checked += replies.iter().filter(|reply| refused(reply)).count();
     }
     let more = resident(guarded.process_id()) - before;
-    assert!(checked >= 20, "{checked} of 60");
+    assert!(checked >= 5, "{checked} of 60");
     assert!(more <= 20 * 4, "{more} MB for {checked} passwords");
     guarded.stop(&[]).await;
 }
