@@ -34,6 +34,11 @@ impl Chance {
         first.saturating_add_unsigned(self.below(span))
     }
 
+    /// A place among so many; 0 if there are none.
+    pub fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap_or(0)
+    }
+
     /// Whether something happens that happens in so many of 1,000 cases.
     pub fn happens(&mut self, per_mille: u64) -> bool {
         self.below(1_000) < per_mille
@@ -41,7 +46,6 @@ impl Chance {
 
     /// One of some choices; none if there are none.
     pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
-        let at = self.below(choices.len() as u64);
-        choices.get(usize::try_from(at).unwrap_or(0))
+        choices.get(self.index(choices.len()))
     }
 }

@@ -71,17 +71,8 @@ impl Capture {
     }
 }
 
-/// A cycle, told from another one of the same number by its start.
+/// A cycle; its start tells it from another one of the same number.
 pub type CycleName = (usize, u64, AsOf);
-
-/// How absence is derived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AbsenceRule {
-    /// As the API derives it.
-    Real,
-    /// After one snapshot only: wrong on purpose.
-    AfterOneSnapshot,
-}
 
 /// The journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -175,7 +166,7 @@ impl Evidence {
             return Ok(());
         };
         let old = self.reads_of(warehouse, item, before);
-        // Stamps of different clocks cannot be told apart by anybody.
+        // Stamps of different clocks cannot be compared by anybody.
         let is_regress = |old: &Read| {
             new.iter()
                 .all(|new| new.end_ms < old.start_ms && new.clock_ahead_ms == old.clock_ahead_ms)
@@ -227,7 +218,7 @@ impl Evidence {
         (warehouse, item): (usize, usize),
         stored: Option<&str>,
         feed: &FeedStanding,
-        (now, line_ttl, rule): (AsOf, Duration, AbsenceRule),
+        (now, line_ttl): (AsOf, Duration),
     ) -> Result<(), Violation> {
         let name = truth.items()[item].as_str();
         let line = stored.and_then(|text| read_line(text.as_bytes()));
@@ -237,15 +228,8 @@ impl Evidence {
         if let Some(text) = stored {
             self.is_true(truth, (warehouse, item), text, line)?;
         }
-        let told = match rule {
-            AbsenceRule::Real => judge(line.as_ref(), feed, now, line_ttl),
-            AbsenceRule::AfterOneSnapshot => {
-                let mut hasty = *feed;
-                hasty.previous_watermark = hasty.watermark;
-                judge(line.as_ref(), &hasty, now, line_ttl)
-            }
-        };
-        if told.state != StockState::Absent {
+        let judged = judge(line.as_ref(), feed, now, line_ttl);
+        if judged.state != StockState::Absent {
             return Ok(());
         }
         match (line, feed.watermark) {
@@ -270,15 +254,15 @@ impl Evidence {
         text: &str,
         line: Option<LineValue>,
     ) -> Result<(), Violation> {
-        let told = line.and_then(|line| match line.content {
+        let amount = line.and_then(|line| match line.content {
             LineContent::Quantities(quantities) => quantities.available.as_integer(),
             LineContent::Absent => None,
         });
-        let is_true = |read: &Read| truth.amount(warehouse, item, read.at_ms) == told;
+        let is_true = |read: &Read| truth.amount(warehouse, item, read.at_ms) == amount;
         if self.reads_of(warehouse, item, text).iter().any(is_true) {
             return Ok(());
         }
-        let invariant = if told.is_some() { "I2" } else { "I4" };
+        let invariant = if amount.is_some() { "I2" } else { "I4" };
         let name = truth.items()[item].as_str();
         violated(
             invariant,
@@ -303,7 +287,8 @@ impl Evidence {
         if captures.any(missed) {
             return Ok(());
         }
-        let what = format!("{name} is told absent by the snapshot of {watermark}, which found it");
+        let what =
+            format!("{name} counts as absent by the snapshot of {watermark}, which found it");
         violated("I4", what)
     }
 
@@ -324,7 +309,7 @@ impl Evidence {
             }
             _ => violated(
                 "I4",
-                format!("{name} is told absent after one snapshot only"),
+                format!("{name} counts as absent after one snapshot only"),
             ),
         }
     }

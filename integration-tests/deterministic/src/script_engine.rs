@@ -3,33 +3,54 @@
 //! As there, numbers are truncated on return, nil and false are one, a global variable is an error;
 //! and as in a cluster, a key that was not declared is one, too.
 
-use crate::fake_redis::{CommandError, FakeRedis, Reply};
-use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, Variadic};
+use crate::redis_model::{CommandError, RedisModel};
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Variadic};
+use redis::Value;
+use shared::redis_store::scripts;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// The scripts' texts, by their files' names.
+#[derive(Debug, Clone)]
+pub struct Scripts(BTreeMap<String, String>);
+
+impl Scripts {
+    /// As they are.
+    pub fn real() -> Self {
+        let own = scripts::ALL.iter();
+        Self(
+            own.map(|script| (script.name().to_owned(), script.source()))
+                .collect(),
+        )
+    }
+
+    /// With a piece of a script replaced; none if the script does not hold it exactly once, since
+    /// then nothing, or more than meant, would be broken.
+    #[must_use]
+    pub fn broken(mut self, script: &str, piece: &str, by: &str) -> Option<Self> {
+        let source = self.0.get_mut(script)?;
+        if source.matches(piece).count() != 1 {
+            return None;
+        }
+        *source = source.replace(piece, by);
+        Some(self)
+    }
+}
 
 /// A script that failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ScriptError {
-    /// No script of this name was loaded.
-    #[error("there is no script {0}")]
-    NoSuchScript(String),
-    /// Lua, or a command in it, failed.
-    #[error("script {script}: {source}")]
-    Failed {
-        /// Which one.
-        script: String,
-        /// Why.
-        #[source]
-        source: mlua::Error,
-    },
+#[error("script {script}: {source}")]
+pub struct ScriptError {
+    script: String,
+    #[source]
+    source: mlua::Error,
 }
 
 /// What a script under way works on.
 #[derive(Default)]
 struct Session {
-    redis: FakeRedis,
+    redis: RedisModel,
     declared: Vec<String>,
 }
 
@@ -37,84 +58,62 @@ struct Session {
 pub struct ScriptEngine {
     lua: Lua,
     session: Rc<RefCell<Session>>,
-    scripts: HashMap<String, Function>,
+    functions: BTreeMap<String, Function>,
 }
 
 impl ScriptEngine {
-    /// Loads scripts: name and source each.
-    pub fn with<'a>(
-        scripts: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Self, ScriptError> {
-        let session = Rc::new(RefCell::new(Session::default()));
-        let failed = |script: &str, source| ScriptError::Failed {
-            script: script.to_owned(),
-            source,
+    /// Loads the scripts.
+    pub fn with(scripts: &Scripts) -> Result<Self, ScriptError> {
+        let failed = |script: &str| {
+            let script = script.to_owned();
+            move |source| ScriptError { script, source }
         };
-        let lua =
-            prepared_lua(&session).map_err(|source| failed("(none, at the start)", source))?;
-        let mut functions = HashMap::new();
-        for (name, source) in scripts {
-            let function = lua
-                .load(without_shebang(source))
-                .set_name(name)
-                .into_function()
-                .map_err(|source| failed(name, source))?;
-            functions.insert(name.to_owned(), function);
+        let session = Rc::new(RefCell::new(Session::default()));
+        let lua = prepared_lua(&session).map_err(failed("(none, at the start)"))?;
+        let mut functions = BTreeMap::new();
+        for (name, source) in &scripts.0 {
+            // Redis reads the first line itself.
+            let body = source.strip_prefix("#!lua").unwrap_or(source);
+            let function = lua.load(body).set_name(name).into_function();
+            functions.insert(name.clone(), function.map_err(failed(name))?);
         }
         Ok(Self {
             lua,
             session,
-            scripts: functions,
+            functions,
         })
     }
 
     /// Runs a script on a server.
     pub fn run(
         &self,
-        redis: &mut FakeRedis,
+        redis: &mut RedisModel,
         script: &str,
         keys: &[String],
         arguments: &[String],
-    ) -> Result<Reply, ScriptError> {
-        let function = self
-            .scripts
-            .get(script)
-            .ok_or_else(|| ScriptError::NoSuchScript(script.to_owned()))?;
+    ) -> Result<Value, ScriptError> {
         {
             let mut session = self.session.borrow_mut();
             std::mem::swap(redis, &mut session.redis);
             session.declared = keys.to_vec();
         }
-        let answer = self.invoke(function, keys, arguments);
+        let answer = self.invoke(script, keys, arguments);
         std::mem::swap(redis, &mut self.session.borrow_mut().redis);
-        answer.map_err(|source| ScriptError::Failed {
+        answer.map_err(|source| ScriptError {
             script: script.to_owned(),
             source,
         })
     }
 
-    fn invoke(
-        &self,
-        function: &Function,
-        keys: &[String],
-        arguments: &[String],
-    ) -> mlua::Result<Reply> {
+    fn invoke(&self, script: &str, keys: &[String], arguments: &[String]) -> mlua::Result<Value> {
+        let no_such = || mlua::Error::runtime("there is no such script");
+        let function = self.functions.get(script).ok_or_else(no_such)?;
         let globals = self.lua.globals();
-        globals.raw_set("KEYS", self.lua.create_sequence_from(keys.iter().cloned())?)?;
-        globals.raw_set(
-            "ARGV",
-            self.lua.create_sequence_from(arguments.iter().cloned())?,
-        )?;
+        let sequence = |texts: &[String]| self.lua.create_sequence_from(texts.iter().cloned());
+        globals.raw_set("KEYS", sequence(keys)?)?;
+        globals.raw_set("ARGV", sequence(arguments)?)?;
         let returned: MultiValue = function.call(())?;
-        reply_of(returned.into_iter().next().unwrap_or(Value::Nil))
-    }
-}
-
-/// Redis reads the first line itself.
-fn without_shebang(source: &str) -> &str {
-    match source.strip_prefix("#!lua") {
-        Some(rest) => rest,
-        None => source,
+        answer_of(returned.into_iter().next().unwrap_or(mlua::Value::Nil))
     }
 }
 
@@ -122,23 +121,20 @@ fn prepared_lua(session: &Rc<RefCell<Session>>) -> mlua::Result<Lua> {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
     let lua = Lua::new_with(libraries, LuaOptions::default())?;
     let session = Rc::clone(session);
-    let call = lua.create_function(move |lua, arguments: Variadic<Value>| {
-        let texts: Vec<String> = arguments
-            .iter()
-            .map(argument_of)
-            .collect::<Result<_, _>>()?;
+    let call = lua.create_function(move |lua, arguments: Variadic<mlua::Value>| {
+        let texts = arguments.iter().map(argument_of);
+        let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
         let words: Vec<&str> = texts.iter().map(String::as_str).collect();
         let mut session = session.borrow_mut();
         if let [command, key, ..] = words.as_slice()
             && *command != "INFO"
             && !session.declared.iter().any(|declared| declared == key)
         {
-            return Err(mlua::Error::external(CommandError::Undeclared(
-                (*key).to_owned(),
-            )));
+            let undeclared = CommandError(format!("the key {key} was not declared"));
+            return Err(mlua::Error::external(undeclared));
         }
-        let reply = session.redis.call(&words).map_err(mlua::Error::external)?;
-        value_of(lua, reply)
+        let answer = session.redis.call(&words).map_err(mlua::Error::external)?;
+        lua_of(lua, answer)
     })?;
     let redis = lua.create_table()?;
     redis.raw_set("call", call)?;
@@ -149,72 +145,67 @@ fn prepared_lua(session: &Rc<RefCell<Session>>) -> mlua::Result<Lua> {
 
 /// As in Redis, a script may neither make a global variable nor read one that is not there.
 fn locked_globals(lua: &Lua) -> mlua::Result<Table> {
-    let refused = |lua: &Lua, what: &'static str| {
-        lua.create_function(move |_, (_, name): (Value, String)| -> mlua::Result<()> {
-            Err(mlua::Error::runtime(format!(
-                "script attempted to {what} the global variable {name}"
-            )))
-        })
+    let refused = |what: &'static str| {
+        lua.create_function(
+            move |_, (_, name): (mlua::Value, String)| -> mlua::Result<()> {
+                Err(mlua::Error::runtime(format!(
+                    "script attempted to {what} the global variable {name}"
+                )))
+            },
+        )
     };
     let locks = lua.create_table()?;
-    locks.raw_set("__newindex", refused(lua, "create")?)?;
-    locks.raw_set("__index", refused(lua, "read")?)?;
+    locks.raw_set("__newindex", refused("create")?)?;
+    locks.raw_set("__index", refused("read")?)?;
     Ok(locks)
 }
 
-fn argument_of(value: &Value) -> mlua::Result<String> {
+fn argument_of(value: &mlua::Value) -> mlua::Result<String> {
     match value {
-        Value::String(text) => Ok(text.to_str()?.to_owned()),
-        Value::Integer(number) => Ok(number.to_string()),
-        Value::Number(number) if number.fract() == 0.0 => Ok(format!("{number:.0}")),
+        mlua::Value::String(text) => Ok(text.to_str()?.to_owned()),
+        mlua::Value::Integer(number) => Ok(number.to_string()),
+        mlua::Value::Number(number) if number.fract() == 0.0 => Ok(format!("{number:.0}")),
         _ => Err(mlua::Error::runtime(
             "commands take texts and whole numbers only",
         )),
     }
 }
 
-fn value_of(lua: &Lua, reply: Reply) -> mlua::Result<Value> {
-    Ok(match reply {
-        Reply::Nil => Value::Boolean(false),
-        Reply::Int(number) => Value::Integer(number),
-        Reply::Text(text) => Value::String(lua.create_string(text)?),
-        Reply::Status(text) => {
+fn lua_of(lua: &Lua, answer: Value) -> mlua::Result<mlua::Value> {
+    Ok(match answer {
+        Value::Int(number) => mlua::Value::Integer(number),
+        Value::BulkString(text) => mlua::Value::String(lua.create_string(text)?),
+        Value::Okay => {
             let table = lua.create_table()?;
-            table.raw_set("ok", text)?;
-            Value::Table(table)
+            table.raw_set("ok", "OK")?;
+            mlua::Value::Table(table)
         }
-        Reply::Array(replies) => {
+        Value::Array(answers) => {
             let table = lua.create_table()?;
-            for reply in replies {
-                table.raw_push(value_of(lua, reply)?)?;
+            for answer in answers {
+                table.raw_push(lua_of(lua, answer)?)?;
             }
-            Value::Table(table)
+            mlua::Value::Table(table)
         }
+        _ => mlua::Value::Boolean(false),
     })
 }
 
-fn reply_of(value: Value) -> mlua::Result<Reply> {
+fn answer_of(value: mlua::Value) -> mlua::Result<Value> {
     Ok(match value {
-        Value::Nil | Value::Boolean(false) => Reply::Nil,
-        Value::Boolean(true) => Reply::Int(1),
-        Value::Integer(number) => Reply::Int(number),
-        Value::Number(number) => Reply::Int(truncated(number)),
-        Value::String(text) => Reply::Text(text.to_str()?.to_owned()),
-        Value::Table(table) => {
-            if let Value::String(status) = table.raw_get("ok")? {
-                return Ok(Reply::Status(status.to_str()?.to_owned()));
-            }
-            let mut replies = Vec::new();
-            for value in table.sequence_values::<Value>() {
-                replies.push(reply_of(value?)?);
-            }
-            Reply::Array(replies)
+        mlua::Value::Nil | mlua::Value::Boolean(false) => Value::Nil,
+        mlua::Value::Boolean(true) => Value::Int(1),
+        mlua::Value::Integer(number) => Value::Int(number),
+        mlua::Value::Number(number) => Value::Int(truncated(number)),
+        mlua::Value::String(text) => Value::BulkString(text.as_bytes().to_vec()),
+        mlua::Value::Table(table) => {
+            let values = table.sequence_values::<mlua::Value>();
+            let answers = values.map(|value| answer_of(value?));
+            Value::Array(answers.collect::<mlua::Result<_>>()?)
         }
         other => {
-            return Err(mlua::Error::runtime(format!(
-                "a script may not return a {}",
-                other.type_name()
-            )));
+            let problem = format!("a script may not return a {}", other.type_name());
+            return Err(mlua::Error::runtime(problem));
         }
     })
 }
@@ -231,59 +222,21 @@ fn truncated(number: f64) -> i64 {
 mod tests {
     use super::*;
 
-    fn run(source: &str) -> Result<Reply, ScriptError> {
-        let engine = ScriptEngine::with([("test", source)]).unwrap();
-        engine.run(
-            &mut FakeRedis::default(),
-            "test",
-            &["k".to_owned()],
-            &["7".to_owned()],
-        )
-    }
-
-    #[test]
-    fn values_come_back_as_redis_returns_them() {
-        for (source, expected) in [
-            ("return 3.7", Reply::Int(3)),
-            ("return -3.7", Reply::Int(-3)),
-            ("return false", Reply::Nil),
-            ("return true", Reply::Int(1)),
-            ("#!lua\nreturn ARGV[1]", Reply::Text("7".to_owned())),
-            ("return redis.call('HGET', KEYS[1], 'f')", Reply::Nil),
-            (
-                "return { 1, 'a', nil, 2 }",
-                Reply::Array(vec![Reply::Int(1), Reply::Text("a".to_owned())]),
-            ),
-        ] {
-            assert_eq!(run(source).unwrap(), expected, "{source}");
-        }
-    }
-
     #[test]
     fn what_redis_would_refuse_is_refused() {
         for (source, word) in [
             ("x = 1", "global variable x"),
             ("return y", "global variable y"),
-            ("return redis.call('GET', 'other')", "not declared"),
+            ("return redis.call('HGET', 'other', 'f')", "not declared"),
             ("return redis.call('KEYS', KEYS[1])", "not modelled"),
             ("return redis.call('HSET', KEYS[1], 'f', {})", "texts"),
         ] {
-            let error = run(source).unwrap_err();
-            let told = format!("{error} {error:?}");
-            assert!(told.contains(word), "{source}: {told}");
+            let scripts = Scripts([("test".to_owned(), source.to_owned())].into());
+            let engine = ScriptEngine::with(&scripts).unwrap();
+            let mut redis = RedisModel::default();
+            let error = engine.run(&mut redis, "test", &["k".to_owned()], &[]);
+            let error = format!("{:?}", error.unwrap_err());
+            assert!(error.contains(word), "{source}: {error}");
         }
-    }
-
-    #[test]
-    fn writes_stay_when_a_script_ends() {
-        let engine =
-            ScriptEngine::with([("w", "return redis.call('HINCRBY', KEYS[1], 'n', 2)")]).unwrap();
-        let mut redis = FakeRedis::default();
-        let keys = ["k".to_owned()];
-        engine.run(&mut redis, "w", &keys, &[]).unwrap();
-        assert_eq!(
-            engine.run(&mut redis, "w", &keys, &[]).unwrap(),
-            Reply::Int(4)
-        );
     }
 }

@@ -116,9 +116,7 @@ impl Truth {
     /// A page as it would be sent at an instant, in the order of items.
     pub fn page(
         &self,
-        warehouse: usize,
-        start: &PageStart,
-        up_to: Option<&str>,
+        (warehouse, start, up_to): (usize, &PageStart, Option<&str>),
         page_size: usize,
         at_ms: i64,
     ) -> Vec<OnHandRow> {

@@ -4,7 +4,7 @@
 use crate::error::WorkerError;
 use crate::scheduler::settings_change::{self, Compared};
 use crate::worker::{TenantFeed, Worker};
-use shared::d365::{D365Error, PageQuery, PageStart};
+use shared::d365::{D365Error, PageQuery, PageStart, VariantQuestion};
 use shared::process::clock::Clock as _;
 use shared::settings::Settings;
 use shared::stock::{SkuMapping, WarehouseId};
@@ -32,19 +32,14 @@ enum Finding {
 pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, WorkerError> {
     let worker = Worker::build_read_only(settings)?;
     let mut report = Report::default();
-    report.note(
-        "settings",
-        Finding::Good(format!("{} tenants", worker.feeds.len())),
-    )?;
+    let tenants = format!("{} tenants", worker.feeds.len());
+    report.note("settings", good(tenants))?;
     let callers = match settings.check_authentication() {
         Ok(()) if settings.api.auth.insecure_no_authentication => {
             Finding::Warning("callers are not authenticated".to_owned())
         }
-        Ok(()) => Finding::Good("known callers only".to_owned()),
-        Err(cause) => Finding::Bad {
-            problem: cause.problem,
-            setting: "api.auth",
-        },
+        Ok(()) => good("known callers only"),
+        Err(cause) => bad(cause.problem, "api.auth"),
     };
     report.note("callers", callers)?;
     redis(&worker, &mut report).await?;
@@ -55,7 +50,7 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, WorkerError> 
                 Compared::NothingStored => {
                     Finding::Skipped("nothing is stored yet to compare them with".to_owned())
                 }
-                Compared::Same => Finding::Good("what is stored was read with these".to_owned()),
+                Compared::Same => good("what is stored was read with these"),
                 Compared::Different(how) => Finding::Warning(how),
             };
             report.note(&format!("{} settings", feed.id()), finding)?;
@@ -63,6 +58,15 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, WorkerError> 
         tenant(feed, &mut report).await?;
     }
     Ok(report.end())
+}
+
+fn good(found: impl Into<String>) -> Finding {
+    Finding::Good(found.into())
+}
+
+fn bad(problem: impl Into<String>, setting: &'static str) -> Finding {
+    let problem = problem.into();
+    Finding::Bad { problem, setting }
 }
 
 #[derive(Default)]
@@ -98,57 +102,41 @@ impl Report {
 
 async fn redis(worker: &Worker, report: &mut Report) -> Result<(), WorkerError> {
     if let Err(error) = worker.clock().sample().await {
-        let problem = error.to_string();
-        report.note(
-            "redis",
-            Finding::Bad {
-                problem,
-                setting: "redis.url, redis.username, redis.password",
-            },
-        )?;
+        let setting = "redis.url, redis.username, redis.password";
+        report.note("redis", bad(error.to_string(), setting))?;
         return Ok(());
     }
-    report.note(
-        "redis clock",
-        Finding::Good(worker.clock().now().to_string()),
-    )?;
+    report.note("redis clock", good(worker.clock().now().to_string()))?;
     match worker.store.server_facts().await {
         Ok(facts) => {
-            report.note("redis version", Finding::Good(facts.version))?;
+            report.note("redis version", good(facts.version))?;
             let role = if facts.role == "master" {
-                Finding::Good(facts.role)
+                good(facts.role)
             } else {
-                Finding::Bad {
-                    problem: format!("this server is a {}; writes are refused", facts.role),
-                    setting: "redis.url (the primary's address)",
-                }
+                let problem = format!("this server is a {}; writes are refused", facts.role);
+                bad(problem, "redis.url (the primary's address)")
             };
             report.note("redis role", role)?;
-            let eviction = if matches!(
-                facts.eviction_policy.as_str(),
-                "noeviction" | "volatile-ttl"
-            ) {
-                Finding::Good(facts.eviction_policy)
+            let policy = facts.eviction_policy;
+            let eviction = if matches!(policy.as_str(), "noeviction" | "volatile-ttl") {
+                good(policy)
             } else {
                 Finding::Warning(format!(
-                    "{}: a full Redis drops lines, and what is dropped counts as absent; use noeviction and enough memory",
-                    facts.eviction_policy
+                    "{policy}: a full Redis drops lines, and what is dropped counts as absent; use noeviction and enough memory"
                 ))
             };
             report.note("redis eviction", eviction)?;
         }
-        Err(error) => report.note(
-            "redis facts",
-            Finding::Warning(format!("INFO is not allowed for this user ({error})")),
-        )?,
+        Err(error) => {
+            let problem = format!("INFO is not allowed for this user ({error})");
+            report.note("redis facts", Finding::Warning(problem))?;
+        }
     }
     for feed in worker.feeds.iter() {
+        let setting = "redis.username and its ACL; Redis' own memory, disk and replicas";
         let finding = match worker.store.check_writing(feed.id()).await {
-            Ok(()) => Finding::Good("this user may write; nothing was written".to_owned()),
-            Err(error) => Finding::Bad {
-                problem: error.to_string(),
-                setting: "redis.username and its ACL; Redis' own memory, disk and replicas",
-            },
+            Ok(()) => good("this user may write; nothing was written"),
+            Err(error) => bad(error.to_string(), setting),
         };
         report.note(&format!("redis write for {}", feed.id()), finding)?;
     }
@@ -182,28 +170,30 @@ async fn answered<T>(
 }
 
 async fn tenant(feed: &TenantFeed, report: &mut Report) -> std::io::Result<()> {
-    let id = feed.id();
+    let (id, company) = (feed.id(), &feed.settings.legal_entity);
     let what = format!("{id} sign-in and company");
     let known = match answered(&what, feed.source.warehouses()).await {
         Ok(known) if known.is_empty() => {
             let problem = format!(
-                "D365 shows no warehouse in legal entity {}: it does not exist, or this user may not see it",
-                feed.settings.legal_entity
+                "D365 shows no warehouse in legal entity {company}: it does not exist, or this user may not see it"
             );
             let setting = "tenants.legal_entity, and the security roles of the D365 user";
-            return report.note(&what, Finding::Bad { problem, setting });
+            return report.note(&what, bad(problem, setting));
         }
         Ok(known) => known,
         Err(error) => return report.note(&what, failure(&error)),
     };
-    let found = format!(
-        "{} warehouses in {}",
-        known.len(),
-        feed.settings.legal_entity
-    );
-    report.note(&what, Finding::Good(found))?;
+    report.note(
+        &what,
+        good(format!("{} warehouses in {company}", known.len())),
+    )?;
     for warehouse in &feed.settings.warehouses {
-        let finding = known_or_not(warehouse, &known);
+        let finding = if known.contains(warehouse) {
+            good("known to D365")
+        } else {
+            let problem = "D365 does not know it in this legal entity; it would answer nothing";
+            bad(problem, "tenants.warehouses, tenants.legal_entity")
+        };
         report.note(&format!("{id} warehouse {warehouse}"), finding)?;
     }
     for warehouse in &feed.settings.warehouses {
@@ -213,19 +203,16 @@ async fn tenant(feed: &TenantFeed, report: &mut Report) -> std::io::Result<()> {
     }
     if feed.settings.sku_mapping == SkuMapping::Variants {
         let what = format!("{id} variants");
-        let question = shared::d365::VariantQuestion::All;
+        let question = VariantQuestion::All;
         let finding = match answered(&what, feed.source.variants(&question)).await {
-            Ok(variants) if variants.is_empty() => Finding::Bad {
-                problem: "D365 shows no released variant: no row would get a SKU".to_owned(),
-                setting: VARIANTS,
-            },
-            Ok(variants) => Finding::Good(format!("{} released variants", variants.len())),
+            Ok(variants) if variants.is_empty() => {
+                let problem = "D365 shows no released variant: no row would get a SKU";
+                bad(problem, VARIANTS)
+            }
+            Ok(variants) => good(format!("{} released variants", variants.len())),
             Err(D365Error::Status {
                 status: 400 | 404, ..
-            }) => Finding::Bad {
-                problem: "D365 knows no such entity".to_owned(),
-                setting: VARIANTS,
-            },
+            }) => bad("D365 knows no such entity", VARIANTS),
             Err(error) => failure(&error),
         };
         report.note(&what, finding)?;
@@ -248,20 +235,7 @@ fn failure(error: &D365Error) -> Finding {
                 "not looked at: Entra ID throttles this app registration ({cause}); check again in a minute"
             ))
         }
-        error => Finding::Bad {
-            setting: setting_for(error),
-            problem: error.to_string(),
-        },
-    }
-}
-
-fn known_or_not(warehouse: &WarehouseId, known: &[WarehouseId]) -> Finding {
-    if known.contains(warehouse) {
-        return Finding::Good("known to D365".to_owned());
-    }
-    Finding::Bad {
-        problem: "D365 does not know it in this legal entity; it would answer nothing".to_owned(),
-        setting: "tenants.warehouses, tenants.legal_entity",
+        error => bad(error.to_string(), setting_for(error)),
     }
 }
 
@@ -277,15 +251,15 @@ async fn first_row(feed: &TenantFeed, warehouse: &WarehouseId, what: &str) -> Fi
         Ok((page.rows.into_iter().next(), page.end.dropped_rows))
     };
     match answered(what, read).await {
-        Ok((Some(row), 0)) => Finding::Good(format!("readable, the first item is {:?}", row.item)),
+        Ok((Some(row), 0)) => good(format!("readable, the first item is {:?}", row.item)),
         Ok((None, 0)) => Finding::Warning(
             "there are none; a warehouse without rows is quarantined until somebody accepts it"
                 .to_owned(),
         ),
-        Ok((_, _dropped)) => Finding::Bad {
-            problem: "rows of another company or warehouse came back".to_owned(),
-            setting: "tenants.legal_entity, tenants.warehouses",
-        },
+        Ok((_, _dropped)) => bad(
+            "rows of another company or warehouse came back",
+            "tenants.legal_entity, tenants.warehouses",
+        ),
         Err(error) => failure(&error),
     }
 }

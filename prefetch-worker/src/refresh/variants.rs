@@ -61,7 +61,7 @@ impl Variants {
         }
     }
 
-    /// What was findings beside the list.
+    /// What D365 said beside the list.
     pub(crate) fn findings(&self) -> &Arc<VariantFindings> {
         &self.findings
     }

@@ -1,22 +1,16 @@
-//! Everybody who is not a worker: D365's users, live callers, readers, operators.
+//! Those who are no workers: D365's users, live callers, readers, operators.
 
-use super::{Broken, Event, Fault, LookUp, Simulation, stamp};
+use super::faults::Fault;
+use super::world::{Broken, Event, LookUp, Simulation, stamp};
 use crate::evidence::Read;
-use crate::house::HouseError;
-use crate::rules::StampRule;
+use crate::store::ModelError;
 use shared::redis_store::LineText;
 use shared::stock::{LineContent, LineValue, Origin, Sku, SkuMapper, StockLine, fold_item};
 
-impl Simulation<'_> {
+impl Simulation {
     fn any_place(&mut self) -> (usize, usize) {
-        let warehouses = self.truth.warehouses().len() as u64;
-        let items = self.truth.items().len() as u64;
-        let warehouse = self.chance.below(warehouses);
-        let item = self.chance.below(items);
-        (
-            usize::try_from(warehouse).unwrap_or(0),
-            usize::try_from(item).unwrap_or(0),
-        )
+        let warehouse = self.chance.index(self.truth.warehouses().len());
+        (warehouse, self.chance.index(self.truth.items().len()))
     }
 
     pub(super) fn change_truth(&mut self) {
@@ -25,49 +19,33 @@ impl Simulation<'_> {
         let is_there = self.truth.amount(warehouse, item, now).is_some();
         if is_there && self.chance.happens(400) && self.truth.present(warehouse, now) > 5 {
             self.truth.vanishes(warehouse, item, now);
-            self.note(|| format!("D365: item {item} of {warehouse} vanishes"));
         } else {
             self.truth.changes(warehouse, item, now);
-            let amount = self.truth.amount(warehouse, item, now);
-            self.note(|| format!("D365: item {item} of {warehouse} is {amount:?}"));
         }
+        let amount = self.truth.amount(warehouse, item, now);
+        self.note(|| format!("D365: item {item} of {warehouse} is {amount:?}"));
         let delay = self.chance.between(500, 8_000);
         self.after(delay, Event::TruthChanges);
     }
 
-    pub(super) fn begin_look_up(&mut self) -> Result<(), Broken> {
+    pub(super) fn begin_look_up(&mut self) {
         let (warehouse, item) = self.any_place();
         let start_ms = self.now_ms;
         let end_ms = start_ms + self.chance.between(50, 1_200);
         let at_ms = self.chance.between(start_ms, end_ms);
         let lag = self.chance.between(0, 1_000);
-        let clock_ahead_ms = self.clock.ahead_at(start_ms - lag);
-        let stamped = match self.rules.stamp {
-            StampRule::AtStart => start_ms,
-            StampRule::AtArrival => end_ms,
-        };
+        let clock_ahead_ms = self.ahead_at(start_ms - lag);
         let number = usize::try_from(self.scheduled).unwrap_or(0);
-        let read = Read {
-            start_ms,
-            at_ms,
-            end_ms,
-            clock_ahead_ms,
-        };
-        let name = &self.truth.items()[item];
-        let line = StockLine {
-            sku: Sku::parse(name.as_str()).map_err(HouseError::from)?,
-            warehouse: self.truth.warehouses()[warehouse].clone(),
-            value: LineValue {
-                content: LineContent::Absent,
-                as_of: stamp(stamped + clock_ahead_ms),
-                origin: Origin::Live,
-            },
-        };
         let look_up = LookUp {
             warehouse,
             item,
-            line,
-            read,
+            as_of: stamp(start_ms + clock_ahead_ms),
+            read: Read {
+                start_ms,
+                at_ms,
+                end_ms,
+                clock_ahead_ms,
+            },
         };
         self.look_ups.insert(number, look_up);
         let late = if self.strikes(Fault::LateWrite, 300) {
@@ -78,14 +56,13 @@ impl Simulation<'_> {
         self.after(end_ms - start_ms + late, Event::LiveAnswer(number));
         let next = self.chance.between(200, 6_000);
         self.after(next, Event::LiveBegins);
-        Ok(())
     }
 
     pub(super) fn end_look_up(&mut self, number: usize) -> Result<(), Broken> {
         let Some(LookUp {
             warehouse,
             item,
-            mut line,
+            as_of,
             read,
         }) = self.look_ups.remove(&number)
         else {
@@ -93,35 +70,36 @@ impl Simulation<'_> {
         };
         // The truth of that instant is history by now, so it can be asked for here.
         let rows = self.truth.rows(warehouse, item, read.at_ms);
-        let folded = fold_item(
-            &rows,
-            &SkuMapper::ItemNumber,
-            line.value.as_of,
-            Origin::Live,
-        );
-        if let Some(found) = folded
-            .ok()
-            .and_then(|folded| folded.lines.into_iter().next())
-        {
-            line = found;
-        }
+        let folded = fold_item(&rows, &SkuMapper::ItemNumber, as_of, Origin::Live);
+        let found = folded.ok().and_then(|item| item.lines.into_iter().next());
+        let name = self.truth.items()[item].as_str();
+        let absent = StockLine {
+            sku: Sku::parse(name).map_err(ModelError::from)?,
+            warehouse: self.truth.warehouses()[warehouse].clone(),
+            value: LineValue {
+                content: LineContent::Absent,
+                as_of,
+                origin: Origin::Live,
+            },
+        };
+        let line = found.unwrap_or(absent);
         let text = LineText(&line.value).to_string();
         self.note(|| format!("live: item {item} of {warehouse} is {text}"));
         self.evidence.was_read(warehouse, item, text, read);
-        if self.strikes(Fault::LostCall, 20) {
-            return Ok(());
+        if !self.strikes(Fault::LostCall, 20) {
+            self.apply(&[line])?;
         }
-        self.apply(&[line])?;
         Ok(())
     }
 
     pub(super) fn ask_for_refresh(&mut self) -> Result<(), Broken> {
         let (warehouse, _) = self.any_place();
         if !self.is_calm {
-            let warehouse = self.truth.warehouses()[warehouse].clone();
-            self.note(|| format!("a refresh of {warehouse} is asked for"));
+            let name = self.truth.warehouses()[warehouse].clone();
+            self.note(|| format!("a refresh of {name} is asked for"));
             self.remember();
-            self.house.make_due(&mut self.redis, &warehouse)?;
+            let call = self.store.calls().make_due(name.key());
+            self.store.run(&mut self.redis, &call)?;
         }
         let delay = self.chance.between(1_000, 120_000);
         self.after(delay, Event::RefreshAsked);

@@ -1,15 +1,10 @@
-//! The simulation and the tests of the tools it stands on.
+//! Seeds, kills, rules broken on purpose, and the model of Redis beside a real one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "how much was tried is worth reading")]
 
 mod controls;
-mod fake_redis;
 mod kill;
-mod random_calls;
-mod seeds;
+mod real_redis;
 mod simulation;
