@@ -3,8 +3,8 @@
 use deterministic_simulation::simulation::{Fault, Weather, record};
 use redis::{Connection, Value};
 use shared::redis_store::scripts;
-use test_redis::TestRedis;
 use std::collections::{BTreeMap, BTreeSet};
+use test_redis::TestRedis;
 
 const RUNS: u64 = 12;
 
