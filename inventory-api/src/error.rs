@@ -11,6 +11,7 @@ use actix_web::{HttpResponse, ResponseError};
 use shared::d365::D365Error;
 use shared::http::auth::NotAllowed;
 use shared::http::feedback::{Feedback, Problem};
+use shared::http::refusals;
 use shared::redis_store::StoreError;
 use std::time::Duration;
 
@@ -200,39 +201,28 @@ impl ApiError {
             Self::NotJson { .. }
             | Self::UnreadableQuery
             | Self::WrongType { .. }
-            | Self::BodyBroken => (S::BAD_REQUEST, "inventory.request.malformed.error"),
-            Self::Invalid { .. } | Self::OutOfRange { .. } => {
-                (S::UNPROCESSABLE_ENTITY, "inventory.request.invalid.error")
-            }
-            Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "inventory.request.too_large.error"),
-            Self::OrganizationNotFound { .. } => {
-                (S::NOT_FOUND, "inventory.organization.not_found.error")
-            }
+            | Self::BodyBroken => refusals::MALFORMED,
+            Self::Invalid { .. } | Self::OutOfRange { .. } => refusals::INVALID,
+            Self::TooLarge { .. } => refusals::TOO_LARGE,
+            Self::OrganizationNotFound { .. } => refusals::ORGANIZATION_NOT_FOUND,
             Self::ChannelNotFound { .. } => (S::NOT_FOUND, "inventory.channel.not_found.error"),
-            Self::WarehouseNotFound { .. } => (S::NOT_FOUND, "inventory.warehouse.not_found.error"),
+            Self::WarehouseNotFound { .. } => refusals::WAREHOUSE_NOT_FOUND,
             Self::OrderNotFound { .. } => (S::NOT_FOUND, "inventory.order.not_found.error"),
             Self::ReservationNotFound { .. } => {
                 (S::NOT_FOUND, "inventory.reservation.not_found.error")
             }
             Self::OrderSettled { .. } => (S::CONFLICT, "inventory.order.settled.error"),
-            Self::NotAllowed(_) => (S::FORBIDDEN, "inventory.authorization.error"),
-            Self::RouteNotFound => (S::NOT_FOUND, "inventory.route.not_found.error"),
-            Self::MethodNotAllowed { .. } => {
-                (S::METHOD_NOT_ALLOWED, "inventory.method.not_allowed.error")
-            }
-            Self::UnsupportedMediaType => (
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "inventory.media_type.unsupported.error",
-            ),
-            Self::BodyTooSlow { .. } => (S::REQUEST_TIMEOUT, "inventory.request.timeout.error"),
+            Self::NotAllowed(_) => refusals::NOT_ALLOWED,
+            Self::RouteNotFound => refusals::ROUTE_NOT_FOUND,
+            Self::MethodNotAllowed { .. } => refusals::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => refusals::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooSlow { .. } => refusals::BODY_TOO_SLOW,
             Self::Full { .. }
             | Self::OrdersContend
             | Self::TooManyHolds { .. }
-            | Self::TooOften { .. } => (S::TOO_MANY_REQUESTS, "inventory.throttled.error"),
+            | Self::TooOften { .. } => refusals::THROTTLED,
             Self::CacheCold => (S::SERVICE_UNAVAILABLE, "inventory.cache.cold.error"),
-            Self::CacheUnavailable { .. } => {
-                (S::SERVICE_UNAVAILABLE, "inventory.cache.unavailable.error")
-            }
+            Self::CacheUnavailable { .. } => refusals::CACHE_UNAVAILABLE,
             Self::Live { failure, .. } => live_status_and_code(failure),
             Self::Unwritable(_) => (S::INTERNAL_SERVER_ERROR, "inventory.internal.error"),
         }

@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 
 /// Ends a command of the program.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
 pub enum WorkerError {
     #[error(transparent)]
     Settings(#[from] SettingsError),

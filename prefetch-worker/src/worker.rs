@@ -23,20 +23,14 @@ const PAGE_TIMEOUT: Duration = Duration::from_mins(2);
 /// Largest page body.
 const PAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// A worker's handles.
 #[derive(Debug, Clone)]
 pub struct Worker {
     /// This worker's id in Redis, unique among all that ever ran.
     pub id: Arc<str>,
-    /// The cache.
     pub store: StockStore,
-    /// The tenants it reads.
     pub feeds: Arc<[TenantFeed]>,
-    /// Its settings.
     pub settings: Arc<WorkerSettings>,
-    /// Its background work.
     pub tasks: Tasks,
-    /// Its end.
     pub shutdown: Shutdown,
     /// Name of the machine, for people.
     pub(crate) host: Arc<str>,
@@ -44,16 +38,13 @@ pub struct Worker {
     reading: Arc<Mutex<Vec<String>>>,
     /// What this process has read, by `tenant/warehouse`.
     progress: Arc<Mutex<HashMap<String, Arc<Progress>>>>,
-    /// Rows read since the start.
     pub(crate) rows: Arc<AtomicU64>,
 }
 
 /// One tenant and where its stock is read.
 #[derive(Debug)]
 pub struct TenantFeed {
-    /// Its settings.
     pub settings: TenantSettings,
-    /// Where its stock is read.
     pub source: Arc<dyn OnHandSource>,
     variants: Variants,
     fingerprint: Fingerprint,
@@ -73,7 +64,6 @@ pub(crate) enum Work<'a> {
 }
 
 impl TenantFeed {
-    /// A tenant read from this source.
     pub fn new(settings: TenantSettings, source: Arc<dyn OnHandSource>) -> Self {
         let variants = Variants::new(TenantSettings::VARIANTS_MAX_AGE);
         let fingerprint = settings.line_meaning().fingerprint();
@@ -86,7 +76,6 @@ impl TenantFeed {
         }
     }
 
-    /// Of the settings its lines are read with.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
@@ -101,7 +90,6 @@ impl TenantFeed {
         self.is_yielded.swap(does, Ordering::Relaxed)
     }
 
-    /// The tenant's id.
     pub fn id(&self) -> &TenantId {
         &self.settings.id
     }
@@ -193,7 +181,6 @@ impl Worker {
         ))
     }
 
-    /// A worker that reads these feeds.
     pub fn with_feeds(
         settings: WorkerSettings,
         store: StockStore,
@@ -215,7 +202,6 @@ impl Worker {
         }
     }
 
-    /// The store for lines of this feed.
     pub(crate) fn store_of(&self, feed: &TenantFeed) -> StockStore {
         self.store.under(Some(feed.fingerprint))
     }
@@ -237,7 +223,6 @@ impl Worker {
         }
     }
 
-    /// The feed of a tenant.
     pub fn feed(&self, tenant: &TenantId) -> Option<&TenantFeed> {
         self.feeds.iter().find(|feed| feed.id() == tenant)
     }
@@ -271,7 +256,6 @@ impl Worker {
         Ok(())
     }
 
-    /// What this process has read of a warehouse.
     pub(crate) fn progress_of(&self, feed: &TenantFeed, warehouse: &WarehouseId) -> Arc<Progress> {
         let mut all = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(format!("{}/{warehouse}", feed.id())).or_default())

@@ -49,7 +49,6 @@ struct Query {
     code: Option<String>,
 }
 
-/// What an event hints at.
 enum Hint<'w> {
     Item(&'w TenantFeed, ItemNumber),
     Warehouse(&'w TenantFeed, &'w WarehouseId),

@@ -30,7 +30,6 @@ use utoipa::{Modify, OpenApi};
 )]
 struct Document;
 
-/// How callers show who they are.
 struct Credentials;
 
 impl Modify for Credentials {
@@ -51,7 +50,6 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// The document as JSON.
 pub(crate) fn text() -> &'static str {
     static TEXT: LazyLock<String> =
         LazyLock::new(|| document().to_pretty_json().unwrap_or_default());

@@ -9,7 +9,6 @@ use shared::http::feedback::{Feedback, Problem};
 use shared::http::refusals;
 use std::time::Duration;
 
-/// Bytes of one request's body.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]

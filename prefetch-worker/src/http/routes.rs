@@ -32,7 +32,6 @@ pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
     header_timeout: Duration::from_secs(5),
 };
 
-/// What the API is made of.
 pub(crate) struct Parts<'s> {
     pub(crate) auth: &'s AuthSettings,
     pub(crate) worker: Worker,
@@ -43,7 +42,6 @@ pub(crate) struct Parts<'s> {
     pub(crate) connections: Arc<Connections>,
 }
 
-/// Serves the API on this listener.
 pub(crate) fn serve(
     listener: TcpListener,
     parts: Parts<'_>,

@@ -67,7 +67,6 @@ pub(crate) async fn explain(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A tenant that is looked at.
 struct Explained {
     id: TenantId,
     warehouses: Vec<WarehouseId>,

@@ -31,7 +31,6 @@ const KNOWN_LENGTH: &str =
 /// That of one whose size is not known.
 const FIRST_TIME: &str = "{spinner} {prefix:<20} {pos:>9} rows {rate:>14}  {elapsed}  {msg}";
 
-/// One warehouse that is to be read.
 struct Job<'a> {
     feed: &'a TenantFeed,
     warehouse: &'a WarehouseId,
@@ -56,7 +55,6 @@ enum Shown {
     },
 }
 
-/// One warehouse's line of the summary.
 struct Summary {
     state: &'static str,
     rows: u64,

@@ -179,7 +179,6 @@ pub(crate) async fn status(
 
 /// How far the first snapshots of a tenant are.
 pub(crate) struct FirstRead {
-    /// Warehouses that have a complete snapshot.
     pub(crate) complete: usize,
     /// Rows of these, and those that all workers have read of the others.
     pub(crate) rows: u64,

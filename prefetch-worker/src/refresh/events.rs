@@ -9,13 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Items waiting at once, over all tenants.
 const MOST_WAITING: usize = 5_000;
 /// Items read together.
 const ITEMS_AT_ONCE: usize = 200;
 /// Hints that come this close together become one reading.
 const COLLECTED_FOR: Duration = Duration::from_secs(1);
-/// After a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Too many items are waiting.

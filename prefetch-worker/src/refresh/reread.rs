@@ -30,11 +30,9 @@ pub(crate) enum RereadError {
 pub(crate) struct Reread {
     /// The lines, as they were offered to the store.
     pub(crate) lines: Vec<StockLine>,
-    /// Calls to D365.
     pub(crate) calls: u32,
 }
 
-/// The items that some SKUs are made of.
 pub(crate) fn items_of(mapper: &SkuMapper, skus: &[Sku]) -> Vec<ItemNumber> {
     let items: BTreeSet<ItemNumber> = skus.iter().flat_map(|sku| mapper.items_of(sku)).collect();
     items.into_iter().collect()

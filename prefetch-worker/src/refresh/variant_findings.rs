@@ -53,7 +53,6 @@ impl VariantFindings {
         }
     }
 
-    /// The list was read anew.
     pub(super) fn forget(&self) {
         *self.kinds() = Kinds::default();
     }

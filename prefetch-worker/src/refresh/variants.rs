@@ -61,7 +61,6 @@ impl Variants {
         }
     }
 
-    /// What D365 said beside the list.
     pub(crate) fn findings(&self) -> &Arc<VariantFindings> {
         &self.findings
     }

@@ -20,7 +20,6 @@ impl Notes {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
-    /// What is new since it was taken last.
     pub(crate) fn take(&self) -> Option<ShardProgress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -16,7 +16,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Longest wait of a warehouse whose settings have just changed.
 const LONGEST_SETTLING: Duration = Duration::from_secs(2);
 
-/// A claimed warehouse.
 struct Warehouse<'a> {
     worker: &'a Worker,
     feed: &'a TenantFeed,

@@ -8,21 +8,13 @@ use shared::stock::Generation;
 pub enum CycleOutcome {
     /// A cycle was opened with so many parts.
     Opened {
-        /// Its number.
         generation: Generation,
-        /// Its parts.
         parts: usize,
     },
     /// The cycle is under way; so many of its parts had been lost and are due again.
-    UnderWay {
-        /// Parts that were put back on the schedule.
-        put_back: u32,
-    },
+    UnderWay { put_back: u32 },
     /// A part was read to its end; so many parts of the cycle are still open.
-    PartRead {
-        /// Parts that have not ended.
-        open: u32,
-    },
+    PartRead { open: u32 },
     /// The part's cycle is over or another one by now.
     Superseded,
     /// The cycle was sealed, as what the end says.

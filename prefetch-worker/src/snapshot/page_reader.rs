@@ -19,7 +19,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A part to read.
 pub(super) struct Part<'a> {
     pub(super) worker: &'a Worker,
     pub(super) feed: &'a TenantFeed,
@@ -30,7 +29,6 @@ pub(super) struct Part<'a> {
     pub(super) started: AsOf,
 }
 
-/// How reading a part ended.
 pub(super) enum PartRead {
     /// It was read to its end, or broke off: the facts say which.
     Ended(PartFacts),
