@@ -17,7 +17,6 @@ use crate::live::write_through::WriteThrough;
 use crate::live_look_up::{Deadline, Finding, LiveLookUp};
 use board::{Board, Subject, longest_wait};
 use shared::process::clock::Clock;
-use shared::process::guards::{self, Guard};
 use shared::process::tasks::Tasks;
 use shared::redis_store::{StockReader, StockStore};
 use shared::stock::{Sku, TenantId, WarehouseId};
@@ -131,12 +130,7 @@ impl LiveDesk {
             warehouses: Arc::clone(&warehouses),
             sku: sku.clone(),
         });
-        let mut told = if guards::is_off(Guard::SharedQuestions) {
-            self.0
-                .take_off_alone(subjects.collect(), deadline, priority)
-        } else {
-            self.0.sit_down(subjects, deadline, priority)
-        };
+        let mut told = self.0.sit_down(subjects, deadline, priority);
         let everybody = async {
             for told in &mut told {
                 // A seat that is gone without a word is read as such below.
@@ -285,23 +279,6 @@ impl Desk {
             let flight = flight::Flight::new(Arc::clone(self), group);
             self.tools.tasks.spawn("live-flight", flight.fly());
         }
-    }
-
-    fn take_off_alone(
-        self: &Arc<Self>,
-        subjects: Vec<Subject>,
-        deadline: &Deadline,
-        priority: Priority,
-    ) -> Vec<Listener> {
-        let now = self.tools.clock.monotonic();
-        let departing: Vec<(Subject, Seat, Duration)> = subjects
-            .into_iter()
-            .map(|subject| (subject, Seat::new(deadline, priority), now))
-            .collect();
-        let seats = departing.iter();
-        let listeners = seats.map(|(_, seat, _)| seat.tell.subscribe()).collect();
-        self.take_off(departing);
-        listeners
     }
 
     fn land(&self, subjects: &[Subject]) {

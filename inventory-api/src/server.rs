@@ -184,7 +184,6 @@ pub async fn run(
     };
     let sources = LiveSources::new(open, settings.api.live.concurrency, tools);
     let state = Arc::new(state_of(&settings, store, &sources, &shutdown)?);
-    tasks.break_if_wanted(|| format!("{settings:?} {state:?}"));
     // Background work outlives the drain: open requests still need the clock.
     let background = CancellationToken::new();
     let clock = Arc::clone(state.store.clock());

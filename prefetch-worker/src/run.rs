@@ -43,7 +43,6 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<ExitCode, Wor
     (worker.shutdown).watch_signals(&worker.tasks, worker.settings.drain_delay)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), worker.id = %worker.id, "starting");
 
-    (worker.tasks).break_if_wanted(|| format!("{settings:?} {worker:?}"));
     let clock = Arc::clone(worker.clock());
     // What requests need lives until the listeners close.
     let stop_clock = worker.shutdown.closing().clone();

@@ -4,7 +4,6 @@
 
 pub mod clock;
 pub mod crypto;
-pub mod guards;
 pub mod metrics;
 pub mod open_files;
 pub mod shutdown;

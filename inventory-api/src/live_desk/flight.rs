@@ -10,7 +10,6 @@ use crate::live::failure::LiveFailure;
 use crate::live::write_through::WriteThrough;
 use crate::live_look_up::{Deadline, Finding, Findings};
 use futures_util::future::{BoxFuture, join_all};
-use shared::process::guards::{self, Guard};
 use shared::stock::{AsOf, Sku, WarehouseId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,13 +74,7 @@ impl Flight {
             return;
         };
         let everybody_left = join_all(self.seats.iter().map(|(_, seat)| seat.tell.closed()));
-        let work = async {
-            if guards::is_off(Guard::SharedQuestions) {
-                Box::pin(self.ask(waiting, &ends, None)).await;
-            } else {
-                self.learn(waiting, &ends).await;
-            }
-        };
+        let work = self.learn(waiting, &ends);
         tokio::select! {
             biased;
             () = work => {}

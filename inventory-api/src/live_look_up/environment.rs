@@ -10,7 +10,6 @@ use crate::live::failure::LiveFailure;
 use crate::metrics;
 use shared::d365::D365Error;
 use shared::process::clock::Clock;
-use shared::process::guards::{self, Guard};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -292,20 +291,11 @@ impl Environment {
 
     /// How long nothing may be asked, without taking the trial.
     fn rest_left(&self, priority: Priority, allowed: Duration) -> Option<Duration> {
-        if guards::is_off(Guard::Breaker) {
-            return None;
-        }
         let now = self.clock.monotonic();
         self.breakers().rest_left(now, priority, allowed)
     }
 
     fn leaves(&self, priority: Priority, allowed: Duration) -> Result<Leaves, Duration> {
-        if guards::is_off(Guard::Breaker) {
-            return Ok(Leaves {
-                orders: None,
-                others: Leave::Pass,
-            });
-        }
         let now = self.clock.monotonic();
         self.breakers().ask(now, priority, allowed)
     }

@@ -1,6 +1,5 @@
 //! Background work with a name: a panic is told, never lost.
 
-use super::guards::{self, Guard};
 use futures_util::FutureExt;
 use std::any::Any;
 use std::future::Future;
@@ -54,14 +53,6 @@ impl Tasks {
         work: impl Future<Output = ()> + Send + 'static,
     ) {
         self.begin(watched(name, work));
-    }
-
-    /// Work that breaks with this text, where the rig wants to see it.
-    pub fn break_if_wanted(&self, text: impl FnOnce() -> String) {
-        if guards::is_off(Guard::NoPanics) {
-            let text = text();
-            self.spawn("breaks", async move { guards::panic_if_wanted(|| text) });
-        }
     }
 
     #[expect(
