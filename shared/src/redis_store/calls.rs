@@ -5,7 +5,6 @@ use super::script::StoreCall;
 use super::store::StockStore;
 use crate::stock::TenantId;
 
-/// Makes calls about one tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct Calls<'a> {
     pub(super) keys: &'a Keys,
@@ -13,7 +12,6 @@ pub struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    /// About this tenant, under these names.
     pub fn new(keys: &'a Keys, tenant: &'a TenantId) -> Self {
         Self { keys, tenant }
     }
@@ -27,7 +25,6 @@ impl<'a> Calls<'a> {
 }
 
 impl StockStore {
-    /// Makes calls about this tenant.
     pub fn calls<'a>(&'a self, tenant: &'a TenantId) -> Calls<'a> {
         Calls::new(self.keys(), tenant)
     }

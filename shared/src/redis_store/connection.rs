@@ -83,7 +83,6 @@ pub(super) fn client(settings: &RedisSettings) -> Result<Client, StoreError> {
     Client::build_with_tls(info, certificates).map_err(|e| wrong("ca_file", &e))
 }
 
-/// What a link is used for.
 #[derive(Debug, Clone)]
 pub(super) enum Use {
     /// Questions of the thread that asks, over a connection of that thread's runtime.
@@ -94,12 +93,9 @@ pub(super) enum Use {
     Scripts(Tasks, Duration),
 }
 
-/// Longest waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// For a connection.
     pub(super) connect: Duration,
-    /// For an answer.
     pub(super) answer: Duration,
 }
 

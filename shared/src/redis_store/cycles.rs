@@ -66,7 +66,6 @@ impl PartId {
         Some((warehouse, part))
     }
 
-    /// The shard's name.
     pub fn shard_of(self, warehouse: &WarehouseId) -> String {
         format!("{}#{self}", warehouse.key())
     }
@@ -78,7 +77,6 @@ impl fmt::Display for PartId {
     }
 }
 
-/// A cycle under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenCycle {
     pub generation: Generation,
@@ -89,7 +87,6 @@ pub struct OpenCycle {
     pub parts: Vec<OpenPart>,
 }
 
-/// A part of a cycle under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenPart {
     pub range: ItemRange,
@@ -137,7 +134,6 @@ impl OpenCycle {
     }
 }
 
-/// What became of a part's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartEnded {
     /// It is noted; so many parts are still open.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplainedLine {
-    /// The field: a warehouse.
     pub warehouse: String,
     pub text: String,
     /// The text read as a line, if it is one.
@@ -19,7 +18,6 @@ pub struct ExplainedLine {
 /// What a check of the server wants to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerFacts {
-    /// Version, for example `7.0.15`.
     pub version: String,
     /// `master` or `slave`.
     pub role: String,

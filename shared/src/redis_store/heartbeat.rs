@@ -26,18 +26,15 @@ pub struct WorkerHeartbeat {
     pub id: String,
     pub version: String,
     pub host: String,
-    /// Start, as ISO text.
     pub started: String,
     /// The tenants it reads, each with the fingerprint of the settings it reads them with.
     pub settings: Vec<(TenantId, Fingerprint)>,
     /// Warehouses it reads right now, as `tenant/warehouse`.
     pub shards: Vec<String>,
-    /// Rows a second over the last beat.
     pub rows_per_second: u64,
 }
 
 impl StockStore {
-    /// Notes a worker's sign of life.
     pub async fn beat(&self, worker: &WorkerHeartbeat, now: AsOf) -> Result<(), StoreError> {
         let key = self.keys().worker(&worker.id);
         let silent_before = now.unix_ms() - i64::try_from(SILENCE.as_millis()).unwrap_or(i64::MAX);

@@ -35,7 +35,6 @@ use super::hold_codec::channel_text;
 use crate::d365::AppId;
 use crate::stock::{HoldOwner, Sku, TenantId, WarehouseId};
 
-/// Makes the names of keys.
 #[derive(Debug, Clone)]
 pub struct Keys {
     prefix: Box<str>,

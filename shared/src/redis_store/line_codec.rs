@@ -6,7 +6,6 @@
 use crate::stock::{AsOf, LineContent, LineValue, Quantities};
 use std::fmt;
 
-/// Shows a line as it is stored.
 #[derive(Debug)]
 pub struct LineText<'a>(pub &'a LineValue);
 

@@ -22,7 +22,6 @@ const LINES_PER_CALL: usize = 250;
 /// ask for (10 min) together.
 const ABSENCE_TTL: Duration = Duration::from_mins(15);
 
-/// What became of the lines of one [`StockStore::apply`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
     /// One verdict a line, in the lines' order.
@@ -30,7 +29,6 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// How many lines stand in the store now.
     pub fn applied(&self) -> usize {
         self.verdicts
             .iter()
@@ -38,7 +36,6 @@ impl Applied {
             .count()
     }
 
-    /// How many lines were refused.
     pub fn refused(&self) -> usize {
         self.verdicts.len() - self.applied()
     }

@@ -137,7 +137,6 @@ impl PublishedTenant {
         }))
     }
 
-    /// Time from one snapshot's start to the next.
     pub fn refresh_interval(&self) -> Option<Duration> {
         humantime::parse_duration(self.fields.get("refresh_interval")?).ok()
     }

@@ -22,7 +22,6 @@ pub struct StockReader {
     settings: Option<Fingerprint>,
 }
 
-/// What is stored for one SKU in one warehouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredLine {
     Value(LineValue),
@@ -32,18 +31,15 @@ pub enum StoredLine {
     Unreadable,
 }
 
-/// The answer to one question.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The feeds, in the order of the warehouses asked for.
     pub feeds: Vec<FeedStanding>,
     /// The lines, SKU by SKU, each with all warehouses asked for.
     pub lines: Vec<StoredLine>,
-    /// What orders hold of each SKU.
     pub held: Vec<HeldOfSku>,
 }
 
-/// What orders hold of a SKU.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum HeldOfSku {
     #[default]

@@ -37,7 +37,6 @@ pub struct Claim {
     pub token: FencingToken,
 }
 
-/// The answer to asking for work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
     /// Work.
@@ -57,22 +56,16 @@ pub struct LeaseLost;
 /// How far a holder is. What it names is stored: another may go on from there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShardProgress {
-    /// Rows read so far.
     pub rows: u64,
-    /// The last item whose lines are stored.
     pub cursor: String,
     /// What else whoever goes on must know, in the holder's own form.
     pub notes: String,
 }
 
-/// How a holder parted from its shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finished {
-    /// The work is done.
     Well,
-    /// The work failed.
     Failed { error: String },
-    /// There was nothing to do yet.
     Later,
 }
 
@@ -83,15 +76,12 @@ pub struct ShardRecord {
     pub lease_until_ms: Option<u64>,
     /// When it is due, in ms since 1970 on Redis' clock; while it is held, when the lease ends.
     pub due_ms: Option<u64>,
-    /// Rows its holder has read so far.
     pub rows: u64,
-    /// The last item whose lines are stored.
     pub cursor: Option<String>,
     /// What else its holder noted, in the holder's own form.
     pub notes: Option<String>,
     /// How often it was taken without getting on.
     pub taken: u32,
-    /// How often it has failed in a row.
     pub failures: u32,
     pub last_error: Option<String>,
 }

@@ -55,7 +55,6 @@ pub(super) static TAKE_LIVE: StoreScript =
 pub(super) static WATCH_CYCLE: StoreScript =
     StoreScript::at_any_time("watch_cycle.lua", include_str!("scripts/watch_cycle.lua"));
 
-/// All of them.
 pub static ALL: [&StoreScript; 24] = [
     &ACCEPT,
     &APPLY_LINES,

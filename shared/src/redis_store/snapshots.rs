@@ -16,7 +16,6 @@ use serde::Serialize;
 /// How many cycles the history keeps.
 const HISTORY: usize = 20;
 
-/// How a cycle ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CycleEnd {
     pub generation: Generation,
@@ -31,7 +30,6 @@ pub struct CycleEnd {
     pub borders: Vec<ItemNumber>,
 }
 
-/// What a cycle turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sealed {
     Complete {
@@ -70,7 +68,6 @@ impl Doubt {
     }
 }
 
-/// An operator's word that a quarantined cycle is right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acceptance {
     /// Which cycle; none is the one that ended last.
@@ -80,7 +77,6 @@ pub struct Acceptance {
     pub even_if_empty: bool,
 }
 
-/// Why a cycle was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAccepted {
     #[error("nothing was read of this warehouse yet")]

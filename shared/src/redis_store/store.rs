@@ -127,7 +127,6 @@ impl StockStore {
         &self.shared.keys
     }
 
-    /// How long a line lives that nothing writes again.
     pub fn line_ttl(&self) -> Duration {
         self.shared.line_ttl
     }
@@ -152,7 +151,6 @@ impl StockStore {
         &self.shared.seen_feeds
     }
 
-    /// Whether Redis answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.ask::<String>(&redis::cmd("PING"))
             .await

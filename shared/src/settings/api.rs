@@ -32,7 +32,6 @@ pub struct ApiSettings {
     pub auth: AuthSettings,
     pub live: LiveSettings,
     pub orders: OrderSettings,
-    /// What a request may ask for.
     pub limits: LimitSettings,
 }
 
@@ -67,7 +66,6 @@ pub struct LiveSettings {
     /// The longest deadline a caller may ask for.
     #[serde(with = "duration")]
     pub longest_deadline: Duration,
-    /// Look-ups under way at once to one environment, in one process.
     pub concurrency: usize,
     /// Credentials for tenants that have no section here and were published by a prefetcher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,17 +98,14 @@ impl LiveSettings {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
-    /// Distinct SKUs in one request.
     pub skus: usize,
     /// SKUs in one EXACT request or order check.
     pub live_skus: usize,
     pub warehouses: usize,
-    /// Bytes of a request's body.
     #[serde(with = "size")]
     pub body_bytes: usize,
     /// Requests in work at once; more are refused with 429 and `Retry-After`.
     pub in_flight: usize,
-    /// Open connections per worker thread.
     pub connections: usize,
     /// Open connections of one address in one process; more are closed as they come. 0 is no limit.
     pub connections_per_address: usize,
@@ -122,7 +117,6 @@ pub struct LimitSettings {
     /// Longest wait for a request's headers, also for a TLS handshake; at least 1 s.
     #[serde(with = "duration")]
     pub header_timeout: Duration,
-    /// Longest wait for a request's body.
     #[serde(with = "duration")]
     pub body_timeout: Duration,
     /// How long a connection nobody uses stays open.

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use url::Url;
 
-/// Who may call the HTTP surfaces of both services.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthSettings {
@@ -16,10 +15,8 @@ pub struct AuthSettings {
     /// with the port as a caller writes it.
     #[serde(default)]
     pub allowed_hosts: Vec<String>,
-    /// Callers who show a name and a password.
     #[serde(default)]
     pub basic: Vec<BasicUserSettings>,
-    /// Callers who show a signed token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<JwtSettings>,
 }
@@ -32,7 +29,6 @@ pub struct BasicUserSettings {
     /// argon2id hash in PHC form, as `inventory-api hash-password` prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<Secret>,
-    /// A file that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_hash_file: Option<PathBuf>,
     pub roles: Vec<RoleName>,
@@ -48,9 +44,7 @@ pub struct BasicUserSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RoleName {
-    /// Ask for stock.
     Browse,
-    /// Have orders checked.
     Order,
     /// Look into the services and have stock read again.
     Operate,
@@ -87,7 +81,6 @@ pub struct JwtSettings {
     pub tenants_claim: Option<String>,
 }
 
-/// A signature algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub enum JwtAlgorithm {
     #[serde(rename = "RS256")]

@@ -10,14 +10,11 @@ use crate::stock::{
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// One ICM sales channel.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelSettings {
     pub id: ChannelId,
-    /// Whose stock it sells.
     pub tenant: TenantId,
-    /// Warehouses of a question that names none.
     #[serde(default)]
     pub warehouses: Vec<WarehouseId>,
     /// What `inStock` says for absent and unknown products.
@@ -40,10 +37,8 @@ pub struct ChannelSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnknownProduct {
-    /// Not sellable.
     #[default]
     OutOfStock,
-    /// Sellable, amount not told.
     Unspecified,
 }
 

@@ -25,7 +25,6 @@ pub struct EntraSettings {
         skip_serializing_if = "Option::is_none"
     )]
     pub token_url: Option<Url>,
-    /// Which of the two endpoints.
     #[serde(default)]
     pub token_endpoint_version: TokenEndpointVersion,
     /// A token with less life left than this is renewed.
@@ -178,7 +177,6 @@ pub enum TokenEndpointVersion {
     V2,
 }
 
-/// How a client assertion is signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum AssertionAlgorithm {
     /// With `x5t#S256`: what Entra documents today.

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Logs, on standard output.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSettings {

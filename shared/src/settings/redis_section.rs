@@ -35,7 +35,6 @@ pub struct RedisSettings {
     pub script_timeout: Duration,
     /// Begin of every key.
     pub key_prefix: String,
-    /// How long a line lives that nothing writes again.
     #[serde(with = "duration")]
     pub line_ttl: Duration,
 }

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Keeps a text as a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
     }

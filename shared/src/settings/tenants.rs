@@ -29,15 +29,12 @@ pub struct TenantSettings {
     /// The warehouses that count. A real environment has dozens of transit and quarantine
     /// warehouses with similar names, so this is a list and not a pattern.
     pub warehouses: Vec<WarehouseId>,
-    /// Time from one snapshot's start to the next.
     #[serde(default = "fifteen_minutes", with = "duration")]
     pub refresh_interval: Duration,
     #[serde(default = "item_number")]
     pub sku_mapping: SkuMapping,
-    /// Which of D365's quantities is "available".
     #[serde(default)]
     pub quantity: QuantityField,
-    /// How pages follow each other.
     #[serde(default)]
     pub paging: PagingMode,
     #[serde(default = "on_hand_entity")]
@@ -144,7 +141,6 @@ pub(super) fn check_distinct(warehouses: &[WarehouseId]) -> Result<(), String> {
     }
 }
 
-/// Which of D365's quantities is "available".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QuantityField {
@@ -168,7 +164,6 @@ impl QuantityField {
     }
 }
 
-/// How pages follow each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PagingMode {

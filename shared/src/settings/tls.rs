@@ -16,7 +16,6 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 pub struct TlsSettings {
     /// PEM file with the certificate and those between it and its authority.
     pub certificate_file: PathBuf,
-    /// PEM file with its private key.
     pub key_file: PathBuf,
     /// How often the files are looked at; at least 100 ms.
     #[serde(default = "ten_seconds", with = "duration")]

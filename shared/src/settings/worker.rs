@@ -16,14 +16,10 @@ pub struct EventSettings {
     /// What senders must show; without it no event is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
-    /// A file that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<PathBuf>,
-    /// Property that names the item.
     pub item_field: String,
-    /// Property that names the warehouse.
     pub warehouse_field: String,
-    /// Property that names the legal entity.
     pub legal_entity_field: String,
 }
 
