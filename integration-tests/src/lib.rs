@@ -7,7 +7,7 @@
 //! - [`tcp_proxy`], [`open_loop`], [`oracle`]: faults on the way, load at a fixed rate, and who finds
 //!   what was said that was not true.
 //! - [`token_issuer`]: an issuer of tokens with keys of its own; [`oidc_server`]: one somebody else wrote.
-//! - [`order_histories`]: random histories of orders, and who knows what may be told of each.
+//! - [`order_histories`]: random histories of orders, and a judge of each reply.
 //! - [`password_hash`]: the hash of a caller's password.
 //! - [`chance`]: numbers that follow from a seed; [`usage`]: what a process uses.
 //!

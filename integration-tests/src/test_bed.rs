@@ -345,6 +345,19 @@ pub fn number(record: &Hash, field: &str) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
+/// When requests were begun and answered, in ms after the first began.
+pub fn spans(requests: &[RequestRecord]) -> String {
+    let began = |request: &RequestRecord| request.started.unix_millis();
+    let first = requests.first().map_or(0, began);
+    let span = |request: &RequestRecord| {
+        let end = request.answered.map(|end| end.unix_millis() - first);
+        let end = end.map_or("?".to_owned(), |end| end.to_string());
+        format!("{}-{end}", began(request) - first)
+    };
+    let spans: Vec<String> = requests.iter().map(span).collect();
+    spans.join(", ")
+}
+
 /// The most requests under way at once.
 pub fn most_at_once(requests: &[RequestRecord]) -> usize {
     let mut changes: Vec<(i64, bool)> = requests

@@ -30,7 +30,7 @@ pub struct ConnectorConfig {
     /// App registration (client id and secret) of live look-ups; none is that of prefetching.
     pub live_app: Option<(String, String)>,
     /// Whether everybody may call, without credentials; otherwise `more` says who may.
-    pub open_door: bool,
+    pub open_to_all: bool,
     /// More sections, as they would stand in the file.
     pub more: String,
 }
@@ -74,7 +74,7 @@ impl ConnectorConfig {
             refresh_interval: "15m".to_owned(),
             longest_address: None,
             live_app: None,
-            open_door: true,
+            open_to_all: true,
             more: String::new(),
         }
     }
@@ -85,7 +85,7 @@ impl ConnectorConfig {
             "redis": { "url": self.redis_url, "key_prefix": self.key_prefix },
             "tenants": [self.tenant(&self.tenant, &self.legal_entity)],
         });
-        if self.open_door {
+        if self.open_to_all {
             file["api"]["auth"]["insecure_no_authentication"] = true.into();
         }
         Ok(format!("{}\n{}", toml::to_string(&file)?, self.more))

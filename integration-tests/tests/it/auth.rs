@@ -31,7 +31,7 @@ impl Guarded {
         // Nobody is asked for stock here.
         let d365 = "http://127.0.0.1:1";
         let mut config = ConnectorConfig::new(&redis.url(), d365, vec!["11".to_owned()]);
-        config.open_door = false;
+        config.open_to_all = false;
         config.more = format!("{callers}\n{}", config.second_tenant("fabrikam", "dat"));
         let file = config.write().unwrap();
         let launch = Launch::new(program, file.path()).unwrap();

@@ -258,7 +258,7 @@ impl TestBed {
         let callers = Callers::new().await;
         let mut config = ConnectorConfig::new(&redis.url(), &d365.url(), vec!["24".to_owned()]);
         "2s".clone_into(&mut config.refresh_interval);
-        config.open_door = false;
+        config.open_to_all = false;
         config.more = format!(
             "[worker.events]\nsecret = \"{EVENT_KEY}\"\n{}",
             callers.sections()

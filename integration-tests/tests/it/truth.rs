@@ -5,6 +5,7 @@ use integration_tests::oracle::micros;
 use integration_tests::test_bed::{Failure, TestBed, metric, world};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 const WAREHOUSES: [&str; 2] = ["11", "24"];
 
@@ -169,6 +170,42 @@ async fn while_stock_moves_and_pages_come_late_a_line_is_as_old_as_it_says() -> 
         "{verdict:?} {refused}"
     );
     worker.stop().await?;
+    Ok(())
+}
+
+/// Puts and removes items until it is dropped.
+async fn move_rows(bed: &TestBed) -> Result<(), Failure> {
+    for number in (0..70).cycle() {
+        let item = format!("!{number:03}");
+        bed.put(&item, "24", "1")?;
+        if number % 3 == 0 {
+            bed.remove(&item, "24")?;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// Items that sort before all others come and go, so that every place behind them moves.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_come_and_go_while_paging_hide_no_other() -> Result<(), Failure> {
+    let mut d365 = world(300);
+    d365.load.base_ms = 50;
+    let bed = TestBed::configured(d365, &["24"], |config| {
+        config.more = "[worker]\npage_size = 25\n".to_owned();
+    })
+    .await?;
+    let items = bed.items("24")?;
+    tokio::select! {
+        read = bed.snapshot() => read?,
+        moved = move_rows(&bed) => moved?,
+    }
+    let (_service, api) = bed.api().await?;
+    let lines = bed.lines(&api, "24", &items).await?;
+    assert!(
+        lines.iter().all(|line| line.state == "PRESENT"),
+        "{lines:?}"
+    );
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use integration_tests::api_client::{ApiClient, Reply};
 use integration_tests::eventually::eventually;
 use integration_tests::stopwatch::Stopwatch;
-use integration_tests::test_bed::{Failure, TestBed};
+use integration_tests::test_bed::{Failure, TestBed, spans};
 use serde_json::json;
 use std::time::Duration;
 
@@ -122,14 +122,6 @@ pub(super) async fn ordered_at_once(scale: Scale) -> Result<Outcome, Failure> {
         too_early += u64::from(says_earlier || is_earlier);
     }
     let calls = bed.requests(Kind::Lookup, before);
-    let began = calls.first().map_or(0, |call| call.started.unix_millis());
-    let spans: Vec<String> = calls
-        .iter()
-        .map(|call| {
-            let end = call.answered.map_or(0, UtcMillis::unix_millis);
-            format!("{}-{}", call.started.unix_millis() - began, end - began)
-        })
-        .collect();
     let mut outcome = Outcome::default();
     outcome.count_at_most("D365 calls", calls.len() as u64, 3);
     outcome.none("answers from before their order", too_early);
@@ -140,8 +132,8 @@ pub(super) async fn ordered_at_once(scale: Scale) -> Result<Outcome, Failure> {
         slowest,
         DEADLINE + Duration::from_millis(50),
     );
-    let spans = spans.join(", ");
-    let what = format!("orders answered live by 2 replicas, D365 asked at {spans} ms");
+    let asked = spans(&calls);
+    let what = format!("orders answered live by 2 replicas, D365 asked at {asked} ms");
     outcome.happened(&what, live);
     outcome.happened("of them came while an earlier answer was held", late_live);
     first.stop().await?;

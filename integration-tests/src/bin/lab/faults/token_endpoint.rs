@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use integration_tests::api_client::ApiClient;
 use integration_tests::eventually::eventually_within;
 use integration_tests::stopwatch::Stopwatch;
-use integration_tests::test_bed::{Failure, most_at_once};
+use integration_tests::test_bed::{Failure, most_at_once, spans};
 use std::time::Duration;
 
 /// Callers who find no token at all, at once.
@@ -100,7 +100,8 @@ pub(super) async fn revoked_slow_down(scale: Scale) -> Result<Outcome, Failure> 
     let most = most_in_a_minute(&calls) as u64;
     outcome.count_at_most("token calls in any minute, good or failed", most, 2);
     outcome.within("live again after", back, BACK_WITHIN);
-    outcome.happened("failed token calls", failures);
+    let what = format!("failed token calls, all at {} ms", spans(&calls));
+    outcome.happened(&what, failures);
     outcome.happened("live answers without the endpoint", served);
     service.stop().await?;
     Ok(outcome)
