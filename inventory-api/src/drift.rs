@@ -8,7 +8,7 @@
 pub(crate) mod bands;
 pub(crate) mod handler;
 
-use crate::live_look_up::{Finding, Findings};
+use crate::live::live_result::{LiveLine, LiveResult};
 use crate::metrics;
 use crate::stock::evidence;
 use bands::{AGES, QUANTITIES, band_of, names};
@@ -56,17 +56,17 @@ impl DriftMeter {
         tenant: &TenantId,
         skus: &[Sku],
         warehouses: &[WarehouseId],
-        found: &Findings,
+        found: &LiveResult,
         cached: &Reading,
         line_ttl: Duration,
     ) {
-        let Some(now) = found.findings.iter().find_map(as_of) else {
+        let Some(now) = found.lines.iter().find_map(as_of) else {
             return;
         };
         let cached = evidence::of_reading(cached, skus, now, line_ttl);
         let mut tallies = self.tallies();
-        for (at, (finding, cached)) in found.findings.iter().zip(&cached).enumerate() {
-            let Finding::Line(live) = finding else {
+        for (at, (line, cached)) in found.lines.iter().zip(&cached).enumerate() {
+            let LiveLine::Line(live) = line else {
                 continue;
             };
             let Some(warehouse) = warehouses.get(at % warehouses.len().max(1)) else {
@@ -127,10 +127,10 @@ impl DriftMeter {
     }
 }
 
-fn as_of(finding: &Finding) -> Option<AsOf> {
-    match finding {
-        Finding::Line(line) => Some(line.as_of),
-        Finding::Unproved | Finding::Failed => None,
+fn as_of(line: &LiveLine) -> Option<AsOf> {
+    match line {
+        LiveLine::Line(line) => Some(line.as_of),
+        LiveLine::Unproved | LiveLine::Failed => None,
     }
 }
 

@@ -254,7 +254,7 @@ impl ApiError {
                 LiveFailure::Erp(D365Error::Throttled { retry_after }) => {
                     Some(retry_after.as_secs().max(COME_BACK_SOON))
                 }
-                LiveFailure::Resting { wait } => Some(wait.as_secs().max(COME_BACK_SOON)),
+                LiveFailure::BreakerOpen { wait } => Some(wait.as_secs().max(COME_BACK_SOON)),
                 _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
                     Some(COME_BACK_AFTER_FEED)
                 }
@@ -357,7 +357,7 @@ fn live_status_and_code(failure: &LiveFailure) -> (StatusCode, &'static str) {
         "inventory.backend.timeout.error",
     );
     match failure {
-        LiveFailure::NoCredentials | LiveFailure::Resting { .. } => UNAVAILABLE,
+        LiveFailure::NoCredentials | LiveFailure::BreakerOpen { .. } => UNAVAILABLE,
         LiveFailure::DeadlinePassed => TIMEOUT,
         LiveFailure::Erp(cause) => match cause {
             D365Error::Throttled { .. } | D365Error::NoCallSlot | D365Error::Connection { .. } => {

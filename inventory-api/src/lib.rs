@@ -2,7 +2,7 @@
 //!
 //! `routes` leads a path to its handler. The handler reads the body (`http/body`), parses it
 //! (`inventories/request`, `availability_check/request`), finds tenant and warehouses
-//! (`tenants/scope`), reads Redis and, if it must be sure, D365 (`live_look_up`). Pure files decide
+//! (`tenants/scope`), reads Redis and, if it must be sure, D365 (`live`). Pure files decide
 //! (`stock/availability`, `availability_check/verdict`); `reply` writes. Nothing here keeps state that
 //! another replica would lack.
 
@@ -13,8 +13,6 @@ mod error;
 mod http;
 mod inventories;
 mod live;
-mod live_desk;
-mod live_look_up;
 mod metrics;
 mod orders;
 mod readiness;

@@ -2,9 +2,9 @@
 
 use crate::drift::DriftMeter;
 use crate::http::admission::{self, Admission};
-use crate::live_desk::DeskTools;
-use crate::orders::keep_ending;
-use crate::orders::turns::Turns;
+use crate::live::tenant_look_ups::LiveTools;
+use crate::orders::expire::keep_expiring;
+use crate::orders::sku_locks::SkuLocks;
 use crate::readiness::ApiReadiness;
 use crate::routes;
 use crate::state::AppState;
@@ -176,7 +176,7 @@ pub async fn run(
         .transpose()?;
     let tasks = Tasks::new();
     let drift = Arc::new(DriftMeter::default());
-    let tools = DeskTools {
+    let tools = LiveTools {
         store: store.clone(),
         drift: Arc::clone(&drift),
         tasks: tasks.clone(),
@@ -199,7 +199,7 @@ pub async fn run(
     });
     let (cleaning, stop) = (Arc::clone(&state), background.clone());
     tasks.spawn("ended-holds", async move {
-        keep_ending(&cleaning, stop).await;
+        keep_expiring(&cleaning, stop).await;
     });
     settle_names(&state).await;
     tasks.spawn(
@@ -311,7 +311,7 @@ fn state_of(
         clock,
         directory: ArcSwap::from_pointee(directory),
         asked: AskedRecorder::default(),
-        turns: Turns::default(),
+        sku_locks: SkuLocks::default(),
         admission: Arc::new(admission),
         stopping: shutdown.soft().clone(),
     })

@@ -1,7 +1,7 @@
 //! What every request may use.
 
 use crate::http::admission::Admission;
-use crate::orders::turns::Turns;
+use crate::orders::sku_locks::SkuLocks;
 use crate::stock::feed::Feed;
 use crate::stock::popularity::AskedRecorder;
 use crate::tenants::directory::{Directory, Tenant};
@@ -26,8 +26,8 @@ pub(crate) struct AppState {
     pub directory: ArcSwap<Directory>,
     /// What is asked for.
     pub asked: AskedRecorder,
-    /// Where orders for the same SKU queue.
-    pub turns: Turns,
+    /// Orders for the same SKU go one after the other.
+    pub sku_locks: SkuLocks,
     /// What is in work.
     pub admission: Arc<Admission>,
     /// Cancelled once the process takes nothing new.

@@ -19,7 +19,7 @@ mod hold_codec;
 mod keys;
 mod line_codec;
 mod lines;
-mod live_questions;
+mod live_leases;
 pub mod metrics;
 mod orders;
 mod published_config;
@@ -45,10 +45,8 @@ pub use heartbeat::WorkerHeartbeat;
 pub use keys::Keys;
 pub use line_codec::{LineText, read_line};
 pub use lines::Applied;
-pub use live_questions::{
-    LiveAnswer, LiveMark, LiveQuestion, LiveQuestionSeen, LiveStage, LiveTaken,
-};
-pub use orders::{HeldChange, HeldSku, OrderChange, OrderText};
+pub use live_leases::{LeaseTaken, LiveLease};
+pub use orders::{HeldChange, HeldSku, OrderChange, OrderReading, OrderText};
 pub use published_config::PublishedTenant;
 pub use reader::{HeldOfSku, Reading, StockReader, StoredLine};
 pub use schedule::{Claim, Claimed, FencingToken, Finished, LeaseLost, ShardProgress, ShardRecord};

@@ -29,7 +29,7 @@ mod tls;
 mod typed;
 mod worker;
 
-pub use api::{ApiSettings, LimitSettings, LiveSettings};
+pub use api::{ApiSettings, LimitSettings, LiveSettings, OrderSettings};
 pub use auth::{AuthSettings, BasicUserSettings, JwtAlgorithm, JwtSettings, RoleName};
 pub use bounded_file::{read_file, read_text_file};
 pub use channels::{ChannelSettings, LevelSettings, LiveFailureSettings};

@@ -6,22 +6,26 @@ use super::verdict::{Fallback, Rules, Verdict, decide, decided_before};
 use crate::error::ApiError;
 use crate::http::priority::Priority;
 use crate::http::{body, json_reply};
+use crate::live::deadline::Deadline;
 use crate::live::failure::LiveFailure;
-use crate::live_desk::gathered::{Gathered, Wanted, gather};
-use crate::live_look_up::Deadline;
+use crate::live::gather::{Gathered, Wanted, gather};
 use crate::metrics;
-use crate::orders::names;
-use crate::orders::placing::{Asked, Commit, Judge, Placed, place, recall};
+use crate::orders::hold_book::Seen;
+use crate::orders::names::Named;
+use crate::orders::place::{Asked, Commit, Judge, Placed, place, recall};
 use crate::state::AppState;
 use crate::stock::evidence::{self, Evidence};
 use crate::stock::wire::ReplyContext;
 use crate::tenants::scope::{Scope, rights_of};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use shared::redis_store::StockReader;
+use shared::redis_store::{OrderReading, StockReader, StoreError};
 use shared::stock::{AsOf, HoldOwner};
 use std::time::Duration;
 
+/// How long Redis may take to say whether an order was placed before and whose it is, before D365 is asked; an
+/// eighth of the time left at most.
+const RECALL_LIMIT: Duration = Duration::from_millis(300);
 /// Longest time kept back from the ERP for holding what it grants.
 const LONGEST_HOLDING: Duration = Duration::from_millis(150);
 /// Bytes a line takes in a reply, about.
@@ -85,13 +89,6 @@ pub(crate) async fn answer(
     let scope = question
         .scope
         .resolve(&state.directory(), limits.warehouses, &may_ask)?;
-    let own = Box::pin(names::of_check(state, &scope, check.own, &deadline)).await?;
-    let commit = check.commit.map(|commit| commit.named(&own));
-    let check = Check {
-        own: &own,
-        commit: commit.as_ref(),
-        ..check
-    };
     if let Some(live) = &scope.tenant.live {
         let live = live.look_up();
         question.skus.check_each(|sku| live.check_askable(sku))?;
@@ -103,13 +100,41 @@ pub(crate) async fn answer(
         requested: &question.requested,
     };
     state.asked.note(&scope.tenant.id, question.skus.all());
-    let before = match check.commit {
-        Some(commit) => recall(state, asked, commit, &deadline).await?,
-        None => None,
+    let named = Named::of_check(state, &scope, check.own);
+    let owners = named.all();
+    let reading = async {
+        let (tenant, warehouses) = (&scope.tenant.id, &scope.warehouses);
+        reader
+            .read_for_order(tenant, warehouses, asked.skus, &owners)
+            .await
+    };
+    let mut read = Read::UnderWay(Box::pin(reading));
+    if check.commit.is_some() || named.is_open() {
+        read.wait(RECALL_LIMIT.min(deadline.left().unwrap_or_default() / 8))
+            .await;
+    }
+    let seen = read.seen(&named)?;
+    let own: Vec<HoldOwner> = match &seen {
+        Some(seen) => seen
+            .records
+            .iter()
+            .map(|record| record.owner.clone())
+            .collect(),
+        None => named.believed(),
+    };
+    let commit = check.commit.map(|commit| commit.named(&own));
+    let check = Check {
+        own: &own,
+        commit: commit.as_ref(),
+        ..check
+    };
+    let before = match (check.commit, &seen) {
+        (Some(commit), Some(seen)) => recall(seen, asked, commit, state.clock.now())?,
+        _ => None,
     };
     let outcome = match before {
-        Some(until) => repeat(check, &scope, state, reader, (&deadline, until)).await,
-        None => decide_now(check, asked, state, reader, (&deadline, fallback)).await?,
+        Some(until) => repeat(check, &scope, state, read, until),
+        None => decide_now(check, asked, state, (read, seen), (&deadline, fallback)).await?,
     };
     let context = ReplyContext::of(&scope, state, None);
     let verdicts = outcome.verdicts.iter();
@@ -133,7 +158,7 @@ pub(crate) async fn answer(
     let checked = Checked {
         skus: &question.spellings,
         lines: &lines,
-        feeds: &state.feeds(&scope.tenant, gathered.feeds.iter().copied()),
+        feeds: &state.feeds(&scope.tenant, gathered.cached.feeds.iter().copied()),
         fallback,
         live_failure: gathered.failure.as_ref().map(LiveFailure::code),
         write_through: gathered.write_through,
@@ -151,31 +176,64 @@ struct Outcome {
     hold: Option<(HoldWord, Option<AsOf>)>,
 }
 
+/// What a check reads of Redis: under way, or there.
+enum Read<F> {
+    UnderWay(F),
+    There(Result<OrderReading, StoreError>),
+}
+
+impl<F: Future<Output = Result<OrderReading, StoreError>> + Unpin> Read<F> {
+    /// Waits for it, so long at most.
+    async fn wait(&mut self, limit: Duration) {
+        if let Self::UnderWay(reading) = self
+            && let Ok(read) = tokio::time::timeout(limit, reading).await
+        {
+            if let Err(cause) = &read {
+                tracing::warn!(%cause, "whether an order was placed before is not known");
+            }
+            *self = Self::There(read);
+        }
+    }
+
+    /// The records of those a check names, with the holds of its SKUs; none before they are there.
+    fn seen(&self, named: &Named) -> Result<Option<Seen>, ApiError> {
+        let Self::There(Ok(read)) = self else {
+            return Ok(None);
+        };
+        Ok(Some(Seen {
+            records: named.meant(&read.records)?,
+            held: read.held.clone(),
+        }))
+    }
+
+    async fn end(self) -> Result<OrderReading, StoreError> {
+        match self {
+            Self::UnderWay(reading) => reading.await,
+            Self::There(read) => read,
+        }
+    }
+}
+
 /// The same order again: what it was granted stands, whatever D365 says by now.
-async fn repeat(
+fn repeat<F>(
     check: Check<'_>,
     scope: &Scope,
     state: &AppState,
-    reader: &StockReader,
-    (deadline, until): (&Deadline, AsOf),
+    read: Read<F>,
+    until: AsOf,
 ) -> Outcome {
     let skus = check.question.skus.all();
-    let reading = reader.read_each_hold(&scope.tenant.id, &scope.warehouses, skus);
     let mut gathered = Gathered {
         evidence: vec![Evidence::NONE; skus.len() * scope.warehouses.len()],
-        is_answered: Vec::new(),
-        feeds: Vec::new(),
-        failure: None,
-        write_through: None,
+        ..Gathered::default()
     };
-    if let Some(Ok(reading)) = deadline.wait_for(reading).await {
-        let reading = reading.under(scope.tenant.fingerprint);
-        let now = state.clock.now();
-        let line_ttl = state.store.line_ttl();
-        gathered.evidence = evidence::of_reading(&reading, skus, now, line_ttl);
-        let (held, own) = (&reading.held, check.own);
-        evidence::hold_back(&mut gathered.evidence, held, &scope.warehouses, now, own);
-        gathered.feeds = reading.feeds;
+    if let Read::There(Ok(read)) = read {
+        let cached = read.stock.under(scope.tenant.fingerprint);
+        let (now, own) = (state.clock.now(), check.own);
+        gathered.evidence = evidence::of_reading(&cached, skus, now, state.store.line_ttl());
+        let warehouses = &scope.warehouses;
+        evidence::hold_back(&mut gathered.evidence, &cached.held, warehouses, now, own);
+        gathered.cached = cached;
     }
     let verdicts = granted_before(check, scope, state, &gathered.evidence);
     Outcome {
@@ -201,11 +259,11 @@ fn granted_before(
         .collect()
 }
 
-async fn decide_now(
+async fn decide_now<F: Future<Output = Result<OrderReading, StoreError>> + Unpin>(
     check: Check<'_>,
     asked: Asked<'_>,
     state: &AppState,
-    reader: &StockReader,
+    (read, seen): (Read<F>, Option<Seen>),
     (deadline, fallback): (&Deadline, Fallback),
 ) -> Result<Outcome, ApiError> {
     let wanted = Wanted {
@@ -219,7 +277,8 @@ async fn decide_now(
         Some(_) => LONGEST_HOLDING.min(deadline.left().unwrap_or_default() / 10),
         None => Duration::ZERO,
     };
-    let mut gathered = gather(state, reader, wanted, &deadline.earlier_by(kept)).await;
+    let stock = async { read.end().await.map(|read| read.stock) };
+    let mut gathered = gather(state, stock, wanted, &deadline.earlier_by(kept)).await;
     if let Some(failure) = gathered.failure.take_if(|_| fallback.is_refusal()) {
         let policy = fallback.as_str();
         return Err(ApiError::Live { failure, policy });
@@ -235,7 +294,8 @@ async fn decide_now(
         None => (decide(&evidence), None),
         Some(commit) => {
             let judge = Judge { decide, rules };
-            let placed = place(state, asked, commit, &mut evidence, judge, deadline).await?;
+            let known = (seen, &gathered.cached);
+            let placed = place(state, asked, commit, known, &mut evidence, judge, deadline).await?;
             let Placed {
                 verdicts,
                 hold,

@@ -37,20 +37,21 @@ fn counted(pairs: &[(Option<&str>, Option<&str>)]) -> DriftCounts {
             .collect(),
         held: Vec::new(),
     };
-    let found = Findings {
-        findings: pairs
+    let found = LiveResult {
+        lines: pairs
             .iter()
             .map(|(_, live)| match live {
-                Some("absent") => Finding::Line(LineValue {
+                Some("absent") => LiveLine::Line(LineValue {
                     content: LineContent::Absent,
                     as_of: at(100),
                     origin: Origin::Live,
                 }),
-                Some(available) => Finding::Line(line(available, at(100), Origin::Live)),
-                None => Finding::Failed,
+                Some(available) => LiveLine::Line(line(available, at(100), Origin::Live)),
+                None => LiveLine::Failed,
             })
             .collect(),
         failure: None,
+        write_through: None,
     };
     meter.compare(
         &tenant,

@@ -4,7 +4,7 @@
 use crate::error::{ApiError, Scarce};
 use crate::http::paths;
 use crate::http::priority::Priority;
-use crate::live_look_up::Arrival;
+use crate::live::deadline::Arrival;
 use crate::metrics;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -6,10 +6,10 @@ use super::validators::Validators;
 use crate::error::ApiError;
 use crate::http::priority::Priority;
 use crate::http::{body, json_reply};
+use crate::live::coalescer::Coalescer;
+use crate::live::deadline::Deadline;
 use crate::live::failure::{LiveFailure, OnLiveFailure};
-use crate::live_desk::LiveDesk;
-use crate::live_desk::gathered::{Wanted, gather};
-use crate::live_look_up::Deadline;
+use crate::live::gather::{Wanted, gather};
 use crate::metrics;
 use crate::state::AppState;
 use crate::stock::evidence::{self, Evidence};
@@ -208,7 +208,7 @@ impl Asking<'_> {
     async fn renew(self, known: &mut Known, now: AsOf, max_age: Duration) {
         let skus = self.question.skus.all();
         let priority = Priority::of_browsing(skus.len());
-        let live = self.scope.tenant.live.as_ref().map(LiveDesk::look_up);
+        let live = self.scope.tenant.live.as_ref().map(Coalescer::look_up);
         let Some(live) = live.filter(|live| live.has_room(priority, self.deadline)) else {
             return;
         };
@@ -235,7 +235,9 @@ impl Asking<'_> {
             own: &[],
             priority,
         };
-        let gathered = gather(self.state, self.reader, wanted, self.deadline).await;
+        let (tenant, places) = (&self.scope.tenant.id, &self.scope.warehouses);
+        let read = self.reader.read_many(tenant, places, &old_skus);
+        let gathered = gather(self.state, read, wanted, self.deadline).await;
         for (at, number) in numbers.into_iter().enumerate() {
             for warehouse in 0..warehouses {
                 let from = at * warehouses + warehouse;
@@ -256,7 +258,9 @@ impl Asking<'_> {
             own: &[],
             priority: Priority::of_browsing(skus.len()),
         };
-        let gathered = gather(self.state, self.reader, wanted, self.deadline).await;
+        let (tenant, places) = (&self.scope.tenant.id, &self.scope.warehouses);
+        let read = self.reader.read_many(tenant, places, skus);
+        let gathered = gather(self.state, read, wanted, self.deadline).await;
         let live_failure = match (gathered.failure, self.question.on_live_failure) {
             (None, _) => None,
             (Some(failure), OnLiveFailure::Cache) => Some(failure.code()),
@@ -267,7 +271,7 @@ impl Asking<'_> {
         };
         Ok(Known {
             evidence: gathered.evidence,
-            feeds: self.state.feeds(&self.scope.tenant, gathered.feeds),
+            feeds: self.state.feeds(&self.scope.tenant, gathered.cached.feeds),
             live_failure,
             write_through: gathered.write_through,
         })

@@ -20,7 +20,7 @@ pub(crate) enum LiveFailure {
     NoCredentials,
     /// D365 kept failing and is left alone for a while.
     #[error("D365 keeps failing; it is asked again in {} s", wait.as_secs().max(1))]
-    Resting {
+    BreakerOpen {
         /// How long.
         wait: Duration,
     },
@@ -42,7 +42,7 @@ impl LiveFailure {
             }
             Self::Erp(D365Error::Throttled { .. }) => "The ERP asks to wait.",
             Self::Erp(D365Error::NoCallSlot) => "Too many questions to the ERP are under way.",
-            Self::Resting { .. }
+            Self::BreakerOpen { .. }
             | Self::Erp(D365Error::Connection { .. } | D365Error::Token { .. }) => {
                 "The ERP cannot be reached."
             }
@@ -59,7 +59,7 @@ impl LiveFailure {
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::NoCredentials => "no_credentials",
-            Self::Resting { .. } => "resting",
+            Self::BreakerOpen { .. } => "resting",
             Self::DeadlinePassed => "deadline",
             Self::Erp(cause) => match cause {
                 D365Error::Throttled { .. } => "throttled",

@@ -1,16 +1,16 @@
 //! Orders, reservations and rejections over HTTP.
 
-use super::placing::{Asked, Commit};
-use super::rejecting::reject;
+use super::place::{Asked, Commit};
+use super::reject::reject;
 use super::reservation_id;
-use super::settling::{Place, Settlement, look, settle};
+use super::settle::{Meant, Settlement, settle, view};
 use super::view::{OrderView, RejectedLine, RejectionReply};
 use crate::availability_check::handler::{Check, answer};
 use crate::availability_check::reply::HoldWord;
 use crate::availability_check::request::OrderQuestion;
 use crate::error::ApiError;
 use crate::http::{body, json_reply, paths, query};
-use crate::live_look_up::Deadline;
+use crate::live::deadline::Deadline;
 use crate::state::AppState;
 use crate::stock::number::Number;
 use crate::tenants::directory::Tenant;
@@ -179,16 +179,12 @@ async fn get(
 ) -> Result<HttpResponse, ApiError> {
     let (tenant, channel) = tenant_of(request, state)?;
     let deadline = Deadline::of(request, &state.clock, state.settings.live.default_deadline);
-    let place = Place {
+    let meant = Meant {
         tenant: &tenant.id,
         owner: &owner,
         channel: channel.as_deref(),
     };
-    let view = deadline.wait_for(look(state, place)).await;
-    send(
-        request,
-        &view.unwrap_or(Err(ApiError::CacheUnavailable { cause: None }))?,
-    )
+    send(request, &view(state, meant, &deadline).await?)
 }
 
 async fn end(
@@ -199,12 +195,12 @@ async fn end(
 ) -> Result<HttpResponse, ApiError> {
     let (tenant, channel) = tenant_of(request, state)?;
     let deadline = Deadline::of(request, &state.clock, state.settings.live.default_deadline);
-    let place = Place {
+    let meant = Meant {
         tenant: &tenant.id,
         owner: &owner,
         channel: channel.as_deref(),
     };
-    let view: OrderView = settle(state, place, settlement, &deadline).await?;
+    let view: OrderView = settle(state, meant, settlement, &deadline).await?;
     send(request, &view)
 }
 

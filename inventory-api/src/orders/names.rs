@@ -6,60 +6,69 @@
 
 use super::record::Record;
 use crate::error::ApiError;
-use crate::live_look_up::Deadline;
 use crate::state::AppState;
 use crate::tenants::scope::Scope;
 use shared::redis_store::OrderText;
 use shared::stock::{ChannelId, HoldOwner, TenantId};
-use std::time::Duration;
 
-/// How long Redis may take to say whose an order is.
-const LOOK_LIMIT: Duration = Duration::from_millis(300);
+/// Those a check names, each with all that may stand under its id.
+#[derive(Debug)]
+pub(crate) struct Named {
+    candidates: Vec<Vec<HoldOwner>>,
+    channel: Option<ChannelId>,
+}
 
-/// Those a check names. What cannot be looked up is believed: then the holds are not known either.
-pub(crate) async fn of_check(
-    state: &AppState,
-    scope: &Scope,
-    named: &[HoldOwner],
-    deadline: &Deadline,
-) -> Result<Vec<HoldOwner>, ApiError> {
-    let channel = channel_of(scope.channel.as_deref());
-    let channels = channels_of(state, &scope.tenant.id);
-    let candidates: Vec<Vec<HoldOwner>> = named
-        .iter()
-        .map(|owner| match (owner, &channel) {
+impl Named {
+    /// What may be meant by the names in a check of this scope.
+    pub(crate) fn of_check(state: &AppState, scope: &Scope, named: &[HoldOwner]) -> Self {
+        let channel = channel_of(scope.channel.as_deref());
+        let channels = channels_of(state, &scope.tenant.id);
+        let candidates = named.iter().map(|owner| match (owner, &channel) {
             // It is about to be placed: another channel's of the same id is another one.
             (HoldOwner::Order(_), None) => vec![owner.clone()],
             _ => candidates(owner, channel.as_ref(), &channels),
-        })
-        .collect();
-    let believed = || candidates.iter().filter_map(|of| of.first().cloned());
-    if candidates.iter().all(|of| of.len() == 1) {
-        return Ok(believed().collect());
+        });
+        Self {
+            candidates: candidates.collect(),
+            channel,
+        }
     }
-    let owners = candidates.concat();
-    let reading = state.store.read_orders(&scope.tenant.id, &owners, &[]);
-    let limit = LOOK_LIMIT.min(deadline.left().unwrap_or_default() / 8);
-    let Ok(Ok((records, _))) = tokio::time::timeout(limit, reading).await else {
-        return Ok(believed().collect());
-    };
-    let mut records = records.as_slice();
-    let mut found = Vec::with_capacity(candidates.len());
-    for of in &candidates {
-        let (its, others) = records.split_at(of.len().min(records.len()));
-        records = others;
-        found.push(meant(its, channel.as_ref(), "$.channel")?);
+
+    /// Whose records tell which are meant.
+    pub(crate) fn all(&self) -> Vec<HoldOwner> {
+        self.candidates.concat()
     }
-    Ok(found)
+
+    /// Whether only the records tell.
+    pub(crate) fn is_open(&self) -> bool {
+        self.candidates.iter().any(|of| of.len() > 1)
+    }
+
+    /// Those meant if nobody knows: then the holds are not known either.
+    pub(crate) fn believed(&self) -> Vec<HoldOwner> {
+        let first = self.candidates.iter().filter_map(|of| of.first());
+        first.cloned().collect()
+    }
+
+    /// The records of those that are meant, out of the records of all.
+    pub(crate) fn meant(&self, mut records: &[OrderText]) -> Result<Vec<OrderText>, ApiError> {
+        let mut found = Vec::with_capacity(self.candidates.len());
+        for of in &self.candidates {
+            let (its, others) = records.split_at(of.len().min(records.len()));
+            records = others;
+            found.push(meant(its, self.channel.as_ref(), "$.channel")?);
+        }
+        Ok(found)
+    }
 }
 
-/// The one a request without a body names, with its record.
+/// The record of the one a request without a body names.
 pub(super) async fn find(
     state: &AppState,
     tenant: &TenantId,
     channel: Option<&str>,
     named: &HoldOwner,
-) -> Result<HoldOwner, ApiError> {
+) -> Result<OrderText, ApiError> {
     let channel = channel_of(channel);
     let owners = candidates(named, channel.as_ref(), &channels_of(state, tenant));
     let reading = state.store.read_orders(tenant, &owners, &[]).await;
@@ -95,24 +104,24 @@ fn meant(
     candidates: &[OrderText],
     channel: Option<&ChannelId>,
     path: &'static str,
-) -> Result<HoldOwner, ApiError> {
+) -> Result<OrderText, ApiError> {
     let is_there = |candidate: &&OrderText| candidate.text.is_some();
     let is_channels = |candidate: &&OrderText| {
-        let record = candidate.text.as_deref().and_then(Record::read);
+        let record = Record::of(candidate);
         record.is_some_and(|record| record.channel.as_deref() == channel.map(ChannelId::as_str))
     };
     let nobody = || ApiError::CacheUnavailable { cause: None };
     let (first, others) = candidates.split_first().ok_or_else(nobody)?;
     if first.text.is_some() {
-        return Ok(first.owner.clone());
+        return Ok(first.clone());
     }
     let mut found = match channel {
         Some(_) => others.iter().filter(is_channels).collect::<Vec<_>>(),
         None => others.iter().filter(is_there).collect(),
     };
     match (found.pop(), found.len()) {
-        (None, _) => Ok(first.owner.clone()),
-        (Some(only), 0) => Ok(only.owner.clone()),
+        (None, _) => Ok(first.clone()),
+        (Some(only), 0) => Ok(only.clone()),
         (Some(_), _) => Err(ApiError::invalid(
             path,
             "several channels have one with this id: name the channel",
@@ -165,6 +174,7 @@ mod tests {
                 })
                 .collect();
             let found = meant(&texts, asker.as_ref(), "channel").ok();
+            let found = found.map(|found| found.owner);
             assert_eq!(found.as_ref(), expected, "{there:?} {asker:?}");
         }
     }

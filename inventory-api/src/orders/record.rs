@@ -2,7 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use shared::redis_store::OrderText;
 use shared::stock::{AsOf, Hold, HoldOwner, Quantity, Sku, WarehouseId};
+use std::time::Duration;
+
+/// The record of an order outlives its hold by this, so that a repeated submission is recognised.
+const ORDER_KEPT: Duration = Duration::from_hours(24);
+/// That of a reservation by this: once it is over nothing can be done with it.
+const RESERVATION_KEPT: Duration = Duration::from_mins(10);
+
+/// How long a record is kept that holds stock for so long yet.
+pub(super) fn kept(owner: &HoldOwner, held: Duration) -> Duration {
+    held.saturating_add(match owner {
+        HoldOwner::Order(_) => ORDER_KEPT,
+        HoldOwner::Reservation(_) | HoldOwner::Several(_) => RESERVATION_KEPT,
+    })
+}
 
 /// How an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +81,13 @@ impl Record {
         }
     }
 
+    /// The one that was read from Redis; none if there is none.
+    pub(super) fn of(text: &OrderText) -> Option<Self> {
+        Self::read(text.text.as_deref()?)
+    }
+
     /// Reads one; none if the text is not a record.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 

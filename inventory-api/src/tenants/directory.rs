@@ -3,7 +3,7 @@
 //! A tenant of the settings always wins over a published one of the same id. What comes from Redis
 //! is checked like what comes from a file, and is bounded.
 
-use crate::live_desk::LiveDesk;
+use crate::live::coalescer::Coalescer;
 use shared::settings::ChannelSettings;
 use shared::stock::{
     AsOf, ChannelId, ChannelPolicy, Fingerprint, LegalEntity, TenantId, WarehouseId,
@@ -27,7 +27,7 @@ pub(crate) struct Tenant {
     /// Time from one snapshot's start to the next.
     pub refresh_interval: Duration,
     /// How D365 is asked live; none without credentials.
-    pub live: Option<LiveDesk>,
+    pub live: Option<Coalescer>,
     /// Of the settings its lines are read with; none where nobody told them.
     pub fingerprint: Option<Fingerprint>,
     /// Since when this process wants its feeds.

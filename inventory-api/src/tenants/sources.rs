@@ -1,7 +1,9 @@
 //! Makes the handles by which tenants are asked live.
 
-use crate::live_desk::{DeskTools, LiveDesk};
-use crate::live_look_up::{Environment, LiveLookUp};
+use crate::live::coalescer::Coalescer;
+use crate::live::environment::Environment;
+use crate::live::look_up::LiveLookUp;
+use crate::live::tenant_look_ups::LiveTools;
 use crate::tenants::directory::Tenant;
 use shared::d365::{D365Error, OnHandSource};
 use shared::settings::TenantSettings;
@@ -18,7 +20,7 @@ pub type OpenSource =
 pub(crate) struct LiveSources {
     open: OpenSource,
     permits_per_environment: usize,
-    tools: DeskTools,
+    tools: LiveTools,
     environments: Arc<Mutex<HashMap<String, Arc<Environment>>>>,
 }
 
@@ -32,7 +34,7 @@ impl fmt::Debug for LiveSources {
 
 impl LiveSources {
     /// Opens ERPs by `open`; at most so many requests at once to one environment.
-    pub(crate) fn new(open: OpenSource, permits_per_environment: usize, tools: DeskTools) -> Self {
+    pub(crate) fn new(open: OpenSource, permits_per_environment: usize, tools: LiveTools) -> Self {
         Self {
             open,
             permits_per_environment,
@@ -53,7 +55,7 @@ impl LiveSources {
         let fingerprint = Some(settings.line_meaning().fingerprint());
         let mut tools = self.tools.clone();
         tools.store = tools.store.under(fingerprint);
-        let live = LiveDesk::new(settings.id.clone(), look_up, tools);
+        let live = Coalescer::new(settings.id.clone(), look_up, tools);
         Ok(Tenant {
             id: settings.id.clone(),
             legal_entity: settings.legal_entity.clone(),

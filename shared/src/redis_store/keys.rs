@@ -14,7 +14,7 @@
 //! | `inv:<t>:asked` | sorted set | SKU -> how often it was asked for, fading | API | worker | a day after the last | `ZREVRANGE inv:<t>:asked 0 9 WITHSCORES` |
 //! | `inv:<t>:low` | sorted set | SKU with little stock -> how much | worker | worker | for ever | `ZRANGE inv:<t>:low 0 9 WITHSCORES` |
 //! | `inv:event:<id>` | string | an event of D365 that was taken | worker | worker | 10 min | `EXISTS inv:event:<id>` |
-//! | `inv:<t>:live:<sku>` | string | a live question under way: `stage|asker|told-by|as-of|settings:warehouses` | API | API | seconds | `GET inv:<t>:live:<sku>` |
+//! | `inv:<t>:live:<sku>` | string | the lease on a live question: `owner|since|settings:warehouses` | API | API | until its request ends | `GET inv:<t>:live:<sku>` |
 //! | `inv:<t>:drift:<day>:<warehouse>` | hash | how far the cache was from live answers that day | API | API | 8 days | `HGETALL inv:<t>:drift:<day>:<warehouse>` |
 //! | `inv:<t>:held` | hash | SKU -> what orders hold of it, a line each: `quantity|placed|until|confirmed|owner|warehouse` | API | API | until the last hold ends | `HGET inv:<t>:held <sku>` |
 //! | `inv:<t>:each:held` | hash | SKU with more than 8 holds -> each of them; `held` has a summary then | API | API | as above | `HGET inv:<t>:each:held <sku>` |

@@ -2,10 +2,12 @@
 
 use super::error::StoreError;
 use super::hold_codec::{each_hold_of, texts_of};
+use super::keys::Keys;
+use super::reader::{Detail, HeldOfSku, Reading, StockReader};
 use super::script::StoreCall;
 use super::scripts;
 use super::store::StockStore;
-use crate::stock::{AsOf, Hold, HoldOwner, Sku, TenantId};
+use crate::stock::{AsOf, Hold, HoldOwner, Sku, TenantId, WarehouseId};
 use std::time::Duration;
 
 /// The holds of one SKU as they were read.
@@ -32,6 +34,25 @@ impl HeldSku {
             sku: self.sku.clone(),
             before: self.before.clone(),
             after: holds,
+        }
+    }
+
+    /// The same SKU as it reads once it has other holds.
+    #[must_use]
+    pub fn holding(&self, holds: Vec<Hold>) -> Self {
+        Self {
+            holds: Some(holds),
+            ..self.clone()
+        }
+    }
+}
+
+impl From<&HeldSku> for HeldOfSku {
+    fn from(held: &HeldSku) -> Self {
+        match &held.holds {
+            None => Self::Unreadable,
+            Some(holds) if holds.is_empty() => Self::Nothing,
+            Some(holds) => Self::Holds(holds.clone()),
         }
     }
 }
@@ -74,6 +95,108 @@ pub struct OrderChange {
     kept: Duration,
 }
 
+/// What an order is decided from, as it was read in one round trip.
+#[derive(Debug, Clone, Default)]
+pub struct OrderReading {
+    /// Feeds, lines, and what is held of each SKU.
+    pub stock: Reading,
+    /// The records asked for.
+    pub records: Vec<OrderText>,
+    /// The holds of the SKUs, as they are to be changed; none if no records were asked for.
+    pub held: Vec<HeldSku>,
+}
+
+/// Asks for records, then for the holds of SKUs.
+fn ask_for_orders(
+    keys: &Keys,
+    tenant: &TenantId,
+    owners: &[HoldOwner],
+    skus: &[Sku],
+) -> redis::Pipeline {
+    let mut pipeline = redis::pipe();
+    for owner in owners {
+        pipeline.cmd("GET").arg(keys.order(tenant, owner));
+    }
+    if !skus.is_empty() {
+        for key in [keys.held(tenant), keys.each_held(tenant)] {
+            pipeline.cmd("HMGET").arg(key);
+            for sku in skus {
+                pipeline.arg(sku.key());
+            }
+        }
+    }
+    pipeline
+}
+
+/// Reads the answers to [`ask_for_orders`].
+fn orders_of(
+    mut answers: Vec<redis::Value>,
+    owners: &[HoldOwner],
+    skus: &[Sku],
+) -> Result<(Vec<OrderText>, Vec<HeldSku>), StoreError> {
+    let misbehaved = || StoreError::Misbehaved { what: "orders" };
+    let hashes = if skus.is_empty() { 0 } else { 2 };
+    if answers.len() != owners.len() + hashes {
+        return Err(misbehaved());
+    }
+    let mut texts = answers.split_off(owners.len()).into_iter().map(|value| {
+        redis::from_redis_value::<Vec<Option<String>>>(value)
+            .ok()
+            .filter(|texts| texts.len() == skus.len())
+            .ok_or_else(misbehaved)
+    });
+    let told = texts.next().transpose()?.unwrap_or_default();
+    let each = texts.next().transpose()?.unwrap_or_default();
+    let records = owners.iter().zip(answers).map(|(owner, value)| {
+        let text = redis::from_redis_value::<Option<String>>(value);
+        Ok(OrderText {
+            owner: owner.clone(),
+            text: text.map_err(|_not_text| misbehaved())?,
+        })
+    });
+    let records = records.collect::<Result<Vec<_>, StoreError>>()?;
+    let held = skus.iter().zip(told.into_iter().zip(each));
+    let held = held.map(|(sku, (told, each))| {
+        let (told, each) = (told.unwrap_or_default(), each.unwrap_or_default());
+        HeldSku {
+            sku: sku.clone(),
+            holds: each_hold_of(&told, &each),
+            before: Texts { told, each },
+        }
+    });
+    Ok((records, held.collect()))
+}
+
+impl StockReader {
+    /// Reads stock, the records of some orders and the holds of the SKUs, in one round trip. Without
+    /// orders, what is held is read as browsing does.
+    pub async fn read_for_order(
+        &self,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        skus: &[Sku],
+        owners: &[HoldOwner],
+    ) -> Result<OrderReading, StoreError> {
+        if owners.is_empty() {
+            let stock = self.read_many(tenant, warehouses, skus).await?;
+            return Ok(OrderReading {
+                stock,
+                ..OrderReading::default()
+            });
+        }
+        let orders = ask_for_orders(self.keys(), tenant, owners, skus);
+        let reading = self.read_after(orders, tenant, warehouses, skus, Detail::Nothing);
+        let (answers, mut stock) = reading.await?;
+        let (records, held) = orders_of(answers, owners, skus)?;
+        stock.held = held.iter().map(HeldOfSku::from).collect();
+        Ok(OrderReading {
+            stock,
+            records,
+            held,
+        })
+    }
+}
+
 impl StockStore {
     /// Reads records and the holds of SKUs, in the order asked for.
     pub async fn read_orders(
@@ -85,51 +208,8 @@ impl StockStore {
         if owners.is_empty() && skus.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
-        let misbehaved = StoreError::Misbehaved { what: "orders" };
-        let mut pipeline = redis::pipe();
-        for owner in owners {
-            pipeline.cmd("GET").arg(self.keys().order(tenant, owner));
-        }
-        if !skus.is_empty() {
-            for key in [self.keys().held(tenant), self.keys().each_held(tenant)] {
-                pipeline.cmd("HMGET").arg(key);
-                for sku in skus {
-                    pipeline.arg(sku.key());
-                }
-            }
-        }
-        let mut answers: Vec<redis::Value> = self.ask_all(&pipeline).await?;
-        let hashes = if skus.is_empty() { 0 } else { 2 };
-        if answers.len() != owners.len() + hashes {
-            return Err(misbehaved);
-        }
-        let mut texts = answers.split_off(owners.len()).into_iter().map(|value| {
-            redis::from_redis_value::<Vec<Option<String>>>(value)
-                .ok()
-                .filter(|texts| texts.len() == skus.len())
-                .ok_or(StoreError::Misbehaved { what: "orders" })
-        });
-        let told = texts.next().transpose()?.unwrap_or_default();
-        let each = texts.next().transpose()?.unwrap_or_default();
-        let records = owners.iter().zip(answers).map(|(owner, value)| {
-            let text = redis::from_redis_value::<Option<String>>(value)
-                .map_err(|_not_text| StoreError::Misbehaved { what: "orders" })?;
-            Ok(OrderText {
-                owner: owner.clone(),
-                text,
-            })
-        });
-        let records = records.collect::<Result<Vec<_>, StoreError>>()?;
-        let held = skus.iter().zip(told.into_iter().zip(each));
-        let held = held.map(|(sku, (told, each))| {
-            let (told, each) = (told.unwrap_or_default(), each.unwrap_or_default());
-            HeldSku {
-                sku: sku.clone(),
-                holds: each_hold_of(&told, &each),
-                before: Texts { told, each },
-            }
-        });
-        Ok((records, held.collect()))
+        let pipeline = ask_for_orders(self.keys(), tenant, owners, skus);
+        orders_of(self.ask_all(&pipeline).await?, owners, skus)
     }
 
     /// Changes records and holds for a caller who waits for so long, unless one of them reads otherwise

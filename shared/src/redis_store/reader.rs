@@ -52,7 +52,7 @@ pub enum HeldOfSku {
 
 /// How much is read of the holds of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Detail {
+pub(super) enum Detail {
     Nothing,
     Told,
     Each,
@@ -165,7 +165,22 @@ impl StockReader {
         skus: &[Sku],
         detail: Detail,
     ) -> Result<Reading, StoreError> {
-        let mut pipeline = redis::Pipeline::with_capacity(warehouses.len() + skus.len() + 1);
+        let pipeline = redis::Pipeline::with_capacity(warehouses.len() + skus.len() + 1);
+        let reading = self.read_after(pipeline, tenant, warehouses, skus, detail);
+        reading.await.map(|(_, reading)| reading)
+    }
+
+    /// The same in one round trip with other commands, which come first; gives back their answers. They
+    /// must do the same twice as once.
+    pub(super) async fn read_after(
+        &self,
+        mut pipeline: redis::Pipeline,
+        tenant: &TenantId,
+        warehouses: &[WarehouseId],
+        skus: &[Sku],
+        detail: Detail,
+    ) -> Result<(Vec<Value>, Reading), StoreError> {
+        let first = pipeline.len();
         for warehouse in warehouses {
             pipeline
                 .cmd("HMGET")
@@ -194,14 +209,20 @@ impl StockReader {
                 pipeline.arg(sku.key());
             }
         }
-        let answer: Vec<Value> = self.link.ask(&pipeline).await?;
+        let mut answers: Vec<Value> = self.link.ask(&pipeline).await?;
+        let lines = answers.split_off(first.min(answers.len()));
         let missing = if self.misspelled.load().contains(tenant) {
             StoredLine::Unreadable
         } else {
             StoredLine::Missing
         };
-        let reading = reading_of(answer, warehouses.len(), skus.len(), detail, missing)?;
-        Ok(reading.under(self.settings))
+        let reading = reading_of(lines, warehouses.len(), skus.len(), detail, missing)?;
+        Ok((answers, reading.under(self.settings)))
+    }
+
+    /// Names of keys.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 }
 

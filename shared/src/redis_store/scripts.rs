@@ -26,8 +26,6 @@ pub(super) static FINISH_PART: StoreScript =
     StoreScript::at_any_time("finish_part.lua", include_str!("scripts/finish_part.lua"));
 pub(super) static MAKE_DUE: StoreScript =
     StoreScript::at_any_time("make_due.lua", include_str!("scripts/make_due.lua"));
-pub(super) static MARK_LIVE: StoreScript =
-    StoreScript::in_time("mark_live.lua", include_str!("scripts/mark_live.lua"));
 pub(super) static NOTE_ASKED: StoreScript =
     StoreScript::at_any_time("note_asked.lua", include_str!("scripts/note_asked.lua"));
 pub(super) static NOTE_EVENT: StoreScript =
@@ -36,6 +34,8 @@ pub(super) static OPEN_CYCLE: StoreScript =
     StoreScript::in_time("open_cycle.lua", include_str!("scripts/open_cycle.lua"));
 pub(super) static PUT_BACK: StoreScript =
     StoreScript::at_any_time("put_back.lua", include_str!("scripts/put_back.lua"));
+pub(super) static RELEASE_LIVE: StoreScript =
+    StoreScript::at_any_time("release_live.lua", include_str!("scripts/release_live.lua"));
 pub(super) static RENEW_CALL: StoreScript =
     StoreScript::in_time("renew_call.lua", include_str!("scripts/renew_call.lua"));
 pub(super) static RESPELL: StoreScript =
@@ -50,12 +50,10 @@ pub(super) static TAKE_DEMAND_CALLS: StoreScript = StoreScript::in_time(
     "take_demand_calls.lua",
     include_str!("scripts/take_demand_calls.lua"),
 );
-pub(super) static TAKE_LIVE: StoreScript =
-    StoreScript::in_time("take_live.lua", include_str!("scripts/take_live.lua"));
 pub(super) static WATCH_CYCLE: StoreScript =
     StoreScript::at_any_time("watch_cycle.lua", include_str!("scripts/watch_cycle.lua"));
 
-pub static ALL: [&StoreScript; 24] = [
+pub static ALL: [&StoreScript; 23] = [
     &ACCEPT,
     &APPLY_LINES,
     &CHANGE_SETTINGS,
@@ -67,18 +65,17 @@ pub static ALL: [&StoreScript; 24] = [
     &FINISH,
     &FINISH_PART,
     &MAKE_DUE,
-    &MARK_LIVE,
     &NOTE_ASKED,
     &NOTE_EVENT,
     &OPEN_CYCLE,
     &PUT_BACK,
+    &RELEASE_LIVE,
     &RENEW_CALL,
     &RESPELL,
     &SEAL,
     &SWAP_ORDERS,
     &TAKE_CALL,
     &TAKE_DEMAND_CALLS,
-    &TAKE_LIVE,
     &WATCH_CYCLE,
 ];
 

@@ -4,10 +4,7 @@ use super::bench::{TENANT, sku};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use shared::d365::{AppId, Purpose, Share, ThrottleGate};
-use shared::redis_store::{
-    LiveMark, LiveQuestion, LiveStage, LiveTaken, SharedThrottleGate, StockStore, StoreError,
-    scripts,
-};
+use shared::redis_store::{SharedThrottleGate, StockStore, StoreError, scripts};
 use shared::settings::Layers;
 use shared::stock::{AsOf, Hold, HoldId, HoldOwner, Quantity, WarehouseId};
 use std::time::Duration;
@@ -43,7 +40,7 @@ async fn everything(redis: &TestRedis) -> Vec<(String, Value)> {
 #[tokio::test]
 async fn a_call_that_comes_late_changes_nothing() {
     // Keys and arguments but for the time.
-    let calls: [(&str, &[&str], &[&str]); 10] = [
+    let calls: [(&str, &[&str], &[&str]); 8] = [
         ("note_event.lua", &["event"], &["600000"]),
         (
             "take_call.lua",
@@ -51,8 +48,6 @@ async fn a_call_that_comes_late_changes_nothing() {
             &["live", "id", "p", "15000", "16", "4", "100"],
         ),
         ("renew_call.lua", &["bl"], &["id", "15000"]),
-        ("take_live.lua", &["free"], &["5000", "asker", "11"]),
-        ("mark_live.lua", &["live"], &["asker", "asking", ""]),
         ("take_demand_calls.lua", &["demand"], &["1", "5", "2"]),
         (
             "claim.lua",
@@ -86,7 +81,6 @@ async fn a_call_that_comes_late_changes_nothing() {
         let redis = TestRedis::start().unwrap();
         let mut connection = connection(&redis).await;
         redis::pipe()
-            .set("live", "waiting|asker|-|-|11")
             .zadd_multiple("due", &[(0, "24"), (1, "11")])
             .hset_multiple("held shard", &[("token", "7"), ("holder", "h")])
             .exec_async(&mut connection)
@@ -200,41 +194,6 @@ async fn a_right_to_a_call_that_is_granted_late_is_nobodys() {
     };
     let none_is_left = tokio::time::timeout(Duration::from_secs(5), under_way).await;
     assert!(none_is_left.is_ok(), "a call that nobody makes counts");
-}
-
-#[tokio::test]
-async fn an_announcement_that_is_made_late_is_not_there() {
-    let question =
-        || LiveQuestion::new(&[WarehouseId::parse("11").unwrap()], Duration::from_mins(1));
-    let item = sku("A");
-    let frozen = Frozen::after(async |store| {
-        let other = sku("B");
-        let taken = store
-            .take_live(&TENANT, &question(), &[&other], PATIENCE)
-            .await;
-        assert_eq!(taken.unwrap(), [LiveTaken::Own]);
-    })
-    .await;
-    let store = &frozen.store;
-    let late = store
-        .take_live(&TENANT, &question(), &[&item], PATIENCE)
-        .await;
-    assert!(matches!(late, Err(StoreError::TimedOut)), "{late:?}");
-    frozen.go_on(1).await;
-    let next = question();
-    let taken = store
-        .take_live(&TENANT, &next, &[&item], Duration::from_secs(2))
-        .await;
-    assert_eq!(taken.unwrap(), [LiveTaken::Own]);
-    let mark = LiveMark {
-        sku: item.clone(),
-        stage: LiveStage::Asking,
-        as_of: None,
-    };
-    store
-        .mark_live(&TENANT, &next, &[mark], Duration::from_secs(2))
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

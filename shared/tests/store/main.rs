@@ -13,5 +13,6 @@ mod cycles;
 mod feeds;
 mod late;
 mod lines;
+mod live_leases;
 mod published;
 mod schedule;

@@ -5,8 +5,8 @@
 
 use super::breaker::{Breaker, CallVerdict, Leave};
 use super::deadline::Deadline;
+use super::failure::LiveFailure;
 use crate::http::priority::Priority;
-use crate::live::failure::LiveFailure;
 use crate::metrics;
 use shared::d365::D365Error;
 use shared::process::clock::Clock;
@@ -208,7 +208,7 @@ fn verdict_of(answer: &Result<(), LiveFailure>, took: Duration) -> Option<CallVe
         LiveFailure::Erp(D365Error::Status { .. }) => Some(CallVerdict::Works),
         // The throttle gate looks after these; the rest failed before a request was sent.
         LiveFailure::NoCredentials
-        | LiveFailure::Resting { .. }
+        | LiveFailure::BreakerOpen { .. }
         | LiveFailure::Erp(
             D365Error::Throttled { .. }
             | D365Error::NoCallSlot
@@ -254,7 +254,7 @@ impl Environment {
     ) -> Result<T, LiveFailure> {
         let left = deadline.left().ok_or(LiveFailure::DeadlinePassed)?;
         if let Some(wait) = self.rest_left(priority, left) {
-            return Err(LiveFailure::Resting { wait });
+            return Err(LiveFailure::BreakerOpen { wait });
         }
         let _permits = tokio::time::timeout(left, self.permits.take(priority))
             .await
@@ -266,7 +266,7 @@ impl Environment {
             return Err(LiveFailure::DeadlinePassed);
         }
         let leaves = self.leaves(priority, allowed);
-        let leaves = leaves.map_err(|wait| LiveFailure::Resting { wait })?;
+        let leaves = leaves.map_err(|wait| LiveFailure::BreakerOpen { wait })?;
         let under_way = CallUnderWay {
             environment: self,
             leaves,

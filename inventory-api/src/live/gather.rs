@@ -1,17 +1,17 @@
 //! Cache and D365 asked side by side: everything an EXACT question or an order check decides from.
 
-use super::Answers;
+use super::deadline::Deadline;
+use super::failure::LiveFailure;
+use super::live_result::{LiveLine, LiveResult};
+use super::write_through::WriteThrough;
 use crate::http::priority::Priority;
-use crate::live::failure::LiveFailure;
-use crate::live::write_through::WriteThrough;
-use crate::live_look_up::{Deadline, Finding};
 use crate::state::AppState;
 use crate::stock::evidence::{self, Evidence};
 use crate::tenants::scope::Scope;
-use shared::redis_store::StockReader;
-use shared::stock::{FeedStanding, HoldOwner, Sku};
+use shared::redis_store::{Reading, StoreError};
+use shared::stock::{HoldOwner, Sku};
 
-/// What is to be learned.
+/// What is to be found out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     /// Whose stock, where.
@@ -24,25 +24,25 @@ pub(crate) struct Wanted<'a> {
     pub priority: Priority,
 }
 
-/// What was learned.
-#[derive(Debug)]
+/// What was found out.
+#[derive(Debug, Default)]
 pub(crate) struct Gathered {
     /// SKU by SKU, each with all warehouses: live where D365 answered, cached where it did not.
     pub evidence: Vec<Evidence>,
     /// For each of these whether D365 answered.
     pub is_answered: Vec<bool>,
-    /// The feeds, warehouse by warehouse; empty if Redis was not reached.
-    pub feeds: Vec<FeedStanding>,
+    /// What the cache holds, under the settings of the tenant; empty if Redis was not reached.
+    pub cached: Reading,
     /// Why some of it is not live.
     pub failure: Option<LiveFailure>,
     /// Whether the live answers were stored.
     pub write_through: Option<WriteThrough>,
 }
 
-/// Asks D365 and reads the cache at the same time; what D365 says is stored before it is told.
+/// Asks D365 and reads the cache at the same time; what D365 says is stored before it counts.
 pub(crate) async fn gather(
     state: &AppState,
-    reader: &StockReader,
+    read: impl Future<Output = Result<Reading, StoreError>>,
     wanted: Wanted<'_>,
     deadline: &Deadline,
 ) -> Gathered {
@@ -55,49 +55,37 @@ pub(crate) async fn gather(
                 let asking = live.ask(wanted.skus, warehouses, deadline, wanted.priority);
                 asking.await
             }
-            None => Answers::all_failed(
+            None => LiveResult::all_failed(
                 wanted.skus.len() * warehouses.len(),
                 LiveFailure::NoCredentials,
             ),
         }
     };
-    let read = async {
-        let skus = wanted.skus;
-        if wanted.own.is_empty() {
-            reader.read_many(&tenant.id, warehouses, skus).await
-        } else {
-            reader.read_each_hold(&tenant.id, warehouses, skus).await
-        }
-    };
-    let read = deadline.wait_for(read);
-    let (found, reading) = futures_util::join!(ask, read);
-    let (cached, held, feeds) = match reading {
-        Some(Ok(reading)) => {
-            let reading = reading.under(tenant.fingerprint);
-            let now = state.clock.now();
-            let cached = evidence::of_reading(&reading, wanted.skus, now, state.store.line_ttl());
-            (cached, reading.held, reading.feeds)
-        }
+    let (found, reading) = futures_util::join!(ask, deadline.wait_for(read));
+    let cached = match reading {
+        Some(Ok(reading)) => reading.under(tenant.fingerprint),
         Some(Err(cause)) => {
             tracing::warn!(tenant.id = %tenant.id, %cause, "only D365 can be asked: Redis does not answer");
-            (Vec::new(), Vec::new(), Vec::new())
+            Reading::default()
         }
-        None => (Vec::new(), Vec::new(), Vec::new()),
+        None => Reading::default(),
     };
+    let (now, line_ttl) = (state.clock.now(), state.store.line_ttl());
+    let in_cache = evidence::of_reading(&cached, wanted.skus, now, line_ttl);
     let mut evidence: Vec<Evidence> = found
-        .findings
+        .lines
         .iter()
         .enumerate()
-        .map(|(at, finding)| match finding {
-            Finding::Line(line) => Evidence::live(line),
-            Finding::Unproved => Evidence::NONE,
-            Finding::Failed => cached.get(at).copied().unwrap_or(Evidence::NONE),
+        .map(|(at, line)| match line {
+            LiveLine::Line(line) => Evidence::live(line),
+            LiveLine::Unproved => Evidence::NONE,
+            LiveLine::Failed => in_cache.get(at).copied().unwrap_or(Evidence::NONE),
         })
         .collect();
     // Judged against the live numbers too: what they show already is not taken twice.
     evidence::hold_back(
         &mut evidence,
-        &held,
+        &cached.held,
         warehouses,
         state.clock.now(),
         wanted.own,
@@ -105,11 +93,11 @@ pub(crate) async fn gather(
     Gathered {
         evidence,
         is_answered: found
-            .findings
+            .lines
             .iter()
-            .map(|finding| *finding != Finding::Failed)
+            .map(|line| *line != LiveLine::Failed)
             .collect(),
-        feeds,
+        cached,
         failure: found.failure,
         write_through: found.write_through,
     }

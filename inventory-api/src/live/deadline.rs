@@ -37,6 +37,19 @@ impl Deadline {
         }
     }
 
+    /// A deadline at this reading of the monotonic clock.
+    pub(super) fn until(clock: &Arc<dyn Clock>, ends_at: Duration) -> Self {
+        Self {
+            clock: Arc::clone(clock),
+            ends_at,
+        }
+    }
+
+    /// Its end, as a reading of the monotonic clock.
+    pub(super) fn ends_at(&self) -> Duration {
+        self.ends_at
+    }
+
     /// The time left; none once it has passed.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.ends_at
@@ -50,15 +63,6 @@ impl Deadline {
         Self {
             clock: Arc::clone(&self.clock),
             ends_at: self.ends_at.saturating_sub(time),
-        }
-    }
-
-    /// The later of two.
-    #[must_use]
-    pub(crate) fn or_later(self, other: &Self) -> Self {
-        Self {
-            ends_at: self.ends_at.max(other.ends_at),
-            clock: self.clock,
         }
     }
 

@@ -42,7 +42,7 @@ fn answer(as_of: i64, rows: Vec<OnHandRow>) -> LookUpAnswer {
     }
 }
 
-fn told(
+fn shown(
     skus: &[&str],
     places: &[&str],
     mapper: &SkuMapper,
@@ -52,10 +52,10 @@ fn told(
     let places: Vec<WarehouseId> = places.iter().map(|text| warehouse(text)).collect();
     let items = ItemsOfSkus::of(&skus, mapper);
     let found = collect(&skus, &places, &items, mapper, answers);
-    let shown = found.findings.iter().map(|finding| match finding {
-        Finding::Unproved => "unproved".to_owned(),
-        Finding::Failed => "failed".to_owned(),
-        Finding::Line(line) => match line.content {
+    let lines = found.lines.iter().map(|line| match line {
+        LiveLine::Unproved => "unproved".to_owned(),
+        LiveLine::Failed => "failed".to_owned(),
+        LiveLine::Line(line) => match line.content {
             LineContent::Absent => format!("absent@{}", line.as_of.unix_ms() - at(0).unix_ms()),
             LineContent::Quantities(quantities) => {
                 format!(
@@ -66,7 +66,7 @@ fn told(
             }
         },
     });
-    (shown.collect(), found.failure.is_some())
+    (lines.collect(), found.failure.is_some())
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn rows_are_summed_and_their_lack_is_absence() {
         row("A", "", "2", "-4"),
     ];
     let answers = vec![(vec![item("A"), item("B")], Ok(answer(5, rows)))];
-    let (found, failed) = told(&["B", "A"], &["1", "2"], &SkuMapper::ItemNumber, answers);
+    let (found, failed) = shown(&["B", "A"], &["1", "2"], &SkuMapper::ItemNumber, answers);
     assert_eq!(found, ["absent@5", "absent@5", "5@5", "-4@5"]);
     assert!(!failed);
 }
@@ -88,7 +88,7 @@ fn a_failed_chunk_spoils_its_own_skus_only() {
         (vec![item("A")], Ok(answer(5, vec![row("A", "", "1", "2")]))),
         (vec![item("B")], Err(LiveFailure::DeadlinePassed)),
     ];
-    let (found, failed) = told(&["A", "B"], &["1"], &SkuMapper::ItemNumber, answers);
+    let (found, failed) = shown(&["A", "B"], &["1"], &SkuMapper::ItemNumber, answers);
     assert_eq!(found, ["2@5", "failed"]);
     assert!(failed);
 }
@@ -98,7 +98,7 @@ fn a_look_alike_leaves_absence_unproved() {
     let mut seen = answer(5, vec![row("A", "", "1", "2")]);
     seen.unproved = vec![item("B")];
     let answers = vec![(vec![item("A"), item("B")], Ok(seen))];
-    let (found, failed) = told(&["A", "B"], &["1"], &SkuMapper::ItemNumber, answers);
+    let (found, failed) = shown(&["A", "B"], &["1"], &SkuMapper::ItemNumber, answers);
     assert_eq!(found, ["2@5", "unproved"]);
     assert!(!failed);
 }
@@ -110,14 +110,14 @@ fn a_sku_with_several_readings_is_absent_only_if_all_were_answered() {
     let (first, second) = (item("T"), item("T-Red"));
     let good = (vec![first.clone()], Ok(answer(7, Vec::new())));
     let failed = (vec![second.clone()], Err(LiveFailure::DeadlinePassed));
-    let (found, _) = told(&["T-Red"], &["1"], &mapper, vec![good.clone(), failed]);
+    let (found, _) = shown(&["T-Red"], &["1"], &mapper, vec![good.clone(), failed]);
     assert_eq!(found, ["failed"]);
     let also_good = (vec![second], Ok(answer(4, Vec::new())));
-    let (found, _) = told(&["T-Red"], &["1"], &mapper, vec![good, also_good]);
+    let (found, _) = shown(&["T-Red"], &["1"], &mapper, vec![good, also_good]);
     assert_eq!(found, ["absent@4"]);
     let with_row = (vec![first], Ok(answer(7, vec![row("T", "Red", "1", "6")])));
     let other = (vec![item("T-Red")], Ok(answer(4, Vec::new())));
-    let (found, _) = told(&["T-Red"], &["1"], &mapper, vec![with_row, other]);
+    let (found, _) = shown(&["T-Red"], &["1"], &mapper, vec![with_row, other]);
     assert_eq!(found, ["6@7"]);
 }
 
@@ -130,7 +130,7 @@ fn a_sum_beyond_the_number_range_fails_its_item_and_no_other() {
         row("B", "", "1", "1"),
     ];
     let answers = vec![(vec![item("A"), item("B")], Ok(answer(5, rows)))];
-    let (found, failed) = told(&["A", "B"], &["1"], &SkuMapper::ItemNumber, answers);
+    let (found, failed) = shown(&["A", "B"], &["1"], &SkuMapper::ItemNumber, answers);
     assert_eq!(found, ["failed", "1@5"]);
     assert!(failed);
 }

@@ -1,5 +1,5 @@
-use super::findings::Finding;
 use super::*;
+use crate::live::live_result::LiveLine;
 use shared::d365::ScriptedSource;
 use shared::process::clock::{Clock, SystemClock};
 use shared::stock::{LineContent, OnHandRow, ProductDimensions, Quantities, Quantity, SkuTemplate};
@@ -31,7 +31,7 @@ fn rig(mapping: SkuMapping, permits: usize) -> Rig {
 }
 
 impl Rig {
-    async fn ask(&self, skus: &[&str], time: Duration) -> Findings {
+    async fn ask(&self, skus: &[&str], time: Duration) -> LiveResult {
         let skus: Vec<Sku> = skus.iter().map(|text| Sku::parse(*text).unwrap()).collect();
         let deadline = Deadline::begin(&self.clock, time);
         self.live
@@ -64,15 +64,15 @@ fn dimensions(color: &str) -> ProductDimensions {
     }
 }
 
-fn available(found: &Findings) -> Vec<Option<i64>> {
-    let number = |finding: &Finding| match finding {
-        Finding::Line(line) => match line.content {
+fn available(found: &LiveResult) -> Vec<Option<i64>> {
+    let number = |line: &LiveLine| match line {
+        LiveLine::Line(line) => match line.content {
             LineContent::Quantities(quantities) => quantities.available.as_integer(),
             LineContent::Absent => None,
         },
         other => panic!("{other:?}"),
     };
-    found.findings.iter().map(number).collect()
+    found.lines.iter().map(number).collect()
 }
 
 const LONG: Duration = Duration::from_secs(5);
@@ -110,7 +110,7 @@ async fn a_slow_erp_ends_with_the_deadline() {
     let found = rig.ask(&["A"], Duration::from_millis(80)).await;
     let took = rig.clock.monotonic().saturating_sub(started);
     assert!(took < Duration::from_secs(5), "{took:?}");
-    assert_eq!(found.findings, [Finding::Failed]);
+    assert_eq!(found.lines, [LiveLine::Failed]);
     assert!(found.failure.is_some());
 }
 

@@ -1,7 +1,8 @@
-//! PURE: D365's answers -> what was learned about each SKU in each warehouse.
+//! PURE: D365's answers -> what was found out about each SKU in each warehouse.
 
+use super::failure::LiveFailure;
 use super::items::ItemsOfSkus;
-use crate::live::failure::LiveFailure;
+use super::write_through::WriteThrough;
 use shared::d365::{D365Error, LookUpAnswer};
 use shared::stock::{
     AsOf, ItemNumber, LineContent, LineValue, OnHandRow, Origin, Sku, SkuMapper, StockLine,
@@ -9,9 +10,9 @@ use shared::stock::{
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// What was learned about one SKU in one warehouse.
+/// What was found out about one SKU in one warehouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finding {
+pub(crate) enum LiveLine {
     /// Its line, or its proved absence.
     Line(LineValue),
     /// D365 answered, and the answer proves nothing: a row came back that was not asked for, or D365
@@ -21,51 +22,72 @@ pub(crate) enum Finding {
     Failed,
 }
 
-/// What was learned: SKU by SKU, each with all warehouses.
-#[derive(Debug)]
-pub(crate) struct Findings {
-    pub(crate) findings: Vec<Finding>,
-    /// The first failure, if any.
-    pub(crate) failure: Option<LiveFailure>,
+impl LiveLine {
+    /// The oldest as-of of some lines; none if one of them is no line.
+    pub(crate) fn as_of_all(lines: &[Self]) -> Option<AsOf> {
+        let as_of = |line: &Self| match line {
+            Self::Line(line) => Some(line.as_of),
+            Self::Unproved | Self::Failed => None,
+        };
+        let all: Option<Vec<AsOf>> = lines.iter().map(as_of).collect();
+        all?.into_iter().min()
+    }
 }
 
-impl Findings {
+/// What was found out: SKU by SKU, each with all warehouses.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LiveResult {
+    pub(crate) lines: Vec<LiveLine>,
+    /// The first failure, if any.
+    pub(crate) failure: Option<LiveFailure>,
+    /// The worst that became of storing them; none if nothing was to be stored.
+    pub(crate) write_through: Option<WriteThrough>,
+}
+
+impl LiveResult {
     pub(crate) fn all_failed(count: usize, failure: LiveFailure) -> Self {
         Self {
-            findings: vec![Finding::Failed; count],
+            lines: vec![LiveLine::Failed; count],
             failure: Some(failure),
+            write_through: None,
         }
     }
 
-    /// Since when one SKU is known in all warehouses: the oldest as-of; none if something failed or
-    /// was not proved.
-    pub(crate) fn as_of(of_sku: &[Finding]) -> Option<AsOf> {
-        of_sku
-            .iter()
-            .map(|finding| match finding {
-                Finding::Line(line) => Some(line.as_of),
-                Finding::Unproved | Finding::Failed => None,
-            })
-            .reduce(|a, b| Some(a?.min(b?)))
-            .flatten()
+    /// Adds what was found out about more SKUs.
+    pub(super) fn extend(&mut self, more: Self) {
+        self.lines.extend(more.lines);
+        self.failure = self.failure.take().or(more.failure);
+        self.write_through = self.write_through.max(more.write_through);
+    }
+
+    /// The same, one by one for each SKU of so many warehouses.
+    pub(super) fn by_sku(&self, warehouses: usize) -> impl Iterator<Item = Self> {
+        self.lines.chunks(warehouses.max(1)).map(|lines| Self {
+            lines: lines.to_vec(),
+            failure: self
+                .failure
+                .clone()
+                .filter(|_| lines.contains(&LiveLine::Failed)),
+            write_through: self.write_through,
+        })
     }
 
     /// The lines to store.
-    pub(crate) fn lines(&self, skus: &[Sku], warehouses: &[WarehouseId]) -> Vec<StockLine> {
+    pub(super) fn stock_lines(&self, skus: &[Sku], warehouses: &[WarehouseId]) -> Vec<StockLine> {
         let places = skus
             .iter()
             .flat_map(|sku| warehouses.iter().map(move |warehouse| (sku, warehouse)));
-        places
-            .zip(&self.findings)
-            .filter_map(|((sku, warehouse), finding)| match finding {
-                Finding::Line(value) => Some(StockLine {
+        let lines = places
+            .zip(&self.lines)
+            .filter_map(|((sku, warehouse), line)| match line {
+                LiveLine::Line(value) => Some(StockLine {
                     sku: sku.clone(),
                     warehouse: warehouse.clone(),
                     value: *value,
                 }),
-                Finding::Unproved | Finding::Failed => None,
-            })
-            .collect()
+                LiveLine::Unproved | LiveLine::Failed => None,
+            });
+        lines.collect()
     }
 }
 
@@ -90,7 +112,7 @@ pub(super) fn collect(
     items: &ItemsOfSkus,
     mapper: &SkuMapper,
     answers: Vec<Asked>,
-) -> Findings {
+) -> LiveResult {
     let mut by_item: HashMap<ItemNumber, ItemAnswer> = HashMap::with_capacity(items.items.len());
     let mut lines: HashMap<(Sku, WarehouseId), LineValue> = HashMap::new();
     let mut failure = None;
@@ -120,7 +142,7 @@ pub(super) fn collect(
         .iter()
         .map(|item| by_item.get(item).copied().unwrap_or(ItemAnswer::Failed))
         .collect();
-    let findings = skus
+    let found = skus
         .iter()
         .zip(&items.of_sku)
         .flat_map(|(sku, of_sku)| {
@@ -132,9 +154,9 @@ pub(super) fn collect(
             warehouses.iter().map(move |warehouse| {
                 let line = || lines.get(&(sku.clone(), warehouse.clone())).copied();
                 match whole {
-                    ItemAnswer::Failed => Finding::Failed,
-                    ItemAnswer::Unproved => line().map_or(Finding::Unproved, Finding::Line),
-                    ItemAnswer::Proved(as_of) => Finding::Line(line().unwrap_or(LineValue {
+                    ItemAnswer::Failed => LiveLine::Failed,
+                    ItemAnswer::Unproved => line().map_or(LiveLine::Unproved, LiveLine::Line),
+                    ItemAnswer::Proved(as_of) => LiveLine::Line(line().unwrap_or(LineValue {
                         content: LineContent::Absent,
                         as_of,
                         origin: Origin::Live,
@@ -143,7 +165,11 @@ pub(super) fn collect(
             })
         })
         .collect();
-    Findings { findings, failure }
+    LiveResult {
+        lines: found,
+        failure,
+        write_through: None,
+    }
 }
 
 fn whole_answer(of_sku: &[usize], item_answers: &[ItemAnswer]) -> ItemAnswer {

@@ -1,25 +1,15 @@
-//! Asking D365 now, inside one deadline.
+//! Asks one tenant's D365 about SKUs, inside a deadline.
 //!
-//! SKUs go out in chunks, concurrently; what one chunk cannot learn does not spoil another. An
-//! environment that keeps failing is left alone for a while (`breaker`). Nothing here decides what a
-//! failure means for the caller, and nothing is shared: `live_desk` does that.
+//! SKUs go out in chunks, concurrently; what one chunk cannot find out does not spoil another.
 
-mod breaker;
-mod deadline;
-mod environment;
-mod findings;
-mod items;
-
-pub(crate) use deadline::{Arrival, Deadline};
-pub(crate) use environment::Environment;
-pub(crate) use findings::{Finding, Findings};
-
+use super::deadline::Deadline;
+use super::environment::Environment;
+use super::failure::LiveFailure;
+use super::items::{self, ItemsOfSkus};
+use super::live_result::{LiveResult, collect};
 use crate::http::priority::Priority;
-use crate::live::failure::LiveFailure;
 use crate::metrics;
-use findings::collect;
 use futures_util::future::join_all;
-use items::ItemsOfSkus;
 use moka::future::Cache;
 use shared::d365::{
     D365Error, LookUp, LookUpAnswer, OnHandSource, VariantQuestion, check_askable, look_up_chunks,
@@ -106,13 +96,13 @@ impl LiveLookUp {
         warehouses: &[WarehouseId],
         deadline: &Deadline,
         priority: Priority,
-    ) -> Findings {
+    ) -> LiveResult {
         let started = deadline.now();
         let mapper = match self.mapper(skus, deadline, priority).await {
             Ok(mapper) => mapper,
             Err(failure) => {
                 metrics::live_answer(Err(&failure), deadline.since(started));
-                return Findings::all_failed(skus.len() * warehouses.len(), failure);
+                return LiveResult::all_failed(skus.len() * warehouses.len(), failure);
             }
         };
         let items = ItemsOfSkus::of(skus, &mapper);
