@@ -36,17 +36,15 @@ fn settings() -> CredentialSettings {
 
 #[test]
 fn exactly_one_proof_must_be_named() {
-    assert!(Credential::of(&settings()).is_err());
-    let two = CredentialSettings {
-        client_secret: Some(Secret::new("s")),
-        federated_token_file: Some("/f".into()),
-        ..settings()
-    };
-    assert!(Credential::of(&two).is_err());
     let one = CredentialSettings {
         client_secret: Some(Secret::new("canary")),
         ..settings()
     };
+    let two = CredentialSettings {
+        federated_token_file: Some("/f".into()),
+        ..one.clone()
+    };
+    assert!(Credential::of(&settings()).is_err() && Credential::of(&two).is_err());
     let credential = Credential::of(&one).unwrap();
     assert!(!format!("{credential:?}").contains("canary"));
 }

@@ -37,17 +37,19 @@ fn an_id_is_visible_ascii_without_the_separator() {
 
 #[test]
 fn a_hold_counts_until_a_number_from_after_the_confirmation_or_its_end() {
-    let open = hold(1, 2, 100, None);
-    assert!(open.counts(Some(at(99)), at(99)));
-    assert!(!open.counts(Some(at(99)), at(100)));
-    let confirmed = hold(1, 2, 100, Some(50));
-    assert!(confirmed.counts(Some(at(49)), at(60)));
-    assert!(
-        confirmed.counts(Some(at(50)), at(60)),
-        "read at that instant proves nothing"
-    );
-    assert!(!confirmed.counts(Some(at(51)), at(60)));
-    assert!(confirmed.counts(None, at(60)));
+    // When it was confirmed, the number's as-of, now: whether it counts.
+    for (confirmed, as_of, now, counts) in [
+        (None, Some(99), 99, true),
+        (None, Some(99), 100, false),
+        (Some(50), Some(49), 60, true),
+        // Read at that instant proves nothing.
+        (Some(50), Some(50), 60, true),
+        (Some(50), Some(51), 60, false),
+        (Some(50), None, 60, true),
+    ] {
+        let found = hold(1, 2, 100, confirmed).counts(as_of.map(at), at(now));
+        assert_eq!(found, counts, "{confirmed:?} {as_of:?} {now}");
+    }
 }
 
 #[test]
@@ -64,18 +66,20 @@ fn other_warehouses_and_ones_own_order_do_not_count() {
 
 #[test]
 fn what_is_held_and_not_there_is_told() {
-    let left = |available: i64, held: i64| {
-        let remaining = remaining(Quantity::from(available), Quantity::from(held));
-        (
-            remaining.left.as_integer().unwrap(),
-            remaining.shortfall.as_integer().unwrap(),
-        )
-    };
-    assert_eq!(left(7, 3), (4, 0));
-    assert_eq!(left(2, 3), (0, 1));
-    assert_eq!(left(0, 3), (0, 3));
-    assert_eq!(left(-4, 3), (-4, 3));
-    assert_eq!(left(-4, 0), (-4, 0));
+    for (available, held, left, shortfall) in [
+        (7, 3, 4, 0),
+        (2, 3, 0, 1),
+        (0, 3, 0, 3),
+        (-4, 3, -4, 3),
+        (-4, 0, -4, 0),
+    ] {
+        let expected = Remaining {
+            left: Quantity::from(left),
+            shortfall: Quantity::from(shortfall),
+        };
+        let found = remaining(Quantity::from(available), Quantity::from(held));
+        assert_eq!(found, expected, "{available} {held}");
+    }
 }
 
 #[test]
