@@ -152,13 +152,13 @@ async fn start(settings: Settings) -> Result<(), StartError> {
 fn print(text: &str) -> ExitCode {
     match writeln!(io::stdout(), "{}", text.trim_end()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has gone, as `| head` does.
+        // The reader has gone, as `| head` does.
         Err(_) => ExitCode::FAILURE,
     }
 }
 
 fn complain(problem: &str, code: u8) -> ExitCode {
-    // There is nobody left to tell if this fails.
+    // Nothing more can be done if this fails.
     let _ = writeln!(io::stderr(), "inventory-api: {problem}");
     ExitCode::from(code)
 }

@@ -100,7 +100,7 @@ impl DriftMeter {
     }
 
     /// Adds what was counted to Redis now and then, until cancelled, and once more then.
-    pub(crate) async fn keep_telling(&self, store: &StockStore, stop: CancellationToken) {
+    pub(crate) async fn keep_flushing(&self, store: &StockStore, stop: CancellationToken) {
         loop {
             let stopped = tokio::time::timeout(FLUSH_EVERY, stop.cancelled())
                 .await

@@ -93,14 +93,14 @@ pub(crate) enum ApiError {
     /// The caller went away while sending.
     #[error("the body broke off")]
     BodyBroken,
-    /// So much of something is in work that there is no room for more.
+    /// So much of something is in work that no more is let in.
     #[error("{}", what.problem(*limit))]
     Full {
         what: Scarce,
         /// What may be in work; what one caller may have of it, but for requests.
         limit: usize,
     },
-    /// So many orders want the same products that one's turn did not come in time.
+    /// So many orders want the same products that one was not served in time.
     #[error(
         "too many orders for these products at once: nothing was granted or held; send it again"
     )]
@@ -233,7 +233,7 @@ impl ApiError {
         self.status_and_code().1
     }
 
-    /// What the caller reads. Differs from the log's text where that would tell internals.
+    /// What the caller reads. Differs from the log's text where that would name internals.
     fn message(&self) -> String {
         match self {
             Self::Live { failure, .. } => failure.outside().to_owned(),
@@ -328,7 +328,7 @@ impl ApiError {
         }
     }
 
-    /// Tells the log once, as loud as it deserves.
+    /// Logs it once, as loud as it deserves.
     fn log(&self) {
         let code = self.code();
         match self {
@@ -382,7 +382,7 @@ fn live_status_and_code(failure: &LiveFailure) -> (StatusCode, &'static str) {
 }
 
 impl LiveFailure {
-    /// The code this failure has as an error, also told where it was survived.
+    /// The code this failure has as an error, also named where it was survived.
     pub(crate) fn code(&self) -> &'static str {
         live_status_and_code(self).1
     }
@@ -419,6 +419,15 @@ impl ResponseError for ApiError {
         }
         reply.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         reply.json(Feedback::from(self.problem()))
+    }
+}
+
+#[cfg(test)]
+impl ApiError {
+    /// For tables of refusals.
+    pub(crate) fn status_and_path(&self) -> String {
+        let status = self.status_code().as_u16();
+        format!("{status} {}", self.path().unwrap_or_default())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Every series of this service. Labels come from closed sets; never a SKU, never free text.
 //!
-//! | series | type | labels | what it tells |
+//! | series | type | labels | meaning |
 //! |---|---|---|---|
 //! | `inventory_api_requests_total` | counter | route, status | requests answered |
 //! | `inventory_api_request_seconds` | histogram | route | time from the head of a request to its reply |
 //! | `inventory_api_requests_in_flight` | gauge | | requests in work |
 //! | `inventory_api_large_bodies` | gauge | | requests in work whose body is a large one |
-//! | `inventory_api_lines_total` | counter | source, state | SKUs told, by what they were told from |
+//! | `inventory_api_lines_total` | counter | source, state | SKUs answered, by where the number came from |
 //! | `inventory_api_live_requests_total` | counter | outcome | chunks asked of D365 |
 //! | `inventory_api_live_request_seconds` | histogram | outcome | how long they took, waiting for a permit included |
 //! | `inventory_api_write_through_lines_total` | counter | outcome | live lines stored, refused as older, or not stored |
@@ -27,7 +27,6 @@ use shared::stock::{StockState, TenantId, WarehouseId};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// A request was answered.
 pub(crate) fn request(route: &'static str, status: u16, took: Duration) {
     counter!("inventory_api_requests_total", "route" => route, "status" => status_label(status))
         .increment(1);
@@ -59,14 +58,13 @@ fn status_label(status: u16) -> &'static str {
     }
 }
 
-/// How many requests are in work.
 pub(crate) fn in_flight(requests: usize) {
     // A gauge is a float; up to 2^53 that is exact.
     gauge!("inventory_api_requests_in_flight")
         .set(f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
 }
 
-/// A large body has its turn, or gives it back.
+/// A large body has its share, or gives it back.
 pub(crate) fn large_body(is_begin: bool) {
     let bodies = gauge!("inventory_api_large_bodies");
     if is_begin {
@@ -115,7 +113,6 @@ fn write_through(outcome: &'static str, lines: usize) {
         .increment(lines as u64);
 }
 
-/// D365 kept failing.
 pub(crate) fn breaker_opened() {
     counter!("inventory_api_live_breaker_opened_total").increment(1);
 }
@@ -137,7 +134,6 @@ pub(crate) fn drift(tenant: &TenantId, warehouse: &WarehouseId, outcome: &'stati
     .increment(1);
 }
 
-/// A hold was changed, or could not be.
 pub(crate) fn hold(outcome: &'static str) {
     counter!("inventory_api_holds_total", "outcome" => outcome).increment(1);
 }
@@ -147,7 +143,6 @@ pub(crate) fn asked_not_told(skus: usize) {
     counter!("inventory_api_asked_skus_dropped_total").increment(skus as u64);
 }
 
-/// How a feed stands.
 pub(crate) fn feed(tenant: &TenantId, warehouse: &WarehouseId, feed: &Feed) {
     let labels = [
         ("tenant", tenant.to_string()),

@@ -65,8 +65,9 @@ impl ApiReadiness {
         let warehouses = state.directory().warehouses_of(tenant);
         let warehouses = match state.read_feeds(tenant, &warehouses).await {
             Ok(feeds) => {
-                let told = warehouses.iter().zip(&feeds);
-                told.map(|(warehouse, feed)| feed_detail(warehouse.as_str(), feed))
+                let feeds = warehouses.iter().zip(&feeds);
+                feeds
+                    .map(|(warehouse, feed)| feed_detail(warehouse.as_str(), feed))
                     .collect()
             }
             Err(cause) => vec![json!({ "problem": cause.to_string() })],

@@ -73,8 +73,7 @@ pub(crate) fn access(pattern: Option<&str>) -> Access {
         Some(
             AVAILABILITY_CHECKS | ORDER | ORDER_CONFIRMED | RESERVATIONS | RESERVATION | REJECTIONS,
         ) => Access::Role(RoleName::Order),
-        // Who knows what is behind the door may know how to ask for it; a path that does not exist
-        // is told about to known callers only.
+        // A path that does not exist is called so to known callers only.
         Some(LIMITS | API | API_PAGE) | None => Access::Caller,
         Some(_) => Access::Role(RoleName::Operate),
     }

@@ -191,11 +191,11 @@ pub async fn run(
     tasks.spawn("clock", async move { clock.run(stop).await });
     let (asking, stop) = (Arc::clone(&state), background.clone());
     tasks.spawn("asked", async move {
-        asking.asked.keep_telling(&asking.store, stop).await;
+        asking.asked.keep_flushing(&asking.store, stop).await;
     });
-    let (telling, stop) = (state.store.clone(), background.clone());
+    let (store, stop) = (state.store.clone(), background.clone());
     tasks.spawn("drift", async move {
-        drift.keep_telling(&telling, stop).await;
+        drift.keep_flushing(&store, stop).await;
     });
     let (cleaning, stop) = (Arc::clone(&state), background.clone());
     tasks.spawn("ended-holds", async move {

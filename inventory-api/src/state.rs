@@ -16,26 +16,21 @@ use tokio_util::sync::CancellationToken;
 /// The process' handles; one, shared by all threads.
 #[derive(Debug)]
 pub(crate) struct AppState {
-    /// `[api]`
     pub settings: ApiSettings,
     /// The cache, for writing and for records. Browsing uses the thread's own reader.
     pub store: StockStore,
-    /// Redis' time.
     pub clock: Arc<dyn Clock>,
     /// Who can be asked about; replaced as a whole when a prefetcher publishes something else.
     pub directory: ArcSwap<Directory>,
-    /// What is asked for.
     pub asked: AskedRecorder,
     /// Orders for the same SKU go one after the other.
     pub sku_locks: SkuLocks,
-    /// What is in work.
     pub admission: Arc<Admission>,
     /// Cancelled once the process takes nothing new.
     pub stopping: CancellationToken,
 }
 
 impl AppState {
-    /// Who can be asked about, now.
     pub(crate) fn directory(&self) -> Guard<Arc<Directory>> {
         self.directory.load()
     }

@@ -47,7 +47,6 @@ impl Fallback {
         matches!(self, Self::Fail | Self::Reject)
     }
 
-    /// The word used in replies.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Fail => "fail",
@@ -73,13 +72,9 @@ pub(crate) enum DecidedBy {
 /// What is decided about one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// How much was asked for.
     pub requested: Quantity,
-    /// How much may be sold.
     pub granted: Quantity,
-    /// What decided.
     pub by: DecidedBy,
-    /// What is known and offered of the SKU.
     pub availability: Availability,
 }
 
@@ -93,11 +88,9 @@ impl Verdict {
 /// How a check is decided.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
-    /// The channel's rules.
     pub policy: &'a ChannelPolicy,
     /// What is done where D365 did not answer.
     pub fallback: Fallback,
-    /// The moment of the answer.
     pub freshness: Freshness,
 }
 

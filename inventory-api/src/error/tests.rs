@@ -1,7 +1,7 @@
 use super::*;
 use actix_web::body::to_bytes;
 
-async fn told(error: ApiError) -> (u16, String, serde_json::Value) {
+async fn reply_of(error: ApiError) -> (u16, String, serde_json::Value) {
     let reply = error.error_response();
     let status = reply.status().as_u16();
     let retry = reply
@@ -20,7 +20,7 @@ async fn a_refusal_names_code_status_path_and_limit() {
         name: "skus",
         limit: 1_000,
     };
-    let (status, _, body) = told(error).await;
+    let (status, _, body) = reply_of(error).await;
     assert_eq!(status, 413);
     assert_eq!(
         body,
@@ -58,53 +58,30 @@ async fn a_failed_live_look_up_has_the_status_of_its_cause_and_names_the_policy(
     let bad = D365Error::BadAnswer {
         problem: "HTML".to_owned(),
     };
+    let (unavailable, timeout, error) = ("backend.unavailable", "backend.timeout", "backend");
     for (failure, status, code, retry) in [
-        (
-            LiveFailure::NoCredentials,
-            503,
-            "inventory.backend.unavailable.error",
-            "10",
-        ),
-        (
-            LiveFailure::DeadlinePassed,
-            504,
-            "inventory.backend.timeout.error",
-            "",
-        ),
-        (
-            throttled.into(),
-            503,
-            "inventory.backend.unavailable.error",
-            "42",
-        ),
-        (timed_out.into(), 504, "inventory.backend.timeout.error", ""),
-        (
-            connection.into(),
-            503,
-            "inventory.backend.unavailable.error",
-            "10",
-        ),
-        (status_error(500).into(), 502, "inventory.backend.error", ""),
-        (status_error(403).into(), 502, "inventory.backend.error", ""),
-        (bad.into(), 502, "inventory.backend.error", ""),
-        (token_error(true).into(), 502, "inventory.backend.error", ""),
-        (
-            token_error(false).into(),
-            503,
-            "inventory.backend.unavailable.error",
-            "10",
-        ),
+        (LiveFailure::NoCredentials, 503, unavailable, "10"),
+        (LiveFailure::DeadlinePassed, 504, timeout, ""),
+        (throttled.into(), 503, unavailable, "42"),
+        (timed_out.into(), 504, timeout, ""),
+        (connection.into(), 503, unavailable, "10"),
+        (status_error(500).into(), 502, error, ""),
+        (status_error(403).into(), 502, error, ""),
+        (bad.into(), 502, error, ""),
+        (token_error(true).into(), 502, error, ""),
+        (token_error(false).into(), 503, unavailable, "10"),
     ] {
+        let code = format!("inventory.{code}.error");
         assert_eq!(failure.code(), code);
-        let told = told(ApiError::Live {
+        let reply = reply_of(ApiError::Live {
             failure: failure.clone(),
             policy: "reject",
         })
         .await;
-        assert_eq!((told.0, told.1.as_str()), (status, retry), "{failure}");
-        let problem = &told.2["errors"][0];
+        assert_eq!((reply.0, reply.1.as_str()), (status, retry), "{failure}");
+        let problem = &reply.2["errors"][0];
         assert_eq!(problem["code"], code);
         assert_eq!(problem["parameters"]["policy"], "reject");
-        assert!(!told.2.to_string().contains("secret-ish"), "{}", told.2);
+        assert!(!reply.2.to_string().contains("secret-ish"), "{}", reply.2);
     }
 }

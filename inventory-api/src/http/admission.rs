@@ -1,5 +1,5 @@
 //! What may be in work at once, of all callers and of one: requests, large and slow bodies, lines of
-//! large replies. Around every request: counted, timed, and turned away where there is no room.
+//! large replies. Around every request: counted, timed, and refused where too much is in work.
 
 use crate::error::{ApiError, Scarce};
 use crate::http::paths;
@@ -105,7 +105,7 @@ impl Admission {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Turns a browse question away that asks for too much at this hour. It came in as a question about
+    /// Refuses a browse question that asks for too much at this load. It came in as a question about
     /// one product: how many it names is known only once it was read.
     pub(crate) fn check_browsing(&self, skus: usize) -> Result<(), ApiError> {
         let limit = Priority::of_browsing(skus).places_of(self.limits.in_flight);

@@ -7,16 +7,12 @@ use std::collections::HashMap;
 /// The form a question named its SKUs in, for the paths in replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MentionedIn {
-    /// `products[].sku`
     Products,
-    /// `skus[]`
     Skus,
-    /// `?sku=..&sku=..`
     Query,
 }
 
 impl MentionedIn {
-    /// The path of one mention.
     pub(crate) fn path(self, at: usize) -> String {
         match self {
             Self::Products => format!("$.products[{at}].sku"),
@@ -33,7 +29,6 @@ impl MentionedIn {
         }
     }
 
-    /// The path of the whole list.
     pub(crate) fn list_path(self) -> &'static str {
         match self {
             Self::Products => "$.products",
@@ -115,7 +110,6 @@ impl AskedSkus {
         (distinct, number_of_spelling)
     }
 
-    /// The SKUs.
     pub(crate) fn all(&self) -> &[Sku] {
         &self.skus
     }

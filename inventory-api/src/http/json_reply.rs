@@ -41,12 +41,12 @@ pub(crate) fn send(
     send_holding(reply, headers, body, None)
 }
 
-/// As [`send`]; the room the reply takes is given back when it was sent.
+/// As [`send`]; the share the reply takes is given back when it was sent.
 pub(crate) fn send_holding(
     mut reply: HttpResponseBuilder,
     headers: &HeaderMap,
     body: impl Into<Bytes>,
-    room: Option<Share>,
+    share: Option<Share>,
 ) -> HttpResponse {
     let body = body.into();
     reply.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
@@ -56,15 +56,15 @@ pub(crate) fn send_holding(
         let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
         if let Ok(compressed) = encoder.write_all(&body).and_then(|()| encoder.finish()) {
             reply.insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
-            return with_body(reply, compressed.into(), room);
+            return with_body(reply, compressed.into(), share);
         }
     }
-    with_body(reply, body, room)
+    with_body(reply, body, share)
 }
 
-fn with_body(mut reply: HttpResponseBuilder, body: Bytes, room: Option<Share>) -> HttpResponse {
+fn with_body(mut reply: HttpResponseBuilder, body: Bytes, share: Option<Share>) -> HttpResponse {
     if Pieces::suit(body.len()) {
-        reply.body(Pieces::of(body, room))
+        reply.body(Pieces::of(body, share))
     } else {
         reply.body(body)
     }
@@ -105,7 +105,7 @@ const PIECE: usize = 32 * 1024;
 struct Pieces {
     rest: Bytes,
     /// Given back when the body was sent.
-    _room: Option<Share>,
+    _share: Option<Share>,
 }
 
 impl Pieces {
@@ -115,10 +115,10 @@ impl Pieces {
     }
 
     /// All of it is to be sent.
-    fn of(body: Bytes, room: Option<Share>) -> Self {
+    fn of(body: Bytes, share: Option<Share>) -> Self {
         Self {
             rest: body,
-            _room: room,
+            _share: share,
         }
     }
 }

@@ -44,14 +44,14 @@ pub(crate) struct ServiceLimits {
     /// Bytes beyond which a body is a large one.
     #[schema(minimum = 1, example = 65_536)]
     pub large_body_bytes: usize,
-    /// Large bodies in work at once; more wait for their turn as long as a body may take, then they are
+    /// Large bodies in work at once; more wait as long as a body may take, then they are
     /// refused with 429.
     #[schema(minimum = 1, example = 4)]
     pub large_bodies: u32,
     /// And of one caller.
     #[schema(minimum = 1, example = 2)]
     pub large_bodies_per_caller: u32,
-    /// Large bodies of one caller that may wait for their turn; more are refused with 429.
+    /// Large bodies of one caller that may wait; more are refused with 429.
     #[schema(minimum = 1, example = 8)]
     pub large_bodies_waiting_per_caller: usize,
     /// Bodies of one caller that may take longer than a quarter of a second to arrive; more are refused with

@@ -1,22 +1,16 @@
 //! The only place with paths.
 
-/// Stock questions.
 pub(crate) const INVENTORIES: &str = "/inventory/v1/inventories";
-/// Order checks.
 pub(crate) const AVAILABILITY_CHECKS: &str = "/inventory/v1/availability-checks";
-/// One order.
 pub(crate) const ORDER: &str = "/inventory/v1/orders/{orderId}";
 /// The ERP's confirmation of an order.
 pub(crate) const ORDER_CONFIRMED: &str = "/inventory/v1/orders/{orderId}/confirmed";
-/// Reservations.
 pub(crate) const RESERVATIONS: &str = "/inventory/v1/reservations";
-/// One reservation.
 pub(crate) const RESERVATION: &str = "/inventory/v1/reservations/{reservationId}";
 /// Giving reserved stock back.
 pub(crate) const REJECTIONS: &str = "/inventory/v1/rejections";
 /// What the cache would have got wrong.
 pub(crate) const DRIFT: &str = "/inventory/v1/drift";
-/// Limits.
 pub(crate) const LIMITS: &str = "/inventory/v1/limits";
 /// The OpenAPI document, or its page.
 pub(crate) const API: &str = "/inventory/api";

@@ -1,4 +1,4 @@
-//! Who gives way when there is not room for all.
+//! Which requests give way under load.
 //!
 //! Lists first, then details, orders last: of the places there are, browsing may take nine in ten, a
 //! list three in four, an order check all. That holds for the requests in work and for the calls to
@@ -21,7 +21,7 @@ pub(crate) enum Priority {
 }
 
 impl Priority {
-    /// As far as the route tells; a browse question counts as a detail until it was read.
+    /// By the route; a browse question counts as one about a product until it was read.
     pub(crate) fn of_route(route: &str) -> Self {
         if route == paths::INVENTORIES {
             Self::Product

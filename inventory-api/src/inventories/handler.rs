@@ -204,7 +204,7 @@ impl Asking<'_> {
         Ok(known)
     }
 
-    /// Asks D365 for what is older than the caller takes, if there is room; otherwise it stays stale.
+    /// Asks D365 for what is older than the caller takes, if a call may start now; otherwise it stays stale.
     async fn renew(self, known: &mut Known, now: AsOf, max_age: Duration) {
         let skus = self.question.skus.all();
         let priority = Priority::of_browsing(skus.len());

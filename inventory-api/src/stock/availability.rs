@@ -41,7 +41,7 @@ impl Offer {
         }
     }
 
-    /// As ICM reads it: a negative number means "available, amount not told".
+    /// As ICM reads it: a negative number means "available, amount left open".
     pub(crate) fn number(self) -> Quantity {
         match self {
             Self::Amount(amount) => amount,
@@ -160,7 +160,7 @@ fn level(offer: Offer, policy: &ChannelPolicy) -> Option<StockLevel> {
     }
 }
 
-/// A sum beyond 28 digits cannot be told; then there is some, and how much is left open.
+/// A sum beyond 28 digits has no number; then there is some, and how much is left open.
 fn offer_over(evidence: &[Evidence], policy: &ChannelPolicy) -> Offer {
     let Ok(amount) = sum_sellable(evidence.iter().map(|of| sellable(of, policy))) else {
         return Offer::Unspecified;

@@ -23,7 +23,6 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The word used in replies and metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Live => "LIVE",

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Requests between two flushes that are counted one and all: 400 a second, some thousandths of a
-/// core. A sample of fewer would not tell the thousandth SKU from the two-thousandth.
+/// core. A sample of fewer would not set the thousandth SKU apart from the two-thousandth.
 const COUNTED_ALL: u64 = 2_000;
 /// Beyond them one request of so many is counted, for all of them.
 const ONE_IN: u32 = 8;
@@ -67,8 +67,8 @@ impl AskedRecorder {
         std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Tells Redis now and then, until cancelled.
-    pub(crate) async fn keep_telling(&self, store: &StockStore, stop: CancellationToken) {
+    /// Adds the counts to Redis now and then, until cancelled.
+    pub(crate) async fn keep_flushing(&self, store: &StockStore, stop: CancellationToken) {
         while tokio::time::timeout(FLUSH_EVERY, stop.cancelled())
             .await
             .is_err()

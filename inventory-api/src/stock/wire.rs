@@ -51,7 +51,7 @@ pub(crate) struct Line<'a> {
     pub evidence: Option<PolicyEvidence>,
     /// Whether any is offered: true if `availableStock` is above 0 or negative.
     pub in_stock: bool,
-    /// What is offered, safety stock held back; -1: some, amount not told.
+    /// What is offered, safety stock held back; -1: some, amount left open.
     pub available_stock: Number,
     /// How sure it is.
     pub state: StockState,
@@ -83,7 +83,7 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub held: Option<Number>,
-    /// How much there is, coarsely; absent where the amount is not told by policy.
+    /// How much there is, coarsely; absent where policy leaves the amount open.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub stock_level: Option<StockLevel>,
@@ -125,7 +125,7 @@ pub(crate) struct SupplierStock<'a> {
     pub display_name: &'a str,
     /// Whether this warehouse offers any.
     pub in_stock: bool,
-    /// What it offers; -1: some, amount not told.
+    /// What it offers; -1: some, amount left open.
     pub available_stock: Number,
     /// How sure it is.
     pub state: StockState,

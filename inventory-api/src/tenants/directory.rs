@@ -18,9 +18,7 @@ const STALE_AFTER_INTERVALS: u32 = 2;
 /// One D365 environment and legal entity, as the API needs it.
 #[derive(Debug)]
 pub(crate) struct Tenant {
-    /// Its id.
     pub id: TenantId,
-    /// Its company.
     pub legal_entity: LegalEntity,
     /// The warehouses that count.
     pub warehouses: Vec<WarehouseId>,
@@ -28,7 +26,7 @@ pub(crate) struct Tenant {
     pub refresh_interval: Duration,
     /// How D365 is asked live; none without credentials.
     pub live: Option<Coalescer>,
-    /// Of the settings its lines are read with; none where nobody told them.
+    /// Of the settings its lines are read with; none where nobody published them.
     pub fingerprint: Option<Fingerprint>,
     /// Since when this process wants its feeds.
     pub wanted: OnceLock<AsOf>,
@@ -44,11 +42,9 @@ impl Tenant {
 /// One sales channel.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    /// Whose stock it sells.
     pub tenant: TenantId,
     /// Warehouses of a question that names none.
     pub warehouses: Vec<WarehouseId>,
-    /// Its rules.
     pub policy: Arc<ChannelPolicy>,
 }
 
@@ -96,12 +92,10 @@ impl Directory {
         }
     }
 
-    /// All tenants.
     pub(crate) fn tenants(&self) -> &[Arc<Tenant>] {
         &self.tenants
     }
 
-    /// The tenant with this id.
     pub(crate) fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
         self.tenants.iter().find(|tenant| tenant.id.as_str() == id)
     }
@@ -133,7 +127,6 @@ impl Directory {
         warehouses
     }
 
-    /// The channel with this id.
     pub(crate) fn channel(&self, id: &str) -> Option<&Channel> {
         let id = ChannelId::parse(id).ok()?;
         self.channels.get(&id)

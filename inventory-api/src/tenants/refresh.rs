@@ -55,7 +55,7 @@ pub(crate) async fn keep_fresh(
             }
             Err(cause) => tracing::debug!(%cause, "published tenants could not be read"),
         }
-        tell_feeds(&state).await;
+        measure_feeds(&state).await;
         let pause = if state.directory().knows_published {
             EVERY
         } else {
@@ -222,8 +222,8 @@ fn tenant_of(
     }
 }
 
-/// Tells the metrics how old each feed is.
-async fn tell_feeds(state: &AppState) {
+/// Sets the metrics of how old each feed is.
+async fn measure_feeds(state: &AppState) {
     let directory = state.directory.load_full();
     for tenant in directory.tenants() {
         let warehouses = directory.warehouses_of(tenant);

@@ -1,7 +1,7 @@
 //! Channel, organization and warehouses of a request -> tenant, warehouses and policy.
 //!
 //! What a request leaves out is filled in only where there is no choice; nothing is guessed.
-//! What a caller may not ask about is told apart from what does not exist by no answer.
+//! No answer sets what a caller may not ask about apart from what does not exist.
 
 use crate::error::ApiError;
 use crate::http::query::set_once;
@@ -26,8 +26,8 @@ pub(crate) struct Scope {
     pub channel: Option<String>,
 }
 
-/// What the caller of this request may ask about. A request that came through no door has no caller,
-/// and no rights.
+/// What the caller of this request may ask about. A request that was not authenticated has no
+/// caller, and no rights.
 pub(crate) fn rights_of(
     request: &HttpRequest,
 ) -> Result<impl Fn(&str, Option<&str>) -> Result<(), NotAllowed> + use<>, ApiError> {

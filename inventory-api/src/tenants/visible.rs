@@ -60,12 +60,10 @@ impl<'d, 'r> VisibleTenants<'d, 'r> {
         Ok(visible)
     }
 
-    /// Everybody, seen or not.
     pub(crate) fn directory(&self) -> &'d Directory {
         self.directory
     }
 
-    /// The channel that was named.
     pub(crate) fn channel(&self) -> Option<&'d Channel> {
         self.channel
     }
@@ -79,13 +77,11 @@ impl<'d, 'r> VisibleTenants<'d, 'r> {
             && (self.may_ask)(id, self.asked_channel).is_ok()
     }
 
-    /// The tenant with this id.
     pub(crate) fn tenant(&self, id: &str) -> Option<&'d Arc<Tenant>> {
         let tenant = self.directory.tenant(id)?;
         self.may_see(id).then_some(tenant)
     }
 
-    /// All of them.
     pub(crate) fn tenants(&self) -> impl Iterator<Item = &'d Arc<Tenant>> {
         let tenants = self.directory.tenants().iter();
         tenants.filter(|tenant| self.may_see(tenant.id.as_str()))

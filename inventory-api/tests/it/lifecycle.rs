@@ -1,44 +1,46 @@
 //! Too much at once, callers that go away, and the end.
 
-use crate::rig::{Rig, code, exact, told};
+use crate::rig::{Rig, STOCK, code, exact, told};
+use serde_json::{Value, json};
 use shared::process::clock::Clock;
 use shared::process::tasks::Tasks;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
 
-fn slow() -> serde_json::Value {
+fn slow() -> Value {
     let mut question = exact("11", &["A"]);
-    question["timeoutMs"] = serde_json::json!(5_000);
+    question["timeoutMs"] = json!(5_000);
     question
+}
+
+/// A question that D365 is being asked; its reply.
+async fn in_work(rig: &Rig) -> oneshot::Receiver<(u16, Value)> {
+    let question = rig.post(STOCK, &slow());
+    let (tell, reply) = oneshot::channel();
+    Tasks::new().spawn("question", async move {
+        let _ = tell.send(told(question.send().await.unwrap()).await);
+    });
+    rig.eventually("it is in work", async || {
+        !rig.source.questions().look_ups.is_empty()
+    })
+    .await;
+    reply
 }
 
 #[tokio::test]
 async fn more_requests_than_may_be_in_work_are_turned_away() {
     let rig = Rig::start_with("[api.limits]\nin_flight = 1").await;
     rig.source.delay_look_ups(Duration::from_millis(800));
-    let first = rig.post("/inventory/v1/inventories", &slow());
-    let (tell, first_reply) = tokio::sync::oneshot::channel();
-    Tasks::new().spawn("first", async move {
-        let _ = tell.send(told(first.send().await.unwrap()).await);
-    });
-    rig.eventually("the first is in work", async || {
-        !rig.source.questions().look_ups.is_empty()
-    })
-    .await;
+    let first_reply = in_work(&rig).await;
     let reply = rig.get("/inventory/v1/limits").send().await.unwrap();
     assert_eq!(reply.headers()["retry-after"], "1");
     assert!(reply.headers().contains_key("x-request-id"));
     let (status, body) = told(reply).await;
     assert_eq!((status, code(&body)), (429, "inventory.throttled.error"));
     assert_eq!(first_reply.await.unwrap().0, 200);
-    assert_eq!(
-        rig.get("/inventory/v1/limits")
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
+    let reply = rig.get("/inventory/v1/limits").send().await.unwrap();
+    assert_eq!(reply.status(), 200);
 }
 
 #[tokio::test]
@@ -61,12 +63,8 @@ async fn a_caller_that_goes_away_frees_its_place() {
     let before = clock.monotonic();
     drop(connection);
     rig.eventually("its place is free", async || {
-        rig.get("/inventory/v1/limits")
-            .send()
-            .await
-            .unwrap()
-            .status()
-            == 200
+        let reply = rig.get("/inventory/v1/limits").send().await.unwrap();
+        reply.status() == 200
     })
     .await;
     assert!(
@@ -105,15 +103,7 @@ async fn the_end_waits_for_what_is_in_work_and_takes_nothing_new() {
     let rig = Rig::start().await;
     rig.erp_has(&[("A", "11", "8")]);
     rig.source.delay_look_ups(Duration::from_millis(600));
-    let open = rig.post("/inventory/v1/inventories", &slow());
-    let (tell, answered) = tokio::sync::oneshot::channel();
-    Tasks::new().spawn("open", async move {
-        let _ = tell.send(told(open.send().await.unwrap()).await);
-    });
-    rig.eventually("a request is in work", async || {
-        !rig.source.questions().look_ups.is_empty()
-    })
-    .await;
+    let answered = in_work(&rig).await;
     rig.shutdown.begin();
     let address = rig.api.strip_prefix("http://").unwrap().to_owned();
     rig.eventually("no connection is taken", async || {
@@ -123,7 +113,7 @@ async fn the_end_waits_for_what_is_in_work_and_takes_nothing_new() {
     let (status, body) = answered.await.unwrap();
     assert_eq!(
         (status, &body["data"][0]["availableStock"]),
-        (200, &serde_json::json!(8))
+        (200, &json!(8))
     );
     assert_eq!(body["meta"]["writeThrough"], "stored");
     let ended = rig.end().await;

@@ -64,6 +64,9 @@ buffer = "1"
 unknown_product = "unspecified"
 "#;
 
+pub(crate) const STOCK: &str = "/inventory/v1/inventories";
+pub(crate) const CHECK: &str = "/inventory/v1/availability-checks";
+
 /// Longest wait for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -142,19 +145,12 @@ impl Rig {
 
     /// Asks for stock; status and body.
     pub(crate) async fn stock(&self, question: Value) -> (u16, Value) {
-        told(
-            self.post("/inventory/v1/inventories", &question)
-                .send()
-                .await
-                .unwrap(),
-        )
-        .await
+        told(self.post(STOCK, &question).send().await.unwrap()).await
     }
 
     /// Asks for an order; status and body.
     pub(crate) async fn check(&self, question: Value) -> (u16, Value) {
-        let path = "/inventory/v1/availability-checks";
-        told(self.post(path, &question).send().await.unwrap()).await
+        told(self.post(CHECK, &question).send().await.unwrap()).await
     }
 
     pub(crate) async fn ready(&self) -> Value {

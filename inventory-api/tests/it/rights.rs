@@ -35,14 +35,14 @@ fn settings() -> String {
     .concat()
 }
 
-fn question(organization: &str, channel: Option<&str>, warehouse: &str) -> Value {
+/// What is empty is left out.
+fn question(organization: &str, channel: &str, warehouse: &str) -> Value {
     let products = json!([{ "sku": "A", "quantity": 1 }]);
     let mut question = json!({ "warehouseId": warehouse, "products": products });
-    if !organization.is_empty() {
-        question["organization"] = json!(organization);
-    }
-    if let Some(channel) = channel {
-        question["channel"] = json!(channel);
+    for (field, word) in [("organization", organization), ("channel", channel)] {
+        if !word.is_empty() {
+            question[field] = json!(word);
+        }
     }
     question
 }
@@ -55,18 +55,12 @@ async fn a_foreign_name_and_an_invented_one_are_refused_word_for_word_alike() {
             Some(body) => rig.post(path, body),
             None => rig.get(path),
         };
-        told(
-            request
-                .basic_auth(name, Some(PASSWORD))
-                .send()
-                .await
-                .unwrap(),
-        )
-        .await
+        let request = request.basic_auth(name, Some(PASSWORD));
+        told(request.send().await.unwrap()).await
     };
     let stock = "/inventory/v1/inventories";
     rig.eventually("Redis was asked who is known", async || {
-        ask("free", stock, Some(&question("x", None, "11"))).await.0 == 404
+        ask("free", stock, Some(&question("x", "", "11"))).await.0 == 404
     })
     .await;
     for path in [
@@ -75,58 +69,30 @@ async fn a_foreign_name_and_an_invented_one_are_refused_word_for_word_alike() {
         "/inventory/v1/reservations",
         "/inventory/v1/rejections",
     ] {
-        for (name, foreign, invented) in [
-            (
-                "us",
-                question("emea", None, "24"),
-                question("x", None, "24"),
-            ),
-            (
-                "us",
-                question("demf", None, "99"),
-                question("xxmf", None, "99"),
-            ),
-            (
-                "us",
-                question("", Some("emea-shop"), "24"),
-                question("", Some("x"), "24"),
-            ),
-            (
-                "us",
-                question("us", Some("emea-shop"), "11"),
-                question("us", Some("x"), "11"),
-            ),
-            (
-                "plain",
-                question("us", Some("emea-shop"), "11"),
-                question("us", Some("x"), "11"),
-            ),
-            (
-                "plain",
-                question("emea", Some("us-shop"), "24"),
-                question("x", Some("us-shop"), "24"),
-            ),
+        for (name, organizations, channels, warehouse) in [
+            ("us", ["emea", "x"], ["", ""], "24"),
+            ("us", ["demf", "xxmf"], ["", ""], "99"),
+            ("us", ["", ""], ["emea-shop", "x"], "24"),
+            ("us", ["us", "us"], ["emea-shop", "x"], "11"),
+            ("plain", ["us", "us"], ["emea-shop", "x"], "11"),
+            ("plain", ["emea", "x"], ["us-shop", "us-shop"], "24"),
         ] {
+            let [foreign, invented] =
+                [0, 1].map(|of| question(organizations[of], channels[of], warehouse));
             let refused = ask(name, path, Some(&foreign)).await;
             assert_eq!(refused.0, 403, "{path} {foreign} {}", refused.1);
-            assert_eq!(
-                refused,
-                ask(name, path, Some(&invented)).await,
-                "{path} {foreign}"
-            );
+            let same = ask(name, path, Some(&invented)).await;
+            assert_eq!(refused, same, "{path} {foreign}");
         }
         // Who is bound to nothing is told what is wrong.
         for (body, expected) in [
-            (question("x", None, "11"), 404),
-            (question("us", None, "24"), 404),
-            (question("", Some("x"), "11"), 404),
-            (question("us", Some("emea-shop"), "11"), 422),
+            (question("x", "", "11"), 404),
+            (question("us", "", "24"), 404),
+            (question("", "x", "11"), 404),
+            (question("us", "emea-shop", "11"), 422),
         ] {
-            assert_eq!(
-                ask("free", path, Some(&body)).await.0,
-                expected,
-                "{path} {body}"
-            );
+            let (status, _) = ask("free", path, Some(&body)).await;
+            assert_eq!(status, expected, "{path} {body}");
         }
     }
     for path in [
@@ -136,10 +102,7 @@ async fn a_foreign_name_and_an_invented_one_are_refused_word_for_word_alike() {
     ] {
         let refused = ask("us", &format!("{path}emea"), None).await;
         assert_eq!(refused.0, 403, "{path} {}", refused.1);
-        assert_eq!(
-            refused,
-            ask("us", &format!("{path}x"), None).await,
-            "{path}"
-        );
+        let same = ask("us", &format!("{path}x"), None).await;
+        assert_eq!(refused, same, "{path}");
     }
 }

@@ -1,6 +1,6 @@
 //! What every reply has, and what the service tells about itself.
 
-use crate::rig::{Rig, fast, told};
+use crate::rig::{Rig, code, fast, told};
 use serde_json::{Value, json};
 use shared::redis_store::PublishedTenant;
 use shared::settings::{Layers, TenantSettings};
@@ -57,24 +57,6 @@ async fn large_replies_are_compressed_for_those_who_take_it() {
 }
 
 #[tokio::test]
-async fn limits_are_served_as_they_are_enforced() {
-    let rig = Rig::start_with("[api.limits]\nskus = 3").await;
-    let (status, body) = told(rig.get("/inventory/v1/limits").send().await.unwrap()).await;
-    assert_eq!(status, 200);
-    assert_eq!(body["skus"], 3);
-    assert_eq!(body["longestTimeoutMs"], 5_000);
-    let (status, body) = rig.stock(fast("11", &["a", "b", "c", "d"])).await;
-    assert_eq!(status, 413);
-    assert_eq!(
-        body["errors"][0]["parameters"],
-        json!({"name": "skus", "limit": "3"})
-    );
-    let (_, document) = told(rig.get("/inventory/api").send().await.unwrap()).await;
-    let question = &document["components"]["schemas"]["StockQuestion"]["properties"];
-    assert_eq!(question["products"]["maxItems"], 3);
-}
-
-#[tokio::test]
 async fn the_document_has_a_page_that_needs_no_network() {
     let rig = Rig::start().await;
     let (status, document) = told(rig.get("/inventory/api").send().await.unwrap()).await;
@@ -109,69 +91,43 @@ async fn the_document_has_a_page_that_needs_no_network() {
     assert_eq!(missing.status(), 404);
 }
 
+const OPEN: &str = "[api]\nworkers = 1\nauth.insecure_no_authentication = true\n";
+const SIGN_IN: &str = "[api.live.entra]\ntenant_id = 't'\nclient_id = 'c'\nclient_secret = 's'\n";
+
 #[tokio::test]
 async fn a_published_tenant_is_answered_without_a_section_of_its_own() {
-    let sign_in = "[api]\nworkers = 1\nauth.insecure_no_authentication = true\n[api.live.entra]\ntenant_id = 't'\nclient_id = 'c'\nclient_secret = 's'\n[api.live]\nenvironments = ['https://contoso.example', '.dynamics.com']";
-    let rig = Rig::start_as(sign_in).await;
-    let (status, _) = rig
-        .stock(json!({"organization": "contoso", "warehouseId": "11", "skus": ["A"]}))
+    let environments = "[api.live]\nenvironments = ['https://contoso.example']";
+    // Without a sign-in it is browsed only.
+    for (settings, exact_status) in [
+        (format!("{OPEN}{SIGN_IN}{environments}"), 200),
+        (OPEN.to_owned(), 503),
+    ] {
+        let rig = Rig::start_as(&settings).await;
+        let mut question = json!({"organization": "USMF", "warehouseId": "11", "skus": ["A"]});
+        assert_eq!(rig.stock(question.clone()).await.0, 404);
+        let published = PublishedTenant::of(&tenant("https://contoso.example"));
+        rig.store.publish(&published).await.unwrap();
+        let read = rig.ago(Duration::from_mins(1));
+        rig.snapshot(read, &["11"], &[("A", "11", "5")]).await;
+        rig.eventually("the tenant is taken up", async || {
+            rig.stock(question.clone()).await.0 == 200
+        })
         .await;
-    assert_eq!(status, 404);
-    rig.store
-        .publish(&PublishedTenant::of(&tenant("https://contoso.example")))
-        .await
-        .unwrap();
-    rig.snapshot(
-        rig.ago(Duration::from_mins(1)),
-        &["11"],
-        &[("A", "11", "5")],
-    )
-    .await;
-    let question = json!({"organization": "USMF", "warehouseId": "11", "skus": ["A"]});
-    rig.eventually("the tenant is taken up", async || {
-        rig.stock(question.clone()).await.0 == 200
-    })
-    .await;
-    rig.erp_has(&[("A", "11", "8")]);
-    let mut question = question;
-    question["severity"] = json!("EXACT");
-    let (status, body) = rig.stock(question).await;
-    assert_eq!(
-        (status, &body["data"][0]["availableStock"]),
-        (200, &json!(8))
-    );
+        rig.erp_has(&[("A", "11", "8")]);
+        question["severity"] = json!("EXACT");
+        let (status, body) = rig.stock(question).await;
+        assert_eq!(status, exact_status, "{body}");
+        match status {
+            200 => assert_eq!(body["data"][0]["availableStock"], 8),
+            _ => assert_eq!(code(&body), "inventory.backend.unavailable.error"),
+        }
+    }
 }
 
-#[tokio::test]
-async fn without_a_sign_in_a_published_tenant_is_browsed_only() {
-    let rig = Rig::start_as("[api]\nworkers = 1\nauth.insecure_no_authentication = true").await;
-    rig.store
-        .publish(&PublishedTenant::of(&tenant("http://127.0.0.1:1")))
-        .await
-        .unwrap();
-    rig.snapshot(
-        rig.ago(Duration::from_mins(1)),
-        &["11"],
-        &[("A", "11", "5")],
-    )
-    .await;
-    rig.eventually("the tenant is taken up", async || {
-        rig.stock(fast("11", &["A"])).await.0 == 200
-    })
-    .await;
-    let (status, body) = rig.stock(crate::rig::exact("11", &["A"])).await;
-    assert_eq!(status, 503);
-    assert_eq!(
-        crate::rig::code(&body),
-        "inventory.backend.unavailable.error"
-    );
-}
-
-/// Whoever writes to Redis gets no token by it.
+/// Who can write to Redis gets no token by it.
 #[tokio::test]
 async fn a_published_environment_gets_a_token_only_if_the_settings_name_it() {
-    let sign_in = "[api]\nworkers = 1\nauth.insecure_no_authentication = true\n[api.live.entra]\ntenant_id = 't'\nclient_id = 'c'\nclient_secret = 's'";
-    let rig = Rig::start_as(sign_in).await;
+    let rig = Rig::start_as(&format!("{OPEN}{SIGN_IN}")).await;
     for (id, url) in [
         ("loopback", "http://127.0.0.1:1"),
         ("elsewhere", "https://contoso.example"),
@@ -182,26 +138,15 @@ async fn a_published_environment_gets_a_token_only_if_the_settings_name_it() {
         let mut published = tenant(url);
         published.id = TenantId::parse(id).unwrap();
         published.legal_entity = LegalEntity::parse(&id[..2]).unwrap();
-        rig.store
-            .publish(&PublishedTenant::of(&published))
-            .await
-            .unwrap();
+        let published = PublishedTenant::of(&published);
+        rig.store.publish(&published).await.unwrap();
     }
     rig.eventually("all are taken up", async || {
         let ready = rig.ready().await;
-        let tenants = ready["tenants"].as_array().unwrap().iter();
-        let mut told: Vec<_> = tenants
-            .map(|tenant| {
-                (
-                    tenant["id"].as_str().unwrap().to_owned(),
-                    tenant["live"].clone(),
-                )
-            })
-            .collect();
-        told.sort_by(|a, b| a.0.cmp(&b.0));
-        let expected = ["elsewhere", "loopback", "no-domain", "not-below", "own"]
-            .map(|id| (id.to_owned(), json!(id == "own")));
-        told == expected
+        let tenants = ready["tenants"].as_array().unwrap();
+        let live = tenants.iter().filter(|tenant| tenant["live"] == true);
+        let live: Vec<&str> = live.map(|tenant| tenant["id"].as_str().unwrap()).collect();
+        tenants.len() == 5 && live == ["own"]
     })
     .await;
 }

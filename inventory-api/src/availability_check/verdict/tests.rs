@@ -54,50 +54,36 @@ fn granted(
 
 #[test]
 fn a_live_answer_grants_up_to_what_is_there() {
-    let policy = ChannelPolicy::default();
-    for (requested, available, expected) in [
-        ("5", "112", "5"),
-        ("5", "3", "3"),
-        ("0.5", "0.25", "0.25"),
-        ("5", "-3", "0"),
-        ("5", "5", "5"),
-    ] {
-        let found = granted(
-            requested,
-            &[live(available)],
-            true,
-            &policy,
-            Fallback::Reject,
-        );
-        assert_eq!(found, expected, "{requested} of {available}");
-    }
-}
-
-#[test]
-fn the_buffer_is_held_back_per_warehouse_and_warehouses_are_clamped_before_they_are_added() {
-    let policy = ChannelPolicy {
+    let gone = || vec![evidence(StockState::Absent, "0", 100, Source::Live)];
+    let plain = ChannelPolicy::default();
+    let buffered = ChannelPolicy {
         buffer: Quantity::from(2),
-        ..ChannelPolicy::default()
+        ..plain
     };
-    let stock = [live("5"), live("1"), live("-9")];
-    assert_eq!(granted("10", &stock, true, &policy, Fallback::Reject), "3");
-}
-
-#[test]
-fn a_proved_absence_grants_nothing_unless_the_channel_sells_it_all_the_same() {
-    let gone = [evidence(StockState::Absent, "0", 100, Source::Live)];
-    let policy = ChannelPolicy::default();
-    assert_eq!(granted("5", &gone, true, &policy, Fallback::Accept), "0");
-    let policy = ChannelPolicy {
+    let selling = ChannelPolicy {
         unknown_product: UnknownProductPolicy::Unspecified,
-        ..policy
+        ..plain
     };
-    assert_eq!(granted("5", &gone, true, &policy, Fallback::Reject), "5");
+    for (policy, requested, stock, expected) in [
+        (&plain, "5", vec![live("112")], "5"),
+        (&plain, "5", vec![live("3")], "3"),
+        (&plain, "0.5", vec![live("0.25")], "0.25"),
+        (&plain, "5", vec![live("-3")], "0"),
+        (&plain, "5", vec![live("5")], "5"),
+        (&plain, "5", gone(), "0"),
+        (&selling, "5", gone(), "5"),
+        // The buffer is held back per warehouse, each is clamped before they are added.
+        (&buffered, "10", vec![live("5"), live("1"), live("-9")], "3"),
+    ] {
+        let found = granted(requested, &stock, true, policy, Fallback::Accept);
+        assert_eq!(found, expected, "{requested} of {stock:?}");
+    }
 }
 
 #[test]
 fn without_a_live_answer_the_fallback_decides() {
     let policy = ChannelPolicy::default();
+    let of = |state| evidence(state, "50", 90, Source::Cache);
     let fresh = Fallback::AcceptIfFresh {
         max_age: Duration::from_secs(30),
         buffer: Quantity::from(10),
@@ -116,16 +102,8 @@ fn without_a_live_answer_the_fallback_decides() {
         (fresh, vec![cached("8", 90)], "0"),
         (fresh, vec![cached("8", 90), cached("7", 90)], "5"),
         (fresh, vec![cached("8", 90), cached("7", 10)], "0"),
-        (
-            fresh,
-            vec![evidence(StockState::Suspect, "50", 90, Source::Cache)],
-            "0",
-        ),
-        (
-            fresh,
-            vec![evidence(StockState::Absent, "0", 90, Source::Cache)],
-            "0",
-        ),
+        (fresh, vec![of(StockState::Suspect)], "0"),
+        (fresh, vec![of(StockState::Absent)], "0"),
         (fresh, vec![Evidence::NONE], "0"),
     ] {
         let found = granted("5", &stock, false, &policy, fallback);
