@@ -1,4 +1,4 @@
-//! The cache. Everything that speaks to Redis is in this room, and every key is in `keys.rs`.
+//! The cache. Everything that speaks to Redis is in this folder, and every key is in `keys.rs`.
 //!
 //! People read this Redis with `redis-cli`: values are short texts, times are ISO 8601. A line is
 //! replaced only by a newer one (`scripts/apply_lines.lua`), and nothing here ever turns a missing

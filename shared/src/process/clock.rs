@@ -13,7 +13,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn now(&self) -> AsOf;
 
     /// Whether [`Clock::now`] is on the clock all replicas share. While it is not (Redis was never
-    /// reached), ages may be told but nothing may be stored.
+    /// reached), ages may be shown but nothing may be stored.
     fn is_shared(&self) -> bool;
 
     /// A reading of the local monotonic clock, for measuring and for deadlines. Never stepped.

@@ -5,7 +5,7 @@
 
 use rustls::crypto::CryptoProvider;
 
-/// Chooses aws-lc for whoever asks for the process' provider. Does nothing the second time.
+/// Makes aws-lc the process' provider. Does nothing the second time.
 pub fn install_provider() {
     if CryptoProvider::get_default().is_none() {
         // Another thread may have been faster, with the same choice.

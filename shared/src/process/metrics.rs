@@ -1,4 +1,4 @@
-//! The registry of metrics; the names live in each room's and service's own `metrics.rs`.
+//! The registry of metrics; the names are in each folder's and service's own `metrics.rs`.
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -30,7 +30,7 @@ impl Shutdown {
         &self.soft
     }
 
-    /// Cancelled when listeners close; until then whoever comes is still answered.
+    /// Cancelled when listeners close; until then requests are still answered.
     pub fn closing(&self) -> &CancellationToken {
         &self.closing
     }
@@ -120,12 +120,12 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(2)).await;
         assert_eq!(states(&shutdown), [true, true, false]);
 
-        let told = Shutdown::new();
-        let waiting = told.begin_and_close_after(Duration::from_hours(1));
-        told.begin();
+        let forced = Shutdown::new();
+        let waiting = forced.begin_and_close_after(Duration::from_hours(1));
+        forced.begin();
         waiting.await;
-        assert_eq!(states(&told), [true, true, false]);
-        told.force();
-        assert_eq!(states(&told), [true; 3]);
+        assert_eq!(states(&forced), [true, true, false]);
+        forced.force();
+        assert_eq!(states(&forced), [true; 3]);
     }
 }

@@ -1,4 +1,4 @@
-//! Background work with a name: a panic is told, never lost.
+//! Background work with a name: a panic is logged, never lost.
 
 use futures_util::FutureExt;
 use std::any::Any;
@@ -10,13 +10,13 @@ use tokio_util::task::TaskTracker;
 
 /// The background work of a process.
 ///
-/// It lives on the runtime these tasks were made on, whoever begins it: the threads of a web server
+/// It lives on the runtime these tasks were made on, from wherever it is begun: the threads of a web server
 /// have runtimes of their own, and what lived there would die with the first thread that is drained.
 #[derive(Debug, Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
     /// None if they were made outside of any runtime; then it is the beginner's.
-    home: Option<Handle>,
+    runtime: Option<Handle>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Tasks {
     pub fn new() -> Self {
         Self {
             tracker: TaskTracker::new(),
-            home: Handle::try_current().ok(),
+            runtime: Handle::try_current().ok(),
         }
     }
 
@@ -60,8 +60,8 @@ impl Tasks {
         reason = "this is the place that watches for panics"
     )]
     fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
-        match &self.home {
-            Some(home) => home.spawn(work),
+        match &self.runtime {
+            Some(runtime) => runtime.spawn(work),
             None => tokio::spawn(work),
         };
     }

@@ -278,9 +278,9 @@ impl Link {
         };
         let made = match &self.used_for {
             Use::Reading => connecting.await,
-            Use::Scripts(home, _) => {
+            Use::Scripts(tasks, _) => {
                 let (give, made) = oneshot::channel();
-                home.spawn_unawaited("redis-connection", async move {
+                tasks.spawn_unawaited("redis-connection", async move {
                     drop(give.send(connecting.await));
                 });
                 let ending = |_dropped| StoreError::Unavailable {

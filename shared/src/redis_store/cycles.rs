@@ -2,7 +2,7 @@
 //!
 //! A cycle is opened with its item ranges, each of them a part on the schedule. A part's holder notes
 //! how far it is, so that another can go on from there; the last part to end makes the warehouse due
-//! again, and whoever takes it seals the cycle. Nothing here decides what a cycle was.
+//! again, and the worker that takes it seals the cycle. Nothing here decides what a cycle was.
 
 use super::calls::Calls;
 use super::error::StoreError;
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Parts of one cycle; a record that tells of more is none of ours.
+/// Parts of one cycle; a record with more is none of ours.
 const MOST_PARTS: u32 = 4_096;
 
 /// A stretch of a warehouse's items in D365's own order: after one item, up to another.

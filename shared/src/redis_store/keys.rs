@@ -24,7 +24,7 @@
 //! | `inv:<t>:demand` | hash | calls that may be spent on both, and were | worker, API | worker | for ever | `HGETALL inv:<t>:demand` |
 //! | `inv:<t>:due` | sorted set | shard -> due time in ms | worker | worker | for ever | `ZRANGE inv:<t>:due 0 -1 WITHSCORES` |
 //! | `inv:<t>:shard:<shard>` | hash | holder, lease, progress, failures | worker | worker | for ever | `HGETALL inv:<t>:shard:<shard>` |
-//! | `inv:throttle:<app>@<host>` | string | D365 told us to stay away until then | worker, API | worker, API | until then | `GET inv:throttle:<app>@<host>` |
+//! | `inv:throttle:<app>@<host>` | string | D365 asked us to stay away until then | worker, API | worker, API | until then | `GET inv:throttle:<app>@<host>` |
 //! | `inv:budget:<app>` | hash | how many calls of this app registration may be under way at once | worker, API | worker, API | for ever | `HGETALL inv:budget:<app>` |
 //! | `inv:budget:<app>:prefetch`, `:live` | sorted set | calls under way -> until when they count, in ms | worker, API | worker, API | while calls are made | `ZRANGE inv:budget:<app>:prefetch 0 -1 WITHSCORES` |
 //! | `inv:budget:<app>:processes` | sorted set | process -> its last call in ms | worker, API | worker, API | while calls are made | `ZRANGE inv:budget:<app>:processes 0 -1` |

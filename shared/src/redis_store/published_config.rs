@@ -1,4 +1,4 @@
-//! What a prefetcher tells the API about its tenants. Never a secret.
+//! What a worker publishes about its tenants for the API. Never a secret.
 //!
 //! Anybody who may write to Redis may have written it: of a tenant's hash only [`FIELDS`] are read.
 //! Files, authorities and credentials are the reader's own.

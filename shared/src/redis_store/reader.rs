@@ -148,7 +148,7 @@ impl StockReader {
         self.read(tenant, warehouses, skus, Detail::Nothing).await
     }
 
-    /// The same with each hold, for whoever must know whose they are. Costs more where they are many.
+    /// The same with each hold, for a caller who must know whose they are. Costs more where they are many.
     pub async fn read_each_hold(
         &self,
         tenant: &TenantId,

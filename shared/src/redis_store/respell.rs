@@ -93,15 +93,15 @@ impl StockStore {
         for hash in &hashes {
             pipeline.cmd("HGET").arg(hash).arg(key);
         }
-        let [told, each]: [Option<String>; 2] = self.ask_all(&pipeline).await?;
-        let (told, each) = (told.unwrap_or_default(), each.unwrap_or_default());
-        let holds = each_hold_of(&told, &each).zip(holds_of(text));
+        let [all, each]: [Option<String>; 2] = self.ask_all(&pipeline).await?;
+        let (all, each) = (all.unwrap_or_default(), each.unwrap_or_default());
+        let holds = each_hold_of(&all, &each).zip(holds_of(text));
         let holds = holds.map(|(there, others)| [there, others].concat());
         // Unreadable holds are kept as they are, and looked at again at once.
         let until = (holds.iter().flatten()).map(|hold| hold.until).min();
-        let (told_after, each_after) = match &holds {
+        let (all_after, each_after) = match &holds {
             Some(holds) => texts_of(holds),
-            None => (joined(&told, text), each.clone()),
+            None => (joined(&all, text), each.clone()),
         };
         let until = until.map_or(0, AsOf::unix_ms).to_string();
         let [held, each_held] = hashes;
@@ -113,7 +113,7 @@ impl StockStore {
             .argument(2);
         for texts in [
             [name, text, "", "", "", "0"],
-            [key, &told, &each, &told_after, &each_after, &until],
+            [key, &all, &each, &all_after, &each_after, &until],
         ] {
             for text in texts {
                 call.push_argument(text.to_owned());

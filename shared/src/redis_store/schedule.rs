@@ -58,7 +58,7 @@ pub struct LeaseLost;
 pub struct ShardProgress {
     pub rows: u64,
     pub cursor: String,
-    /// What else whoever goes on must know, in the holder's own form.
+    /// What else the next holder must know, in this holder's own form.
     pub notes: String,
 }
 

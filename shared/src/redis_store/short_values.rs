@@ -1,4 +1,4 @@
-//! Values that are read only if they are short: whoever may write to Redis may have written anything,
+//! Values that are read only if they are short: anybody with a right to write may have written anything,
 //! and what is never sent fills no memory here. Not for browsing, which has one round trip.
 
 use super::error::StoreError;

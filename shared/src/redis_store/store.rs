@@ -45,7 +45,7 @@ struct Shared {
     misspelled: Arc<ArcSwap<Vec<TenantId>>>,
     /// Tells this process from the others that use the same Redis.
     process_id: String,
-    /// When D365 told this process to stay away, whichever tenant it asked for.
+    /// When D365 asked this process to stay away, whichever tenant it asked for.
     process_gate: Arc<ProcessThrottleGate>,
 }
 

@@ -20,8 +20,8 @@ const PATIENT_ASKING_LIMIT: Duration = Duration::from_secs(1);
 const CALL_LAPSES: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
-/// Keeps in Redis, for all tenants of an app registration, what any replica was told and how many
-/// calls are under way, and what this process was told here as well: while Redis is away, this
+/// Keeps in Redis, for all tenants of an app registration, what D365 asked any replica and how many
+/// calls are under way, and what it asked this process here as well: while Redis is away, this
 /// process still stays away from D365, and takes its part of the budget among the replicas it knew
 /// of.
 #[derive(Debug)]
@@ -71,14 +71,14 @@ impl SharedThrottleGate {
         };
         let known = Arc::clone(&self.known);
         let asking = ask(budget, share, self.process.clone(), known, patience);
-        let (tell, told) = oneshot::channel();
+        let (give, granted) = oneshot::channel();
         Tasks::new().spawn_unawaited("budget-call", async move {
-            drop(tell.send(asking.await));
+            drop(give.send(asking.await));
         });
-        tokio::time::timeout(patience, told).await.ok()?.ok()?
+        tokio::time::timeout(patience, granted).await.ok()?.ok()?
     }
 
-    /// This process' part of the budget while nobody can tell what the others do.
+    /// This process' part of the budget while nobody knows what the others do.
     fn own_part(&self, share: Share) -> usize {
         let whole = match share.purpose {
             Purpose::Live => usize::try_from(share.most).unwrap_or(usize::MAX),
@@ -247,7 +247,7 @@ impl ThrottleGate for SharedThrottleGate {
                 .argument(until)
                 .argument(until.unix_ms());
             if let Err(error) = self.store.run::<u8>(call).await {
-                tracing::warn!(tenant.id = %self.tenant, %error, "the other replicas could not be told that D365 throttles");
+                tracing::warn!(tenant.id = %self.tenant, %error, "the other replicas do not know that D365 throttles");
             }
         })
     }
@@ -269,7 +269,7 @@ impl ThrottleGate for SharedThrottleGate {
 /// The gate of tools that only look.
 ///
 /// Makes one call at a time, beside the budget of all replicas, and stays away while any of them was
-/// told to. Writes nothing to Redis: a tool that is killed leaves nothing behind.
+/// asked to. Writes nothing to Redis: a tool that is killed leaves nothing behind.
 #[derive(Debug)]
 pub struct LookingThrottleGate(pub SharedThrottleGate);
 

@@ -23,7 +23,7 @@ pub struct ChannelSettings {
     /// Safety stock held back per warehouse.
     #[serde(default, with = "quantity")]
     pub buffer: Quantity,
-    /// Whether the number itself is told.
+    /// Whether replies carry the number itself.
     #[serde(default = "yes")]
     pub show_quantity: bool,
     #[serde(default)]

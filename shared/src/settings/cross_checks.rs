@@ -1,4 +1,4 @@
-//! What no single section can tell, after each has been checked.
+//! What no single section shows, after each has been checked.
 
 use super::auth_checks;
 use super::configuration::Settings;

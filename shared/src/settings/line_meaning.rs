@@ -27,7 +27,7 @@ impl LineMeaning {
     /// they are not the usual ones, so that a name that is added one day changes nothing.
     pub(crate) fn of(parts: &MeaningParts<'_>) -> Self {
         let url = parts.environment_url;
-        let mut told = vec![
+        let mut meaning = vec![
             (
                 "environment_url".to_owned(),
                 url.map_or_else(String::new, |url| url.origin().ascii_serialization()),
@@ -42,17 +42,17 @@ impl LineMeaning {
         ];
         if *parts.sku_mapping == SkuMapping::Variants {
             let entity = parts.variants_entity.to_owned();
-            told.push(("variants_entity".to_owned(), entity));
+            meaning.push(("variants_entity".to_owned(), entity));
         }
         let usual = names_of(&FieldNames::default());
         for (field, name) in names_of(parts.fields) {
             if usual.get(&field) != Some(&name) {
                 let name = name.as_str().unwrap_or_default().to_owned();
-                told.push((format!("fields.{field}"), name));
+                meaning.push((format!("fields.{field}"), name));
             }
         }
-        told.sort_unstable();
-        Self(told)
+        meaning.sort_unstable();
+        Self(meaning)
     }
 
     /// Stands for it in Redis.

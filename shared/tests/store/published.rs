@@ -1,4 +1,4 @@
-//! What a worker tells others about its tenants and itself.
+//! What a worker publishes about its tenants and itself.
 
 use super::bench::{Bench, TENANT};
 use shared::process::clock::Clock as _;

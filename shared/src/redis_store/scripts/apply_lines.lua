@@ -2,7 +2,7 @@
 -- answer beats a snapshot. A stamp more than five seconds ahead of this server's clock is corrupt:
 -- a stored one is overwritten, an offered one refused.
 --
--- A hash that gets nothing but absences lives shortly, or as long as it would have: whoever may ask
+-- A hash that gets nothing but absences lives shortly, or as long as it would have: callers
 -- may ask about SKUs that D365 does not know.
 --
 -- KEYS: the stock hashes of the lines, each once.

@@ -1,4 +1,4 @@
--- Begins a feed anew under other settings: lines carry no settings, so those of before are told from
+-- Begins a feed anew under other settings: lines carry no settings, so those of before differ from
 -- later ones by their as-of alone. Generations go on rising; the history stays, for people.
 --
 -- KEYS: the warehouse's snapshot hash, its cycle hash, its ranges.

@@ -1,5 +1,5 @@
--- Counts SKUs that were asked for. Old counts fade: every five minutes all are halved, by whoever
--- comes first; the lightest fall out. What nobody adds to for a day goes away.
+-- Counts SKUs that were asked for. Old counts fade: every five minutes all are halved, by the
+-- first call; the lightest fall out. What nobody adds to for a day goes away.
 --
 -- KEYS: the sorted set of asked SKUs, the demand hash.
 -- ARGV: SKUs kept at most; then for each SKU: SKU, weight.

@@ -1,5 +1,5 @@
 -- Notes an event, so that no replica takes it twice. A note that nobody hears of would let the event
--- be lost: its sender comes again, and is told that it was taken.
+-- be lost: its sender comes again, and hears that it was taken.
 --
 -- KEYS: the event.
 -- ARGV: how long it is remembered in ms.

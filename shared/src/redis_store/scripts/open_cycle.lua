@@ -3,7 +3,7 @@
 --
 -- KEYS: the warehouse's snapshot hash, its cycle hash, the due set, its shard hash.
 -- ARGV: warehouse, the generation the caller saw, started, ms until the cycle is looked after again,
---       fingerprint of the settings it is read with ('' = not told);
+--       fingerprint of the settings it is read with ('' = not known);
 --       then for each part: the item it begins after, the last item it holds ('' = no border).
 -- Returns the generation, or 0 if refused.
 
@@ -18,7 +18,7 @@ if ARGV[5] ~= '' then
   end
   if not settings then
     -- A record of a version before fingerprints is believed as it stands; a feed that was never read
-    -- begins here, whoever stored lines of it before.
+    -- begins here, whichever version stored lines of it before.
     local is_old = redis.call('HEXISTS', KEYS[1], 'generation') == 1
     local since = is_old and '1970-01-01T00:00:00.000Z' or ARGV[3]
     redis.call('HSET', KEYS[1], 'settings', ARGV[5] .. '|' .. since)

@@ -1,4 +1,4 @@
--- Gives a part back before its end, due at once: whoever takes it goes on where its notes end.
+-- Gives a part back before its end, due at once: the worker that takes it goes on where its notes end.
 --
 -- KEYS: the due set, the part's shard hash.
 -- ARGV: part, fencing token.

@@ -2,7 +2,7 @@
 -- was started later, or else the one under the new name.
 --
 -- KEYS: the name before, the new name.
--- ARGV: the field of a hash that tells when it was started, '' for anything else.
+-- ARGV: the field of a hash with its start, '' for anything else.
 -- Returns 1 if anything stood under the name before, else 0.
 
 if redis.call('EXISTS', KEYS[1]) == 0 then
