@@ -286,7 +286,6 @@ impl TestBed {
                 "CONNECTOR__REDIS__CA_FILE",
                 self.redis.ca_file().display().to_string(),
             ),
-            ("CONNECTOR__REDIS__CONNECT_TIMEOUT", "5s".to_owned()),
             ("CONNECTOR__API__TLS__CERTIFICATE_FILE", certificate.clone()),
             ("CONNECTOR__API__TLS__KEY_FILE", key.clone()),
             ("CONNECTOR__WORKER__TLS__CERTIFICATE_FILE", certificate),
