@@ -53,6 +53,7 @@ const ROWS_A_SECOND: u64 = 12_000;
 /// If the house cannot be built, or does not answer as it should: then nothing was shown.
 pub async fn run(plan: &Plan) -> Result<Report, HouseError> {
     let house = House::build(plan).await?;
+    snapshots::take(&house, 1).await?;
     let watch = Stopwatch::start();
     let (tally, snapshots) = (Tally::default(), Snapshots::default());
     let (browsing, questions) = browsing();

@@ -8,7 +8,6 @@ use crate::eventually::eventually;
 use crate::redis_fixture::RedisFixture;
 use d365_simulator::{Config, Handle, Simulator, StockChange, StockKey, StockRow};
 use serde_json::json;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +32,6 @@ pub struct Plan {
     pub hold: Duration,
     /// How long Redis may take to forget the last hold; none: it is not waited for.
     pub forget_within: Option<Duration>,
-    /// Folder of programs whose guards can be switched off, and the guard that is.
-    pub guard: Option<(PathBuf, String)>,
 }
 
 /// A running house.
@@ -60,7 +57,7 @@ pub(super) fn pieces(chance: &mut Chance) -> i64 {
 }
 
 impl House {
-    /// Builds it; one snapshot of the warehouse is complete.
+    /// Builds it; no snapshot is complete yet.
     pub(super) async fn build(plan: &Plan) -> Result<Self, HouseError> {
         let redis = RedisFixture::start().await?;
         let stock = (0..plan.histories).map(|number| StockRow {
@@ -82,13 +79,7 @@ impl House {
         let launch = |program: Program| -> Result<Launch, HouseError> {
             let launch = Launch::new(program, file.path())?;
             // The machine may be busy; how the connector does without Redis is another question.
-            let launch = launch.with_env("CONNECTOR__REDIS__COMMAND_TIMEOUT", "3s");
-            Ok(match &plan.guard {
-                Some((folder, guard)) => launch
-                    .in_folder(folder)
-                    .with_env("CONNECTOR_GUARD_OFF", guard),
-                None => launch,
-            })
+            Ok(launch.with_env("CONNECTOR__REDIS__COMMAND_TIMEOUT", "3s"))
         };
         let worker = launch(Program::PrefetchWorker)?.start().await?;
         let one = launch(Program::InventoryApi)?.named("one").start().await?;
@@ -115,7 +106,6 @@ impl House {
             })
             .await?;
         }
-        super::snapshots::take(&house, 1).await?;
         Ok(house)
     }
 

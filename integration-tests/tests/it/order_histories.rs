@@ -11,7 +11,6 @@ async fn no_history_of_orders_is_told_twice_too_little_or_too_much_and_nothing_s
         at_once: 800,
         hold: Duration::from_secs(4),
         forget_within: None,
-        guard: None,
     };
     let report = run(&plan).await.unwrap();
     println!("{report}");

@@ -80,16 +80,6 @@ impl Launch {
         })
     }
 
-    /// The program of this name in another folder than the one it is built to.
-    #[must_use]
-    pub fn in_folder(mut self, folder: &Path) -> Self {
-        let name = Path::new(self.command.get_program()).file_name();
-        let mut command = Command::new(folder.join(name.unwrap_or_default()));
-        command.args(self.command.get_args());
-        self.command = command;
-        self
-    }
-
     /// Another name in messages, where several of one program run.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
