@@ -9,7 +9,6 @@ mod clock;
 mod connection;
 mod cycles;
 mod demand;
-mod doubtful_names;
 mod drift;
 mod error;
 mod events;

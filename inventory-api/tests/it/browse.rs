@@ -152,25 +152,6 @@ async fn a_cold_cache_is_told_and_never_a_zero() {
 }
 
 #[tokio::test]
-async fn beside_a_name_that_may_be_read_as_another_nothing_is_proved_absent() {
-    let rig = Rig::start().await;
-    let ago = |seconds| rig.ago(Duration::from_secs(seconds));
-    let lines = [("straße", "11", "5"), ("A", "11", "1"), ("A", "24", "1")];
-    rig.snapshot(ago(60), &["11", "24"], &lines).await;
-    let state = async |warehouse| {
-        let (_, body) = rig.stock(fast(warehouse, &["STRASSE"])).await;
-        body["data"][0]["state"].clone()
-    };
-    assert_eq!(state("11").await, "UNKNOWN");
-    assert_eq!(state("24").await, "ABSENT");
-    // Two complete snapshots no longer have it.
-    rig.snapshot(ago(30), &["11"], &lines[1..2]).await;
-    assert_eq!(state("11").await, "UNKNOWN");
-    rig.snapshot(ago(10), &["11"], &lines[1..2]).await;
-    assert_eq!(state("11").await, "ABSENT");
-}
-
-#[tokio::test]
 async fn a_redis_that_is_away_is_told_and_exact_still_answers() {
     let mut rig = Rig::start().await;
     rig.erp_has(&[("A", "11", "9")]);

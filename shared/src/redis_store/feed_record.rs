@@ -9,7 +9,7 @@ use redis::Value;
 use std::str::FromStr;
 
 /// Every field that is read.
-pub(super) const FIELDS: [&str; 17] = [
+pub(super) const FIELDS: [&str; 16] = [
     "state",
     "watermark",
     "previous_watermark",
@@ -17,7 +17,6 @@ pub(super) const FIELDS: [&str; 17] = [
     "settings",
     "wanted",
     "proved",
-    "doubtful_names",
     "generation",
     "started",
     "completed",
@@ -30,7 +29,7 @@ pub(super) const FIELDS: [&str; 17] = [
 ];
 
 /// How many of these lines are judged by.
-const STANDING_FIELDS: usize = 8;
+const STANDING_FIELDS: usize = 7;
 
 /// The fields that lines are judged by.
 pub(super) fn standing_fields() -> &'static [&'static str] {
@@ -70,10 +69,6 @@ pub(super) fn standing_of(value: &Value) -> Result<FeedStanding, StoreError> {
 
 fn standing<'a>(field: impl Fn(&str) -> Option<&'a str>) -> FeedStanding {
     let instant = |name| field(name)?.parse::<AsOf>().ok();
-    let counts_from = instant("previous_watermark").or(instant("watermark"));
-    let is_beside_doubt = instant("doubtful_names")
-        .zip(counts_from)
-        .is_some_and(|(seen, from)| seen >= from);
     FeedStanding {
         state: parsed(field("state")).unwrap_or_default(),
         watermark: instant("watermark"),
@@ -81,7 +76,7 @@ fn standing<'a>(field: impl Fn(&str) -> Option<&'a str>) -> FeedStanding {
         next_due: instant("next_due"),
         settings: field("settings").map(FeedSettings::read),
         wanted: instant("wanted"),
-        is_absence_unproved: field("watermark") != field("proved") || is_beside_doubt,
+        is_absence_unproved: field("watermark") != field("proved"),
     }
 }
 

@@ -52,7 +52,6 @@ impl StockStore {
         tenant: &TenantId,
         lines: &[StockLine],
     ) -> Result<Applied, StoreError> {
-        self.note_doubtful_names(tenant, lines).await?;
         let foreign = self.feeds_of_other_settings(tenant, lines).await?;
         let is_own = |line: &&StockLine| !foreign.contains(&line.warehouse);
         let own: Vec<&StockLine> = lines.iter().filter(is_own).collect();

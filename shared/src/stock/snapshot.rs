@@ -75,8 +75,8 @@ pub struct FeedStanding {
     pub settings: Option<FeedSettings>,
     /// When it was first wanted.
     pub wanted: Option<AsOf>,
-    /// Whether what its watermarks missed may stand under another name: one of an earlier version, or one
-    /// of the last two snapshots that a database may take for it. They prove no absence then.
+    /// Whether what its watermarks missed may stand under names of an earlier version: they prove no
+    /// absence then.
     pub is_absence_unproved: bool,
 }
 

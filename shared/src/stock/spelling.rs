@@ -16,7 +16,7 @@
 //! another one (`ß` for `ss`, full-width for plain, `é` for `e`; it may pass over zero-width characters),
 //! depending on its collation, which is not known here. So a number is told for a doubtful SKU if D365
 //! reports one, but its absence is never proved. Plain ASCII leaves such doubt only beside a doubtful one:
-//! see [`Spelling::may_be`] for live answers, [`super::FeedStanding::is_absence_unproved`] for snapshots.
+//! see [`Spelling::may_be`].
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
