@@ -17,11 +17,9 @@ fn password_of(user: &str) -> String {
 }
 
 /// How a program signs in, as variables of its environment.
-fn login(program: Program, redis: &GuardedRedis) -> [(&'static str, String); 4] {
+fn login(program: Program, redis: &GuardedRedis) -> [(&'static str, String); 3] {
     let user = program.name();
     [
-        // A handshake of an unoptimised build takes its time.
-        ("CONNECTOR__REDIS__CONNECT_TIMEOUT", "5s".to_owned()),
         ("CONNECTOR__REDIS__USERNAME", user.to_owned()),
         ("CONNECTOR__REDIS__PASSWORD", password_of(user)),
         (

@@ -74,6 +74,18 @@ impl Bench {
         scheduled.unwrap();
     }
 
+    /// After Redis came back: the store waits a moment before it connects again.
+    pub(crate) async fn schedule_again(&self) {
+        let (store, shards) = (&self.worker.store, ["24".to_owned()]);
+        let scheduled = async {
+            while store.ensure_scheduled(&tenant(), &shards).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let limit = Duration::from_secs(10);
+        tokio::time::timeout(limit, scheduled).await.unwrap();
+    }
+
     pub(crate) fn change_settings(&mut self, change: impl FnOnce(&mut WorkerSettings)) {
         let mut settings = (*self.worker.settings).clone();
         change(&mut settings);

@@ -105,7 +105,7 @@ async fn a_redis_that_dies_during_a_cycle_ends_it_and_the_next_one_is_whole() {
     let has_failed = matches!(step, Step::Done(CycleOutcome::StoreFailed(_)));
     assert!(has_failed, "{step:?}");
     bench.redis.restart().unwrap();
-    bench.schedule().await;
+    bench.schedule_again().await;
     complete(cycle(&mut bench.poller()).await);
     let store = &bench.worker.store;
     let feeds = store.snapshots(&tenant(), &[warehouse()]).await.unwrap();
