@@ -5,7 +5,7 @@
 //! The bearer token never goes to another origin than the configured one.
 
 mod answer;
-mod body;
+pub(crate) mod body;
 mod chain;
 mod client;
 mod connections;

@@ -8,7 +8,7 @@ const LONGEST_MESSAGE: usize = 300;
 
 /// Why a body was not read whole.
 #[derive(Debug)]
-pub(super) enum NotWhole {
+pub(crate) enum NotWhole {
     TooLarge,
     /// Nothing came for as long as allowed.
     Silent,
@@ -17,7 +17,7 @@ pub(super) enum NotWhole {
 }
 
 /// Reads a body of at most `largest` bytes, after decompression, with no pause longer than `idle`.
-pub(super) async fn whole_body(
+pub(crate) async fn whole_body(
     mut response: reqwest::Response,
     largest: usize,
     idle: Duration,
@@ -41,7 +41,7 @@ pub(super) async fn whole_body(
 }
 
 /// The network library's words, innermost cause last, without any address.
-pub(super) fn network_cause(cause: reqwest::Error) -> String {
+pub(crate) fn network_cause(cause: reqwest::Error) -> String {
     let cause = cause.without_url();
     let mut words = cause.to_string();
     let mut source = cause.source();

@@ -9,8 +9,8 @@ use super::scripts;
 use super::seen_feeds::Seen;
 use super::store::StockStore;
 use crate::process::clock::Clock as _;
-use crate::stock::{FeedSettings, Origin, Sku, StockLine, TenantId, Verdict, WarehouseId};
-use std::collections::HashMap;
+use crate::stock::{AsOf, FeedSettings, Origin, Sku, StockLine, TenantId, Verdict, WarehouseId};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// Lines one script call carries: more would hold up readers beside it (measured p99 of a reader
@@ -109,16 +109,14 @@ impl StockStore {
             at: clock.now(),
             monotonic: clock.monotonic(),
         };
-        let mut warehouses: Vec<&WarehouseId> = lines
-            .iter()
-            .filter(|line| {
-                let (feed, as_of) = (feed(&line.warehouse), line.value.as_of);
-                !self.seen_feeds().covers(&feed, as_of, look.monotonic)
-            })
-            .map(|line| &line.warehouse)
-            .collect();
-        warehouses.sort_unstable();
-        warehouses.dedup();
+        let mut latest: BTreeMap<&WarehouseId, AsOf> = BTreeMap::new();
+        for line in lines {
+            let as_of = latest.entry(&line.warehouse).or_insert(line.value.as_of);
+            *as_of = line.value.as_of.max(*as_of);
+        }
+        let seen = self.seen_feeds();
+        latest.retain(|warehouse, as_of| !seen.covers(&feed(warehouse), *as_of, look.monotonic));
+        let warehouses: Vec<&WarehouseId> = latest.into_keys().collect();
         if warehouses.is_empty() {
             return Ok(Vec::new());
         }

@@ -6,12 +6,12 @@
 
 use super::metrics;
 use super::tokens::Keys;
+use crate::d365::body::{NotWhole, network_cause, whole_body};
 use crate::process::clock::Clock;
 use crate::settings::{JwtAlgorithm, JwtSettings, read_file};
 use arc_swap::ArcSwapOption;
 use reqwest::Client;
 use reqwest::header::ACCEPT;
-use std::error::Error as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -216,32 +216,19 @@ fn http_client(settings: &JwtSettings) -> Result<Client, String> {
 
 async fn download(http: &Client, url: &Url) -> Result<Vec<u8>, String> {
     let request = http.get(url.clone()).header(ACCEPT, "application/json");
-    let mut answer = request.send().await.map_err(network_cause)?;
+    let answer = request.send().await.map_err(network_cause)?;
     if answer.status() != reqwest::StatusCode::OK {
         return Err(format!("the answer has status {}", answer.status()));
     }
-    let mut document = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(network_cause)? {
-        if document.len() + part.len() > LARGEST_DOCUMENT {
-            return Err(format!(
-                "the answer is larger than {LARGEST_DOCUMENT} bytes"
-            ));
-        }
-        document.extend_from_slice(&part);
-    }
-    Ok(document)
-}
-
-fn network_cause(cause: reqwest::Error) -> String {
-    let cause = cause.without_url();
-    let mut words = cause.to_string();
-    let mut source = cause.source();
-    while let Some(inner) = source {
-        words.push_str(": ");
-        words.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    words
+    whole_body(answer, LARGEST_DOCUMENT, TIME_LIMIT)
+        .await
+        .map_err(|problem| match problem {
+            NotWhole::TooLarge => {
+                format!("the answer is larger than {LARGEST_DOCUMENT} bytes")
+            }
+            NotWhole::Silent => format!("nothing came for {TIME_LIMIT:?}"),
+            NotWhole::Broken(cause) => cause,
+        })
 }
 
 #[cfg(test)]
