@@ -8,11 +8,10 @@ mod callers;
 
 use crate::full_size;
 use callers::Callers;
-use d365_simulator::{Config, Kind, LoadModel, UtcMillis, WorldConfig};
+use d365_simulator::{Config, Kind, LoadModel, UtcMillis};
 use integration_tests::api_client::ApiClient;
 use integration_tests::binaries::Program;
 use integration_tests::open_loop::percentile;
-use integration_tests::redis_fixture::RedisFixture;
 use integration_tests::stopwatch::Stopwatch;
 use integration_tests::test_bed::{Failure, TestBed, number};
 use std::collections::HashMap;
@@ -91,13 +90,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 async fn bed(options: &Options, page_rows: u32, longest_address: u32) -> Result<TestBed, Failure> {
-    let world = WorldConfig {
-        items: options.items,
-        warehouses: options.warehouses,
-        ..WorldConfig::default()
-    };
     let d365 = Config {
-        world: Some(world),
         load: LoadModel {
             base_ms: options.d365_ms,
             ..LoadModel::default()
@@ -105,18 +98,15 @@ async fn bed(options: &Options, page_rows: u32, longest_address: u32) -> Result<
         request_log: 200_000,
         ..Config::default()
     };
-    let redis = RedisFixture::start_process().await?;
-    let mut bed = TestBed::on(redis, d365, &[], |_| {})?;
-    let warehouses = full_size::warehouses(&bed, options.warehouses);
-    let share = options.share;
-    bed.reconfigure(|config| {
-        config.warehouses = warehouses;
+    let (items, warehouses, share) = (options.items, options.warehouses, options.share);
+    let bed = full_size::bed(items, warehouses, d365, |config| {
         config.longest_address = Some(longest_address);
         config.more = format!(
             "[api.limits]\nrequests_per_second_per_caller = 0\n\
              [worker]\npage_size = {page_rows}\ndemand_share = {share}\n"
         );
-    })?;
+    })
+    .await?;
     full_size::set_budget(&bed).await?;
     let [name, password] = READER;
     let password = format!(">{password}");

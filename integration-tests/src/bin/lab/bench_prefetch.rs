@@ -7,8 +7,7 @@ mod browsing;
 pub(crate) mod floor;
 
 use crate::full_size;
-use d365_simulator::{Config, WorldConfig};
-use integration_tests::redis_fixture::RedisFixture;
+use d365_simulator::Config;
 use integration_tests::stopwatch::Stopwatch;
 use integration_tests::test_bed::{Failure, TestBed};
 use integration_tests::usage::{cpu_time, peak_resident_mb};
@@ -106,28 +105,16 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 async fn bed(options: &Options) -> Result<TestBed, Failure> {
-    let world = WorldConfig {
-        items: options.items,
-        warehouses: options.warehouses,
-        ..WorldConfig::default()
-    };
-    let d365 = Config {
-        world: Some(world),
-        ..Config::default()
-    };
-    let redis = RedisFixture::start_process().await?;
-    let mut bed = TestBed::on(redis, d365, &[], |_| {})?;
-    let warehouses = full_size::warehouses(&bed, options.warehouses);
-    bed.reconfigure(|config| {
-        config.warehouses = warehouses;
+    let (items, warehouses) = (options.items, options.warehouses);
+    full_size::bed(items, warehouses, Config::default(), |config| {
         "1h".clone_into(&mut config.refresh_interval);
         // One caller makes all of the load.
         config.more = format!(
             "[api.limits]\nrequests_per_second_per_caller = 0\n\
              [worker]\nparallel_shards = {PARALLEL}\ndemand_share = 0\n"
         );
-    })?;
-    Ok(bed)
+    })
+    .await
 }
 
 fn met(is_met: bool) -> &'static str {
